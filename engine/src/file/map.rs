@@ -1,0 +1,118 @@
+//! Read-only maps of committed bytes, and slices that keep their map alive.
+
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A read-only view of the first bytes of a file, up to [`Map::covers`].
+///
+/// Invariant the engine keeps: it asks for slices of *committed* ranges only, and no process ever writes or cuts a
+/// committed range again. Bytes behind that range may be changing or may lie past the end of the file; they are
+/// inside the mapping and outside every slice.
+pub struct Map(Inner);
+
+enum Inner {
+    Os(memmap2::MmapRaw),
+    /// For volumes without memory maps: a copy of the committed bytes.
+    Copy(Box<[u8]>),
+}
+
+impl Map {
+    pub(super) fn from_os(raw: memmap2::MmapRaw) -> Self {
+        Map(Inner::Os(raw))
+    }
+
+    /// A map that is a private copy.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn from_copy(bytes: Vec<u8>) -> Self {
+        Map(Inner::Copy(bytes.into_boxed_slice()))
+    }
+
+    fn len(&self) -> usize {
+        match &self.0 {
+            Inner::Os(raw) => raw.len(),
+            Inner::Copy(bytes) => bytes.len(),
+        }
+    }
+
+    /// True when bytes `0..end` can be reached through this map.
+    pub fn covers(&self, end: u64) -> bool {
+        end <= self.len() as u64
+    }
+
+    /// The bounds of `offset..offset + len` inside this map, if it lies inside.
+    fn bounds(&self, offset: u64, len: usize) -> Option<usize> {
+        let start = usize::try_from(offset).ok()?;
+        let end = start.checked_add(len)?;
+        (end <= self.len()).then_some(start)
+    }
+
+    /// Brings a committed range into memory, so that touching it cannot fault. Blocks while the device reads.
+    ///
+    /// Fails with the device's error, or `UnexpectedEof` where the file is shorter than the range: the cases in which
+    /// touching the bytes would have killed the process.
+    pub fn populate(&self, offset: u64, len: usize) -> io::Result<()> {
+        let start = self.bounds(offset, len).ok_or(io::ErrorKind::UnexpectedEof)?;
+        match &self.0 {
+            Inner::Os(raw) if len > 0 => match raw.advise_range(memmap2::Advice::PopulateRead, start, len) {
+                Ok(()) => Ok(()),
+                Err(e) if e.raw_os_error() == Some(libc::EFAULT) => Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the file is shorter than its committed part, or its device failed",
+                )),
+                Err(e) => Err(e),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// A slice of a committed range; `None` when the map does not reach that far.
+    pub fn slice(self: &Arc<Self>, offset: u64, len: usize) -> Option<MapSlice> {
+        let start = self.bounds(offset, len)?;
+        Some(MapSlice { map: Arc::clone(self), start, len })
+    }
+}
+
+impl fmt::Debug for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Map({} bytes)", self.len())
+    }
+}
+
+/// Immutable bytes inside a [`Map`], which they keep mapped. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct MapSlice {
+    map: Arc<Map>,
+    start: usize,
+    len: usize,
+}
+
+impl MapSlice {
+    /// A part of this slice; `None` when it does not lie inside.
+    pub fn part(&self, offset: usize, len: usize) -> Option<MapSlice> {
+        let end = offset.checked_add(len)?;
+        (end <= self.len).then(|| MapSlice { map: Arc::clone(&self.map), start: self.start + offset, len })
+    }
+}
+
+impl Deref for MapSlice {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.map.0 {
+            Inner::Os(raw) => {
+                // SAFETY: `add` needs the result inside one allocation.
+                // - `start + len <= raw.len()`: checked by `Map::slice` / `part`, and a map never shrinks.
+                let first = unsafe { raw.as_ptr().add(self.start) };
+                // SAFETY: `from_raw_parts` needs `len` readable, initialised bytes that nobody writes during the borrow.
+                // - Readable: inside the mapping (above), which `self.map` keeps alive as long as the borrow.
+                // - Initialised: file-backed pages always are.
+                // - Not written: the caller of `Map::slice` asks for committed ranges only, which are immutable.
+                unsafe { std::slice::from_raw_parts(first, self.len) }
+            }
+            Inner::Copy(bytes) => &bytes[self.start..self.start + self.len],
+        }
+    }
+}

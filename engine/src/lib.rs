@@ -1,0 +1,26 @@
+//! TensorAtom engine (draft front page).
+mod bytes;
+mod catalog;
+mod control;
+mod digest;
+mod dtype;
+mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod file;
+#[cfg(not(any(test, feature = "testing")))]
+mod file;
+mod format;
+mod key;
+mod segment;
+mod store;
+mod tensor;
+pub use bytes::Bytes;
+pub use catalog::{QueryResult, SqlValue};
+pub use control::{Control, Progress};
+pub use digest::Digest;
+pub use dtype::{DType, Encoding};
+pub use error::{Error, ErrorKind, Result};
+pub use format::{Codec, Tier};
+pub use key::{Key, KeyRef};
+pub use store::*;
+pub use tensor::{Element, Tensor, TensorView};
