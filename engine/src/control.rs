@@ -1,0 +1,72 @@
+//! How callers follow and stop long operations.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// How far a long operation is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes done.
+    pub bytes_done: u64,
+    /// Bytes in all, as far as known.
+    pub bytes_total: u64,
+    /// Atoms or payloads done.
+    pub items_done: u64,
+    /// Atoms or payloads in all.
+    pub items_total: u64,
+}
+
+/// A progress callback and a cancel flag, both optional.
+///
+/// The callback is called from worker threads, many times a second at most per block of work, and should return at once.
+/// After the flag is set the operation ends with `Cancelled` within one chunk or block of work, having changed nothing.
+#[derive(Clone, Copy, Default)]
+pub struct Control<'a> {
+    progress: Option<&'a (dyn Fn(Progress) + Sync)>,
+    cancel: Option<&'a AtomicBool>,
+}
+
+impl<'a> Control<'a> {
+    /// Neither.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls `progress` now and then.
+    #[must_use]
+    pub fn progress(mut self, progress: &'a (dyn Fn(Progress) + Sync)) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    /// Stops when `cancel` becomes true.
+    #[must_use]
+    pub fn cancel(mut self, cancel: &'a AtomicBool) -> Self {
+        self.cancel = Some(cancel);
+        self
+    }
+
+    pub(crate) fn report(&self, progress: Progress) {
+        if let Some(callback) = self.progress {
+            callback(progress);
+        }
+    }
+
+    /// Fails with `Cancelled` once the flag is set.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.cancel {
+            Some(flag) if flag.load(Ordering::Relaxed) => {
+                Err(Error::new(ErrorKind::Cancelled, "the operation was cancelled"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Control<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Control(progress: {}, cancel: {})", self.progress.is_some(), self.cancel.is_some())
+    }
+}

@@ -1,0 +1,254 @@
+//! One copy of a payload, read with every chunk verified: through the map once per chunk and process, or by positioned
+//! reads each time.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::digest::{Digest, DigestBuilder, Leaf};
+use crate::error::{Error, ErrorKind, Result};
+use crate::file::{MapSlice, read_exact_at};
+
+use super::reader::SegmentReader;
+use super::record::{ChunkEntry, Record, table_bytes};
+
+/// First read of a record: enough for the header, and for all of a small record.
+const FIRST_READ_BYTES: usize = 4096;
+/// Bytes brought into memory by one call before they are verified; fits a second-level cache.
+const POPULATE_BYTES: u64 = 1 << 20;
+
+/// A payload in a segment, its header and chunk table already checked.
+#[derive(Debug)]
+pub(crate) struct PayloadCopy {
+    reader: Arc<SegmentReader>,
+    record: Record,
+    table: Box<[ChunkEntry]>,
+    verified: Verified,
+}
+
+/// Which chunks this process has verified through the map.
+#[derive(Debug)]
+struct Verified {
+    words: Box<[AtomicU64]>,
+    /// Chunks still to verify; 0 makes every later check one load.
+    remaining: AtomicUsize,
+}
+
+impl Verified {
+    fn new(chunks: usize) -> Self {
+        let words = (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        Verified { words, remaining: AtomicUsize::new(chunks) }
+    }
+
+    fn is_set(&self, chunk: usize) -> bool {
+        self.words[chunk / 64].load(Ordering::Relaxed) & (1 << (chunk % 64)) != 0
+    }
+
+    fn set(&self, chunk: usize) {
+        let bit = 1 << (chunk % 64);
+        if self.words[chunk / 64].fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            // Release: whoever sees 0 below sees the verification of every chunk as done.
+            self.remaining.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    fn all(&self) -> bool {
+        self.remaining.load(Ordering::Acquire) == 0
+    }
+}
+
+impl PayloadCopy {
+    /// Reads header and chunk table of the record at `offset` and compares them with what the catalog expects.
+    pub(crate) fn open(reader: Arc<SegmentReader>, offset: u64, digest: &Digest, raw_bytes: u64) -> Result<Self> {
+        let (record, table) = read_record(&reader, offset)?;
+        if record.digest != *digest || record.raw_bytes != raw_bytes {
+            return Err(Error::corrupt("the record holds another payload than the catalog says")
+                .segment(reader.id())
+                .offset(offset));
+        }
+        let verified = Verified::new(table.len());
+        Ok(PayloadCopy { reader, record, table, verified })
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The bytes of a range of the payload in the map, after verifying the chunks it touches.
+    pub(crate) fn slice(&self, range: Range<u64>) -> Result<MapSlice> {
+        let (start, len) = self.check_range(&range)?;
+        let map = self.reader.map(self.record.table_offset)?;
+        if !self.verified.all() {
+            self.verify_mapped(&map, &range)?;
+        }
+        map.slice(start, len).ok_or_else(|| Error::internal("the map is shorter than it said"))
+    }
+
+    /// Copies a range of the payload into `target`, verifying every chunk it touches, by positioned reads only.
+    pub(crate) fn read_into(&self, start: u64, target: &mut [u8]) -> Result<()> {
+        self.check_range(&(start..start.saturating_add(target.len() as u64)))?;
+        let chunk_bytes = u64::from(self.record.chunk_bytes);
+        let mut scratch = Vec::new();
+        let mut filled = 0;
+        while filled < target.len() {
+            let at = start + filled as u64;
+            let chunk = at / chunk_bytes;
+            let in_chunk = (at % chunk_bytes) as usize;
+            let chunk_len = self.record.raw_chunk_bytes(chunk) as usize;
+            let take = (chunk_len - in_chunk).min(target.len() - filled);
+            let part = &mut target[filled..filled + take];
+            if take == chunk_len {
+                self.read_chunk(chunk, part)?;
+            } else {
+                resize(&mut scratch, chunk_len)?;
+                self.read_chunk(chunk, &mut scratch)?;
+                part.copy_from_slice(&scratch[in_chunk..in_chunk + take]);
+            }
+            filled += take;
+        }
+        Ok(())
+    }
+
+    /// Reads everything again, verifies checksums and the digest. Returns the number of chunks.
+    pub(crate) fn verify_all(&self, check_cancel: &dyn Fn() -> Result<()>) -> Result<u64> {
+        let mut digest = DigestBuilder::default();
+        let mut buffer = Vec::new();
+        for chunk in 0..u64::from(self.record.chunk_count) {
+            check_cancel()?;
+            resize(&mut buffer, self.record.raw_chunk_bytes(chunk) as usize)?;
+            self.read_chunk(chunk, &mut buffer)?;
+            digest.push(Leaf::new(chunk * u64::from(self.record.chunk_bytes), &buffer));
+        }
+        if digest.finish() != self.record.digest {
+            return Err(self.damage("the payload differs from its digest", self.record.data_offset));
+        }
+        Ok(u64::from(self.record.chunk_count))
+    }
+
+    /// Absolute offset and length of a range; fails with `InvalidArgument` outside the payload.
+    fn check_range(&self, range: &Range<u64>) -> Result<(u64, usize)> {
+        let len = range.end.checked_sub(range.start).filter(|_| range.end <= self.record.raw_bytes);
+        len.and_then(|len| usize::try_from(len).ok())
+            .map(|len| (self.record.data_offset + range.start, len))
+            .ok_or_else(|| {
+                let what = format!("bytes {}..{} of {}", range.start, range.end, self.record.raw_bytes);
+                Error::new(ErrorKind::InvalidArgument, what)
+            })
+    }
+
+    fn verify_mapped(&self, map: &Arc<crate::file::Map>, range: &Range<u64>) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let chunk_bytes = u64::from(self.record.chunk_bytes);
+        let last = (range.end - 1) / chunk_bytes;
+        let mut chunk = range.start / chunk_bytes;
+        while chunk <= last {
+            if self.verified.is_set(chunk as usize) {
+                chunk += 1;
+                continue;
+            }
+            let run = (POPULATE_BYTES / chunk_bytes).max(1).min(last - chunk + 1);
+            let start = chunk * chunk_bytes;
+            let len = (run * chunk_bytes).min(self.record.raw_bytes - start) as usize;
+            self.populate(map, self.record.data_offset + start, len)?;
+            for chunk in chunk..chunk + run {
+                let offset = self.record.data_offset + chunk * chunk_bytes;
+                let slice = map
+                    .slice(offset, self.record.raw_chunk_bytes(chunk) as usize)
+                    .ok_or_else(|| Error::internal("the map is shorter than it said"))?;
+                self.check_chunk(chunk, &slice)?;
+                self.verified.set(chunk as usize);
+            }
+            chunk += run;
+        }
+        Ok(())
+    }
+
+    /// Brings bytes into memory through a call that can fail, so that touching them cannot kill the process.
+    fn populate(&self, map: &crate::file::Map, offset: u64, len: usize) -> Result<()> {
+        let Err(error) = map.populate(offset, len) else { return Ok(()) };
+        if error.raw_os_error() == Some(libc::EINVAL) {
+            // A kernel before 5.14 does not know the advice: a positioned read of the same bytes tells as much.
+            let mut scratch = Vec::new();
+            resize(&mut scratch, len)?;
+            return self.reader.read_exact(&mut scratch, offset);
+        }
+        Err(self.reader.read_error(error, offset))
+    }
+
+    /// Reads one chunk and verifies it. `buffer` has the chunk's raw length.
+    fn read_chunk(&self, chunk: u64, buffer: &mut [u8]) -> Result<()> {
+        let offset = self.record.data_offset + chunk * u64::from(self.record.chunk_bytes);
+        read_exact_at(self.reader.file(), buffer, offset).map_err(|e| self.reader.read_error(e, offset))?;
+        self.check_chunk(chunk, buffer)
+    }
+
+    fn check_chunk(&self, chunk: u64, bytes: &[u8]) -> Result<()> {
+        let expected = self.table[chunk as usize].crc32;
+        let found = crc32fast::hash(bytes);
+        if found == expected {
+            return Ok(());
+        }
+        let offset = self.record.data_offset + chunk * u64::from(self.record.chunk_bytes);
+        let what = format!("chunk {chunk} differs from its checksum (stored {expected:08x}, found {found:08x})");
+        Err(self.damage(&what, offset))
+    }
+
+    fn damage(&self, what: &str, offset: u64) -> Error {
+        Error::corrupt(what).segment(self.reader.id()).offset(offset)
+    }
+}
+
+/// The whole verified payload of the record at `offset`, for records that no catalog describes.
+pub(crate) fn read_payload(reader: &Arc<SegmentReader>, offset: u64) -> Result<Vec<u8>> {
+    let (record, table) = read_record(reader, offset)?;
+    let len = usize::try_from(record.raw_bytes).map_err(|_| Error::internal("payload length"))?;
+    let verified = Verified::new(table.len());
+    let copy = PayloadCopy { reader: Arc::clone(reader), record, table, verified };
+    let mut bytes = Vec::new();
+    resize(&mut bytes, len)?;
+    copy.read_into(0, &mut bytes)?;
+    if Digest::of(&bytes) != copy.record.digest {
+        return Err(copy.damage("the payload differs from its digest", copy.record.data_offset));
+    }
+    Ok(bytes)
+}
+
+/// Header and chunk table of the record at `offset`.
+pub(super) fn read_record(reader: &SegmentReader, offset: u64) -> Result<(Record, Box<[ChunkEntry]>)> {
+    let limit = reader.len()?;
+    let mut head = vec![0; FIRST_READ_BYTES];
+    let got = reader.file().read_at(&mut head, offset).map_err(|e| reader.read_error(e, offset))?;
+    head.truncate(got);
+    if let Some(header_len) = Record::header_len(&head).filter(|&len| len > head.len()) {
+        resize(&mut head, header_len)?;
+        reader.read_exact(&mut head, offset)?;
+    }
+    let record = Record::parse(&head, reader.id(), reader.salt(), offset, limit)?;
+    let table_len = usize::try_from(table_bytes(record.chunk_count)).map_err(|_| Error::internal("table length"))?;
+    let inside = usize::try_from(record.table_offset - offset)
+        .ok()
+        .and_then(|start| head.get(start..start.checked_add(table_len)?));
+    let table = match inside {
+        Some(bytes) => record.parse_table(reader.id(), bytes)?,
+        None => {
+            let mut bytes = Vec::new();
+            resize(&mut bytes, table_len)?;
+            reader.read_exact(&mut bytes, record.table_offset)?;
+            record.parse_table(reader.id(), &bytes)?
+        }
+    };
+    Ok((record, table))
+}
+
+/// Sets the length of a buffer, as an error where memory is short.
+fn resize(buffer: &mut Vec<u8>, len: usize) -> Result<()> {
+    if len > buffer.capacity() {
+        buffer
+            .try_reserve_exact(len - buffer.len())
+            .map_err(|e| Error::new(ErrorKind::OutOfMemory, format!("a buffer of {len} bytes")).source_box(e.into()))?;
+    }
+    buffer.resize(len, 0);
+    Ok(())
+}
