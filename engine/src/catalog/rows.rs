@@ -1,0 +1,141 @@
+//! Rows of the catalog as plain values.
+
+use crate::digest::Digest;
+use crate::dtype::{DType, Encoding};
+use crate::format::{Codec, Tier};
+use crate::key::Key;
+
+use super::commit::CommitId;
+
+/// Number of a payload in the catalog. Private to one catalog; a rebuild numbers anew.
+pub(crate) type PayloadId = i64;
+
+/// The newest commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) lsn: u64,
+    pub(crate) commit_id: CommitId,
+    pub(crate) time_us: u64,
+    pub(crate) synced_lsn: u64,
+    pub(crate) boot_id: u128,
+}
+
+/// One version of a key.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct VersionRow {
+    pub(crate) key: Key,
+    pub(crate) lsn_from: u64,
+    pub(crate) lsn_to: Option<u64>,
+    pub(crate) payload: PayloadId,
+    pub(crate) digest: Digest,
+    pub(crate) raw_bytes: u64,
+    pub(crate) dtype: DType,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) encoding: Encoding,
+    pub(crate) metadata: Option<String>,
+    pub(crate) created_us: u64,
+}
+
+/// Where a copy of a payload lies, with what is needed to open its segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CopyRow {
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    pub(crate) extent_bytes: u64,
+    pub(crate) stored_bytes: u64,
+    pub(crate) codec: Codec,
+    pub(crate) tier: Tier,
+    pub(crate) salt: u64,
+    pub(crate) capacity_bytes: u64,
+}
+
+/// A payload with one of its copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredRow {
+    pub(crate) payload: PayloadId,
+    pub(crate) namespace: u32,
+    pub(crate) digest: Digest,
+    pub(crate) raw_bytes: u64,
+    pub(crate) live_refs: u64,
+    pub(crate) all_refs: u64,
+    pub(crate) copy: CopyRow,
+}
+
+/// State of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub(crate) enum SegmentState {
+    Open = 1,
+    Sealed = 2,
+    Condemned = 3,
+    Deleted = 4,
+}
+
+impl SegmentState {
+    pub(crate) fn from_number(number: i64) -> Option<Self> {
+        [Self::Open, Self::Sealed, Self::Condemned, Self::Deleted].into_iter().find(|&s| s as i64 == number)
+    }
+}
+
+/// A segment as the catalog knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentRow {
+    pub(crate) id: u64,
+    pub(crate) tier: Tier,
+    pub(crate) state: SegmentState,
+    pub(crate) suspect: bool,
+    pub(crate) salt: u64,
+    pub(crate) capacity_bytes: u64,
+    pub(crate) used_bytes: u64,
+    pub(crate) dead_bytes: u64,
+}
+
+/// What a commit says about a segment it appended to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentUse {
+    pub(crate) id: u64,
+    pub(crate) tier: Tier,
+    pub(crate) salt: u64,
+    pub(crate) capacity_bytes: u64,
+    pub(crate) used_bytes: u64,
+}
+
+/// A commit in the log table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommitRow {
+    pub(crate) lsn: u64,
+    pub(crate) time_us: u64,
+    pub(crate) id: CommitId,
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    pub(crate) extent_bytes: u64,
+}
+
+/// The layout of an imported file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ManifestRow {
+    pub(crate) prefix: String,
+    pub(crate) name: String,
+    pub(crate) format: String,
+    pub(crate) header: StoredRow,
+}
+
+/// Bytes of one segment's records by use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SegmentSums {
+    pub(crate) live: u64,
+    pub(crate) history: u64,
+    pub(crate) log: u64,
+}
+
+/// Sums over the catalog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) atoms: u64,
+    pub(crate) versions: u64,
+    pub(crate) payloads: u64,
+    /// Bytes of all current atoms as users see them, duplicates counted.
+    pub(crate) raw_bytes: u64,
+    /// Bytes of the payloads of current atoms as they are stored, duplicates counted once.
+    pub(crate) stored_bytes: u64,
+}

@@ -1,0 +1,83 @@
+//! Queries of users over the public views: one statement, reading only, bounded in rows.
+
+use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::types::ValueRef;
+
+use crate::error::{Error, ErrorKind, Result};
+
+use super::connection::error;
+
+/// One value of a query's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SqlValue {
+    /// SQL `NULL`.
+    Null,
+    /// Signed 64-bit integer.
+    Integer(i64),
+    /// Binary64 float.
+    Real(f64),
+    /// UTF-8 text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// Answer of a query.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryResult {
+    /// Column names in order.
+    pub columns: Vec<String>,
+    /// Rows, each with one value per column.
+    pub rows: Vec<Vec<SqlValue>>,
+}
+
+/// Reading, functions and recursion; nothing that changes, attaches, or sets anything.
+fn authorize(context: AuthContext<'_>) -> Authorization {
+    match context.action {
+        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Function { .. } | AuthAction::Recursive => {
+            Authorization::Allow
+        }
+        _ => Authorization::Deny,
+    }
+}
+
+pub(super) fn run(connection: &mut Connection, sql: &str, row_limit: usize) -> Result<QueryResult> {
+    let wrong = |e: rusqlite::Error| match &e {
+        rusqlite::Error::SqliteFailure(failure, _)
+            if matches!(failure.extended_code & 0xff, rusqlite::ffi::SQLITE_ERROR | rusqlite::ffi::SQLITE_AUTH) =>
+        {
+            Error::new(ErrorKind::InvalidArgument, "the query was refused")
+                .source_box(e.into())
+                .hint("one SELECT over atoms, versions, payloads, segments, commits, changes, lineages or manifests")
+        }
+        rusqlite::Error::SqlInputError { .. } | rusqlite::Error::MultipleStatement => {
+            Error::new(ErrorKind::InvalidArgument, "the query is not one SELECT statement").source_box(e.into())
+        }
+        _ => error("querying", e),
+    };
+    connection.authorizer(Some(authorize)).map_err(wrong)?;
+    let mut statement = connection.prepare(sql).map_err(wrong)?;
+    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let mut rows = statement.query([]).map_err(wrong)?;
+    let mut result = QueryResult { columns, rows: Vec::new() };
+    while let Some(row) = rows.next().map_err(wrong)? {
+        if result.rows.len() == row_limit {
+            let what = format!("the answer has more than {row_limit} rows");
+            return Err(Error::new(ErrorKind::InvalidArgument, what).hint("add a LIMIT"));
+        }
+        let values = (0..result.columns.len()).map(|i| row.get_ref(i).map(value)).collect::<rusqlite::Result<_>>();
+        result.rows.push(values.map_err(wrong)?);
+    }
+    Ok(result)
+}
+
+fn value(value: ValueRef<'_>) -> SqlValue {
+    match value {
+        ValueRef::Null => SqlValue::Null,
+        ValueRef::Integer(n) => SqlValue::Integer(n),
+        ValueRef::Real(x) => SqlValue::Real(x),
+        ValueRef::Text(text) => SqlValue::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
+    }
+}
