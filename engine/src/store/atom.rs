@@ -1,0 +1,242 @@
+//! Atoms as callers see them: a descriptor, and a handle on the payload that reads it verified.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use crate::bytes::{AlignedBuffer, Bytes};
+use crate::catalog::{CopyRow, VersionRow};
+use crate::digest::Digest;
+use crate::dtype::{DType, Encoding, row_bytes};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{Codec, Tier};
+use crate::key::Key;
+use crate::segment::PayloadCopy;
+use crate::tensor::{Element, TensorView};
+
+use super::options::ReadMode;
+use super::segments::Segments;
+
+/// Descriptor of one version of an atom.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AtomInfo {
+    /// Key inside the namespace.
+    pub key: Key,
+    /// Element type.
+    pub dtype: DType,
+    /// Dimensions, outermost first; empty for a scalar.
+    pub shape: Vec<u64>,
+    /// How elements are to be understood.
+    pub encoding: Encoding,
+    /// Length of the payload.
+    pub bytes: u64,
+    /// BLAKE3-256 of the payload.
+    pub digest: Digest,
+    /// One JSON object, as it was given.
+    pub metadata: Option<String>,
+    /// Commit that made this version.
+    pub lsn: u64,
+    /// Commit that replaced or deleted it; none for the current version.
+    pub lsn_to: Option<u64>,
+    /// Time of that commit, microseconds since the Unix epoch.
+    pub created_us: u64,
+    /// Where the payload lies; none when the catalog knows no copy of it.
+    pub tier: Option<Tier>,
+}
+
+impl AtomInfo {
+    pub(crate) fn new(row: VersionRow, tier: Option<Tier>) -> Self {
+        AtomInfo {
+            key: row.key,
+            dtype: row.dtype,
+            shape: row.shape,
+            encoding: row.encoding,
+            bytes: row.raw_bytes,
+            digest: row.digest,
+            metadata: row.metadata,
+            lsn: row.lsn_from,
+            lsn_to: row.lsn_to,
+            created_us: row.created_us,
+            tier,
+        }
+    }
+
+    /// Dimensions as text: `[30522, 384]`.
+    pub fn shape_text(&self) -> String {
+        format!("{:?}", self.shape)
+    }
+}
+
+/// A version with the way to its payload. Shared by the cache and by all handles on it.
+#[derive(Debug)]
+pub(crate) struct Atom {
+    pub(crate) info: AtomInfo,
+    place: Option<CopyRow>,
+    copy: OnceLock<Arc<PayloadCopy>>,
+    segments: Arc<Segments>,
+}
+
+impl Atom {
+    pub(crate) fn new(row: VersionRow, place: Option<CopyRow>, segments: Arc<Segments>) -> Self {
+        let tier = place.as_ref().map(|place| place.tier);
+        Atom { info: AtomInfo::new(row, tier), place, copy: OnceLock::new(), segments }
+    }
+
+    /// The opened copy: one load once it is open.
+    #[inline]
+    fn copy(&self) -> Result<&Arc<PayloadCopy>> {
+        match self.copy.get() {
+            Some(copy) => Ok(copy),
+            None => self.open_copy(),
+        }
+    }
+
+    #[cold]
+    fn open_copy(&self) -> Result<&Arc<PayloadCopy>> {
+        let place =
+            self.place.as_ref().ok_or_else(|| Error::corrupt("no copy of the payload is left").key(&self.info.key))?;
+        let copy = self.segments.open_copy(place, &self.info.digest, self.info.bytes);
+        let copy = copy.map_err(|e| e.key(&self.info.key))?;
+        Ok(self.copy.get_or_init(|| copy))
+    }
+}
+
+/// A handle on one version's payload. Cheap to clone; stays valid after the key is deleted and the store closed.
+///
+/// Making one reads nothing. The first touch of a chunk reads and verifies it; damage is a `Corrupt` error that names
+/// the key, segment and offset.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    source: Source,
+    mode: ReadMode,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Stored(Arc<Atom>),
+    /// Put in a transaction that has not committed yet.
+    Staged {
+        info: Arc<AtomInfo>,
+        bytes: Bytes,
+    },
+}
+
+impl Payload {
+    pub(crate) fn stored(atom: Arc<Atom>, mode: ReadMode) -> Self {
+        Payload { source: Source::Stored(atom), mode }
+    }
+
+    pub(crate) fn staged(info: AtomInfo, bytes: Bytes) -> Self {
+        Payload { source: Source::Staged { info: Arc::new(info), bytes }, mode: ReadMode::Positioned }
+    }
+
+    /// The descriptor.
+    pub fn info(&self) -> &AtomInfo {
+        match &self.source {
+            Source::Stored(atom) => &atom.info,
+            Source::Staged { info, .. } => info,
+        }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.info().bytes
+    }
+
+    /// True for a payload of no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The whole payload. In mapped mode a slice of the map, verified at its first touch in this process; in positioned
+    /// mode a copy, verified now.
+    #[inline]
+    pub fn bytes(&self) -> Result<Bytes> {
+        self.range(0..self.len())
+    }
+
+    /// A byte range. Only the chunks it touches are read and verified. Fails with `InvalidArgument` outside the payload.
+    #[inline]
+    pub fn range(&self, range: Range<u64>) -> Result<Bytes> {
+        match &self.source {
+            Source::Stored(atom) => {
+                atom.segments.fork().check()?;
+                match self.mode {
+                    ReadMode::Mapped => {
+                        atom.copy()?.slice(range).map(Bytes::mapped).map_err(|e| self.explain(e, "get"))
+                    }
+                    ReadMode::Positioned => self.copy_range(range),
+                }
+            }
+            Source::Staged { bytes, .. } => {
+                let bound = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+                bytes.slice(bound(range.start)..bound(range.end))
+            }
+        }
+    }
+
+    fn explain(&self, error: Error, operation: &'static str) -> Error {
+        error.during(operation).key(&self.info().key)
+    }
+
+    fn copy_range(&self, range: Range<u64>) -> Result<Bytes> {
+        let len = range.end.checked_sub(range.start).filter(|_| range.end <= self.len());
+        let len = len.and_then(|len| usize::try_from(len).ok()).ok_or_else(|| {
+            let what = format!("bytes {}..{} of {}", range.start, range.end, self.len());
+            self.explain(Error::new(ErrorKind::InvalidArgument, what), "get")
+        })?;
+        let mut buffer = AlignedBuffer::zeroed(len)?;
+        self.read_into(range.start, buffer.as_mut_slice())?;
+        Ok(Bytes::owned(buffer))
+    }
+
+    /// Copies bytes from `offset` on into `target`, which they must fill. Always by positioned reads, in either mode.
+    pub fn read_into(&self, offset: u64, target: &mut [u8]) -> Result<()> {
+        match &self.source {
+            Source::Stored(atom) => {
+                atom.segments.fork().check()?;
+                atom.copy()?.read_into(offset, target).map_err(|e| self.explain(e, "get"))
+            }
+            Source::Staged { .. } => {
+                let end = offset.saturating_add(target.len() as u64);
+                target.copy_from_slice(&self.range(offset..end)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Rows `rows` of the first dimension, as bytes. Fails with `InvalidShape` for a scalar, `InvalidArgument` outside.
+    pub fn rows(&self, rows: Range<u64>) -> Result<Bytes> {
+        self.range(self.row_range(rows)?)
+    }
+
+    /// The byte range of rows.
+    fn row_range(&self, rows: Range<u64>) -> Result<Range<u64>> {
+        let info = self.info();
+        let stride = row_bytes(info.dtype, &info.shape, &info.encoding).map_err(|e| self.explain(e, "get rows of"))?;
+        let count = info.shape.first().copied().unwrap_or(0);
+        if rows.start > rows.end || rows.end > count {
+            let what = format!("rows {}..{} of {count}", rows.start, rows.end);
+            return Err(self.explain(Error::new(ErrorKind::InvalidArgument, what), "get rows of"));
+        }
+        // No overflow: both products are at most the payload's length.
+        Ok(rows.start * stride..rows.end * stride)
+    }
+
+    /// The payload as numbers, without a copy. Fails with `Unsupported` when the atom holds another type.
+    pub fn view<T: Element>(&self) -> Result<TensorView<T>> {
+        let info = self.info();
+        TensorView::new(info.dtype, info.shape.clone(), self.bytes()?).map_err(|e| self.explain(e, "get"))
+    }
+
+    /// Rows as numbers, without a copy.
+    pub fn view_rows<T: Element>(&self, rows: Range<u64>) -> Result<TensorView<T>> {
+        let info = self.info();
+        let mut shape = info.shape.clone();
+        let bytes = self.rows(rows.clone())?;
+        if let Some(first) = shape.first_mut() {
+            *first = rows.end - rows.start;
+        }
+        TensorView::new(info.dtype, shape, bytes).map_err(|e| self.explain(e, "get rows of"))
+    }
+}

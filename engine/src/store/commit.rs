@@ -1,0 +1,474 @@
+//! Commits: one thread at a time leads, carries out everything that waits as one group, and shares the syncs among it.
+//! Order: payloads and commit records into segments → sync → catalog transaction → visible. See "Commit" in
+//! `ARCHITECTURE.md`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::catalog::{Commit, NewCopy, Operation, PutAtom, PutManifest, SegmentState, SegmentUse, Transaction};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::file::Open;
+use crate::format::{Codec, RecordKind, Tier, names};
+use crate::key::Key;
+use crate::segment::{Appender, Description, FooterEntry};
+
+use super::StoreInner;
+use super::staging::{Change, Content, Expect, ManifestChange, Staged};
+
+/// Transactions that wait for their turn.
+#[derive(Debug, Default)]
+pub(super) struct CommitQueue {
+    state: Mutex<QueueState>,
+    turn: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    waiting: Vec<Request>,
+    done: HashMap<u64, Result<u64>>,
+    leading: bool,
+    next_ticket: u64,
+}
+
+#[derive(Debug)]
+struct Request {
+    ticket: u64,
+    staged: Staged,
+    durable: bool,
+}
+
+impl CommitQueue {
+    /// Commits and returns the LSN. Blocks until the group this request ends up in is through.
+    pub(super) fn submit(&self, store: &StoreInner, staged: Staged, durable: bool) -> Result<u64> {
+        let mut state = self.state.lock();
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.waiting.push(Request { ticket, staged, durable });
+        loop {
+            if let Some(outcome) = state.done.remove(&ticket) {
+                return outcome;
+            }
+            if !state.leading {
+                break;
+            }
+            self.turn.wait(&mut state);
+        }
+        state.leading = true;
+        let group = std::mem::take(&mut state.waiting);
+        drop(state);
+
+        let tickets: Vec<u64> = group.iter().map(|request| request.ticket).collect();
+        // A panic here would leave every other thread waiting for ever.
+        let outcomes = catch_unwind(AssertUnwindSafe(|| run(store, group)))
+            .unwrap_or_else(|_| tickets.iter().map(|_| Err(Error::internal("a commit panicked"))).collect());
+
+        let mut state = self.state.lock();
+        state.leading = false;
+        state.done.extend(tickets.into_iter().zip(outcomes));
+        self.turn.notify_all();
+        let mine = state.done.remove(&ticket);
+        drop(state);
+        maintain(store);
+        mine.unwrap_or_else(|| Err(Error::internal("a commit without an outcome")))
+    }
+}
+
+/// Carries a group out; one outcome per request, in order.
+fn run(store: &StoreInner, mut group: Vec<Request>) -> Vec<Result<u64>> {
+    let error = match Attempt::new(store, &mut group).and_then(Attempt::finish) {
+        Ok(outcomes) => return outcomes,
+        Err(error) => error,
+    };
+    if error.kind() == ErrorKind::DiskFull {
+        if let [request] = group.as_mut_slice()
+            && request.staged.only_deletes()
+            && store.release_ballast()
+        {
+            let retried = Attempt::new(store, &mut group).and_then(Attempt::finish);
+            return retried.unwrap_or_else(|error| vec![Err(error)]);
+        }
+        if group.len() > 1 {
+            // A large commit must not take a small one down with it.
+            return group.into_iter().flat_map(|request| run(store, vec![request])).collect();
+        }
+    }
+    group.iter().map(|_| Err(error.duplicate())).collect()
+}
+
+/// One try to commit a group. Dropped before it is finished, it takes everything back.
+struct Attempt<'s> {
+    store: &'s StoreInner,
+    transaction: Option<Transaction<'s>>,
+    group: &'s mut [Request],
+    /// For each appender of each request, where it stood before.
+    marks: Vec<Vec<u64>>,
+    /// Segments for small payloads and commit records, shared by the group, and where each stood before.
+    shared: Vec<(Appender, u64)>,
+    outcomes: Vec<Result<u64>>,
+    changed: Vec<(u32, Key, u64)>,
+    durable: bool,
+    /// Commits before this group that are not known to be durable: after the first number, up to the second.
+    unsynced: std::ops::Range<u64>,
+    lsn: u64,
+    id: [u8; 16],
+    time_us: u64,
+}
+
+/// Why one request or the whole group failed.
+enum Failure {
+    Request(Error),
+    Group(Error),
+}
+
+impl<'s> Attempt<'s> {
+    fn new(store: &'s StoreInner, group: &'s mut [Request]) -> Result<Self> {
+        let durable = group.iter().any(|request| request.durable);
+        let transaction = store.catalog.begin(durable, store.lock_timeout)?;
+        let head = transaction.view()?.head()?;
+        let boot_id = store.volume.boot_id();
+        if !durable && head.boot_id != boot_id {
+            transaction.set_boot(boot_id)?;
+        }
+        let marks = group.iter().map(|r| r.staged.appenders.iter().map(Appender::tail).collect()).collect();
+        let mut attempt = Attempt {
+            store,
+            transaction: Some(transaction),
+            group,
+            marks,
+            shared: Vec::new(),
+            outcomes: Vec::new(),
+            changed: Vec::new(),
+            durable,
+            unsynced: head.synced_lsn..head.lsn,
+            lsn: head.lsn,
+            id: head.commit_id,
+            time_us: head.time_us,
+        };
+        for index in 0..attempt.group.len() {
+            match attempt.stage(index) {
+                Ok(lsn) => attempt.outcomes.push(Ok(lsn)),
+                Err(Failure::Request(error)) => attempt.outcomes.push(Err(error)),
+                Err(Failure::Group(error)) => return Err(error),
+            }
+        }
+        Ok(attempt)
+    }
+
+    fn transaction(&self) -> Result<&Transaction<'s>> {
+        self.transaction.as_ref().ok_or_else(|| Error::internal("the transaction is over"))
+    }
+
+    /// Checks one request, appends its payloads and its commit record, and applies it to the catalog's transaction.
+    fn stage(&mut self, index: usize) -> Result<u64, Failure> {
+        let lsn = self.lsn + 1;
+        let commit = self.plan(index, lsn).map_err(Failure::Request)?;
+        let marks: Vec<(usize, u64)> = self.shared.iter().map(|(a, _)| a.tail()).enumerate().collect();
+        match self.append(index, commit) {
+            Ok((commit, place)) => {
+                let uses: Vec<SegmentUse> = self.touched(index).map(segment_use).collect();
+                self.transaction()
+                    .and_then(|transaction| transaction.apply(&commit, place, &uses))
+                    .map_err(Failure::Group)?;
+                let request = &self.group[index];
+                self.changed.extend(request.staged.changes.keys().map(|(ns, key)| (*ns, key.clone(), lsn)));
+                (self.lsn, self.id, self.time_us) = (lsn, commit.id, commit.time_us);
+                Ok(lsn)
+            }
+            Err(error) => {
+                // What this request appended to shared segments goes; its own are taken back when it is dropped.
+                for (i, (appender, start)) in self.shared.iter_mut().enumerate() {
+                    appender.retract(marks.get(i).map_or(*start, |(_, tail)| *tail));
+                }
+                Err(if error.kind() == ErrorKind::DiskFull { Failure::Group(error) } else { Failure::Request(error) })
+            }
+        }
+    }
+
+    /// Everything about a commit that needs no writing: conditions hold, namespaces have numbers, parents have LSNs.
+    fn plan(&self, index: usize, lsn: u64) -> Result<Commit> {
+        let transaction = self.transaction()?;
+        let staged = &self.group[index].staged;
+        for ((namespace, key), expected) in &staged.conditions {
+            check_condition(*expected, transaction.current_lsn(*namespace, key)?).map_err(|e| e.key(key))?;
+        }
+        let mut operations = Vec::new();
+        let view = transaction.view()?;
+        if !staged.new_namespaces.is_empty() {
+            let mut next = view.namespaces()?.last().map_or(1, |(id, _)| id + 1);
+            for name in &staged.new_namespaces {
+                if view.namespace(name)?.is_none() {
+                    operations.push(Operation::CreateNamespace { id: next, name: name.clone() });
+                    next += 1;
+                }
+            }
+        }
+        for ((namespace, key), change) in &staged.changes {
+            operations.push(match change {
+                Change::Delete => Operation::Delete { namespace: *namespace, key: key.clone() },
+                Change::Put(version) => {
+                    let parent = |parent: &Key| {
+                        let own = matches!(staged.changes.get(&(*namespace, parent.clone())), Some(Change::Put(_)));
+                        let parent_lsn = if own { Some(lsn) } else { transaction.current_lsn(*namespace, parent)? };
+                        parent_lsn.map(|lsn| (parent.clone(), lsn)).ok_or_else(|| {
+                            Error::new(ErrorKind::NotFound, format!("the parent '{parent}' does not exist")).key(key)
+                        })
+                    };
+                    Operation::Put(PutAtom {
+                        namespace: *namespace,
+                        key: key.clone(),
+                        dtype: version.dtype,
+                        shape: version.shape.clone(),
+                        encoding: version.encoding.clone(),
+                        metadata: version.metadata.clone(),
+                        digest: version.digest,
+                        parents: version.parents.iter().map(parent).collect::<Result<_>>()?,
+                    })
+                }
+            });
+        }
+        for ((namespace, prefix, name), change) in &staged.manifests {
+            let (namespace, prefix, name) = (*namespace, prefix.clone(), name.clone());
+            operations.push(match change {
+                ManifestChange::Delete => Operation::DeleteManifest { namespace, prefix, name },
+                ManifestChange::Put { format, header } => {
+                    let (format, header) = (format.clone(), *header);
+                    Operation::PutManifest(PutManifest { namespace, prefix, name, format, header })
+                }
+            });
+        }
+        let mut id = [0; 16];
+        self.store.volume.random(&mut id).map_err(|e| Error::io("drawing a commit id", e))?;
+        // Commit times never go backwards, whatever the clock does, so that "as of" a time is well defined.
+        let time_us = u64::try_from(self.store.volume.now_us()).unwrap_or(0).max(self.time_us);
+        Ok(Commit { lsn, time_us, id, previous_id: self.id, copies: Vec::new(), operations })
+    }
+
+    /// Appends what is not yet in a segment: small payloads, then the commit record. Returns the commit with its copies
+    /// filled in, and the place of its record.
+    fn append(&mut self, index: usize, mut commit: Commit) -> Result<(Commit, (u64, u64, u64))> {
+        let used: BTreeSet<(u32, Digest)> = self.group[index].staged.used_payloads().collect();
+        for (namespace, digest) in used {
+            let payload = self.group[index].staged.payloads.get(&(namespace, digest)).cloned();
+            let payload = payload.ok_or_else(|| Error::internal("a version without a payload"))?;
+            let stored = self.transaction()?.view()?.payload(namespace, &digest)?;
+            if stored.is_some() && !payload.replaces {
+                continue;
+            }
+            let (written, tier) = match payload.content {
+                Content::Written(written) => (written, Tier::Warm),
+                Content::Buffered(bytes) => {
+                    let store = self.store;
+                    let shared = self.shared_for(&payload.description, payload.raw_bytes)?;
+                    let pool = store.segments.pool()?;
+                    (shared.append(payload.description, &bytes, Some(digest), pool)?, shared.tier())
+                }
+                Content::Existing => {
+                    return Err(Error::new(ErrorKind::Conflict, "a payload was removed while the transaction ran")
+                        .hint("run the transaction again"));
+                }
+            };
+            commit.copies.push(NewCopy {
+                namespace,
+                digest,
+                raw_bytes: written.raw_bytes,
+                segment: written.segment,
+                offset: written.offset,
+                extent_bytes: written.extent_bytes,
+                stored_bytes: written.stored_bytes,
+                codec: Codec::Raw,
+                tier,
+                replaces: payload.replaces && stored.is_some(),
+            });
+        }
+        let body = commit.encode()?;
+        let description = Description::commit(body.len() as u64, commit.time_us);
+        let store = self.store;
+        let own = self.group[index].staged.appenders.last_mut();
+        let appender = match own {
+            Some(own) if own.fits(&description, Some(body.len() as u64))? => own,
+            _ => self.shared_for(&description, body.len() as u64)?,
+        };
+        let written = appender.append(description, &body, None, store.segments.pool()?)?;
+        Ok((commit, (written.segment, written.offset, written.extent_bytes)))
+    }
+
+    /// A shared segment with room for a record.
+    fn shared_for(&mut self, description: &Description, raw_bytes: u64) -> Result<&mut Appender> {
+        let fits = match self.shared.last() {
+            Some((appender, _)) => appender.fits(description, Some(raw_bytes))?,
+            None => false,
+        };
+        if !fits {
+            let appender = self.store.segments.appender(&self.store.catalog, description, Some(raw_bytes), 0)?;
+            let mark = appender.tail();
+            self.shared.push((appender, mark));
+        }
+        self.shared.last_mut().map(|(appender, _)| appender).ok_or_else(|| Error::internal("no shared segment"))
+    }
+
+    /// The segments that a request wrote to, its own and the shared ones.
+    fn touched(&self, index: usize) -> impl Iterator<Item = &Appender> {
+        self.group[index].staged.appenders.iter().chain(self.shared.iter().map(|(appender, _)| appender))
+    }
+
+    /// Makes the group durable and visible.
+    fn finish(mut self) -> Result<Vec<Result<u64>>> {
+        if self.outcomes.iter().all(Result::is_err) {
+            return Ok(std::mem::take(&mut self.outcomes));
+        }
+        self.sync_segments()?;
+        let transaction = self.transaction.take().ok_or_else(|| Error::internal("the transaction is over"))?;
+        if let Err(error) = transaction.commit() {
+            if error.kind() != ErrorKind::DiskFull {
+                self.store.poison("a commit to the catalog failed");
+            }
+            return Err(error.during("commit"));
+        }
+        for (appender, _) in &mut self.shared {
+            appender.mark_committed();
+        }
+        for (request, outcome) in self.group.iter_mut().zip(&self.outcomes) {
+            if outcome.is_ok() {
+                request.staged.appenders.iter_mut().for_each(Appender::mark_committed);
+            }
+        }
+        for (namespace, key, lsn) in &self.changed {
+            self.store.cache.bump(*namespace, key.as_ref(), *lsn);
+        }
+        Ok(std::mem::take(&mut self.outcomes))
+    }
+
+    fn sync_segments(&mut self) -> Result<()> {
+        if !self.durable {
+            let own = self.group.iter_mut().flat_map(|request| request.staged.appenders.iter_mut());
+            let mut all = own.chain(self.shared.iter_mut().map(|(appender, _)| appender));
+            return all.try_for_each(Appender::write_out);
+        }
+        // Commits that were not made durable lie before this one, which must not outlive them.
+        let older = match self.unsynced.is_empty() {
+            true => Vec::new(),
+            false => self.transaction()?.view()?.segments_between(self.unsynced.start, self.unsynced.end)?,
+        };
+        let mut failed = None;
+        {
+            let own = self.group.iter_mut().zip(&self.outcomes).filter(|(_, outcome)| outcome.is_ok());
+            let own = own.flat_map(|(request, _)| request.staged.appenders.iter_mut());
+            for appender in own.chain(self.shared.iter_mut().map(|(appender, _)| appender)) {
+                if let Err(error) = appender.sync() {
+                    failed = Some((appender.id(), error));
+                    break;
+                }
+            }
+        }
+        if failed.is_none() {
+            for segment in older {
+                let file = self.store.volume.open(&names::segment(segment), Open::Read);
+                if let Err(e) = file.and_then(|file| file.sync_data()) {
+                    failed = Some((segment, Error::io("syncing an earlier commit", e).segment(segment)));
+                    break;
+                }
+            }
+        }
+        if let Some((segment, error)) = failed {
+            self.transaction = None; // rolls back and gives the write lock up
+            self.mark_suspect(segment);
+            return Err(error.during("commit"));
+        }
+        self.transaction()?.set_synced(self.lsn)
+    }
+
+    /// A failed sync is final: tell all processes that nothing may be appended to the segment any more. If even that
+    /// cannot be written, this handle stops writing.
+    fn mark_suspect(&self, segment: u64) {
+        let marked = self.store.catalog.begin(true, self.store.lock_timeout).and_then(|transaction| {
+            transaction.mark_suspect(segment)?;
+            transaction.commit()
+        });
+        if marked.is_err() {
+            self.store.poison("a segment could not be synced, nor marked as suspect");
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        // The write lock goes first: nobody has to wait for the clean-up of segments only we own.
+        self.transaction = None;
+        for (mut appender, mark) in self.shared.drain(..) {
+            if !appender.is_clean() {
+                appender.retract(mark);
+            }
+            self.store.segments.give_back(appender);
+        }
+        for (request, marks) in self.group.iter_mut().zip(&self.marks) {
+            for (appender, mark) in request.staged.appenders.iter_mut().zip(marks) {
+                // The commit record goes, the payloads stay for another try.
+                if !appender.is_clean() {
+                    appender.retract(*mark);
+                }
+            }
+        }
+    }
+}
+
+fn segment_use(appender: &Appender) -> SegmentUse {
+    SegmentUse {
+        id: appender.id(),
+        tier: appender.tier(),
+        salt: appender.salt(),
+        capacity_bytes: appender.capacity_bytes(),
+        used_bytes: appender.tail(),
+    }
+}
+
+fn check_condition(expected: Expect, current: Option<u64>) -> Result<()> {
+    let what = match (expected, current) {
+        (Expect::Any, _) | (Expect::Absent, None) => return Ok(()),
+        (Expect::Version(wanted), Some(current)) if wanted == current => return Ok(()),
+        (Expect::Absent, Some(current)) => {
+            return Err(Error::new(ErrorKind::AlreadyExists, format!("the key exists since commit {current}")));
+        }
+        (Expect::Version(wanted), Some(current)) => {
+            format!("the current version is of commit {current}, not {wanted}")
+        }
+        (Expect::Version(wanted), None) => format!("the version of commit {wanted} was deleted"),
+    };
+    Err(Error::new(ErrorKind::Conflict, what).hint("read the key again and decide anew"))
+}
+
+/// Work that may follow a commit and that nobody has to wait for but its leader: sealing full segments, moving
+/// SQLite's log. What fails here fails no commit.
+fn maintain(store: &StoreInner) {
+    for mut appender in store.segments.take_full() {
+        if let Err(error) = seal(store, &mut appender) {
+            tracing::warn!(segment = appender.id(), %error, "a full segment could not be sealed and stays open");
+        }
+    }
+    for durable in [true, false] {
+        if let Err(error) = store.catalog.checkpoint_if_large(durable)
+            && error.kind() == ErrorKind::Io
+        {
+            tracing::error!(%error, "the catalog could not be checkpointed");
+            store.poison("a checkpoint of the catalog failed");
+        }
+    }
+}
+
+fn seal(store: &StoreInner, appender: &mut Appender) -> Result<()> {
+    let records = store.catalog.read()?.view()?.records(appender.id())?;
+    let entries: Vec<FooterEntry> = records
+        .into_iter()
+        .map(|(offset, extent_bytes, is_commit)| FooterEntry {
+            offset,
+            extent_bytes,
+            kind: if is_commit { RecordKind::Commit } else { RecordKind::Payload },
+        })
+        .collect();
+    appender.seal(&entries)?;
+    let transaction = store.catalog.begin(true, store.lock_timeout)?;
+    transaction.set_segment_state(appender.id(), SegmentState::Sealed)?;
+    transaction.commit()
+}

@@ -1,0 +1,305 @@
+//! The store: the interface of the library, and the protocols that tie segments and catalog together.
+
+mod atom;
+mod cache;
+mod commit;
+mod identity;
+mod namespace;
+mod open;
+mod options;
+mod recover;
+mod registry;
+mod repair;
+mod segments;
+mod snapshot;
+mod staging;
+mod stat;
+mod txn;
+mod verify;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::catalog::{Catalog, QueryResult, Watch};
+use crate::error::{Error, ErrorKind, Result};
+use crate::file::{File, ForkGuard, Volume};
+use crate::tensor::Tensor;
+
+pub use atom::{AtomInfo, Payload};
+pub use namespace::Namespace;
+pub use options::{Durability, Options, ReadMode};
+pub use repair::{RepairOptions, RepairReport, repair};
+pub use snapshot::{Address, AsOf, ListOptions, Snapshot};
+pub use staging::Expect;
+pub use stat::{Accounted, Stat};
+pub use txn::{PutOptions, WriteTxn};
+pub use verify::{Damage, VerifyOptions, VerifyReport};
+pub use writer::PayloadWriter;
+
+use atom::Atom;
+use cache::AtomCache;
+use commit::CommitQueue;
+use identity::StoreIdentity;
+use segments::Segments;
+
+/// Keys that are invalidated one by one after foreign commits; more, and everything is.
+const CHANGED_KEYS_MAX: usize = 4096;
+
+/// An open store. Cheap to clone; may be used from any number of threads at once.
+///
+/// In one process a directory is opened once: later opens share it. Other processes may have it open as well. The last
+/// handle to go closes the store; see [`Store::close`] for closing with an answer.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<StoreInner>,
+    durability: Durability,
+    read_mode: ReadMode,
+}
+
+/// What all handles of a process on one store share. Fields drop in this order.
+#[derive(Debug)]
+pub(crate) struct StoreInner {
+    queue: CommitQueue,
+    cache: AtomCache,
+    /// The header of the catalog's log as it was when the cache was last brought up to date.
+    seen: AtomicU64,
+    lsn: AtomicU64,
+    refreshing: Mutex<()>,
+    watch: Watch,
+    segments: Arc<Segments>,
+    catalog: Catalog,
+    identity: StoreIdentity,
+    volume: Arc<dyn Volume>,
+    fork: Arc<ForkGuard>,
+    /// Held shared as long as the store is open.
+    _presence: Option<Arc<dyn File>>,
+    path: Option<PathBuf>,
+    read_only: bool,
+    lock_timeout: Duration,
+    poisoned: OnceLock<&'static str>,
+    ballast: AtomicBool,
+}
+
+impl StoreInner {
+    /// Fails in a forked child.
+    #[inline]
+    fn check_usable(&self) -> Result<()> {
+        self.fork.check()
+    }
+
+    /// Fails where writing is refused: forked, read-only, poisoned.
+    fn check_writable(&self) -> Result<()> {
+        self.check_usable()?;
+        if self.read_only {
+            return Err(Error::new(ErrorKind::ReadOnly, "the store was opened for reading only"));
+        }
+        match self.poisoned.get() {
+            Some(why) => Err(Error::new(ErrorKind::Poisoned, *why).hint("close all handles and open the store again")),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops this handle from writing until the store is opened anew.
+    fn poison(&self, why: &'static str) {
+        tracing::error!(why, "the store handle no longer writes");
+        let _ = self.poisoned.set(why);
+    }
+
+    /// The newest commit, of whatever process.
+    fn current_lsn(&self) -> Result<u64> {
+        self.check_usable()?;
+        self.bring_up_to_date()?;
+        Ok(self.lsn.load(Ordering::Acquire))
+    }
+
+    /// Makes the cache forget what other commits changed. Costs a few loads when there were none.
+    #[inline]
+    fn bring_up_to_date(&self) -> Result<()> {
+        if self.watch.stamp() == self.seen.load(Ordering::Acquire) { Ok(()) } else { self.refresh() }
+    }
+
+    #[cold]
+    fn refresh(&self) -> Result<()> {
+        let _one_at_a_time = self.refreshing.lock();
+        // Taken before the catalog is read: a commit in between changes it again, and the next call looks again.
+        let stamp = self.watch.stamp();
+        if stamp == self.seen.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let known = self.lsn.load(Ordering::Acquire);
+        let reader = self.catalog.read()?;
+        reader.consistently(|view| {
+            let newest = view.head()?.lsn;
+            if newest < known {
+                self.cache.bump_all(u64::MAX); // the store was rolled back under us; trust nothing
+            } else if newest > known {
+                let keys = view.changed_keys(known, newest, CHANGED_KEYS_MAX)?;
+                if keys.len() == CHANGED_KEYS_MAX {
+                    self.cache.bump_all(newest);
+                }
+                for (namespace, key) in &keys {
+                    self.cache.bump(*namespace, key.as_ref(), newest);
+                }
+            }
+            self.lsn.store(newest, Ordering::Release);
+            Ok(())
+        })?;
+        self.seen.store(stamp, Ordering::Release);
+        Ok(())
+    }
+
+    /// The current version of a key.
+    #[inline]
+    fn atom(&self, address: Address<'_>) -> Result<Option<Arc<Atom>>> {
+        self.check_usable()?;
+        self.bring_up_to_date()?;
+        match self.cache.get(address.namespace, address.key, u64::MAX) {
+            Some(atom) => Ok(Some(atom)),
+            None => self.look_up(address, u64::MAX),
+        }
+    }
+
+    /// The version of a key at an earlier commit.
+    fn atom_at(&self, address: Address<'_>, lsn: u64) -> Result<Option<Arc<Atom>>> {
+        self.check_usable()?;
+        self.bring_up_to_date()?;
+        match self.cache.get(address.namespace, address.key, lsn) {
+            Some(atom) => Ok(Some(atom)),
+            None => self.look_up(address, lsn),
+        }
+    }
+
+    fn look_up(&self, address: Address<'_>, lsn: u64) -> Result<Option<Arc<Atom>>> {
+        address.key.check()?;
+        let (found, read_at) =
+            self.catalog.read()?.view()?.version(address.namespace, address.key, lsn.min(crate::catalog::LATEST))?;
+        let Some((row, place)) = found else { return Ok(None) };
+        let is_current = row.lsn_to.is_none();
+        let atom = Arc::new(Atom::new(row, place, Arc::clone(&self.segments)));
+        if is_current {
+            self.cache.insert(address.namespace, Arc::clone(&atom), read_at);
+        }
+        Ok(Some(atom))
+    }
+
+    /// Frees the space that is kept for deleting on a full disk. False when it is not there.
+    fn release_ballast(&self) -> bool {
+        self.ballast.swap(false, Ordering::AcqRel) && self.volume.remove(crate::format::names::BALLAST).is_ok()
+    }
+}
+
+impl Store {
+    /// Opens a store, which must exist.
+    ///
+    /// Blocks while another process creates or recovers it. After a crash this is where the log is rolled forward; what
+    /// was acknowledged is there. Fails with `NotAStore`, `NewerFormat`, `NetworkFileSystem` (for writing),
+    /// `CatalogCorrupt`, `PermissionDenied`, `Busy`, `Io`.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Store> {
+        open::open_path(path.as_ref(), options, open::Missing::Fail)
+            .map_err(|e| e.during("open").at_path(path.as_ref()))
+    }
+
+    /// Opens a store, creating it first if the directory is missing or empty.
+    pub fn open_or_create(path: impl AsRef<Path>, options: &Options) -> Result<Store> {
+        open::open_path(path.as_ref(), options, open::Missing::Create)
+            .map_err(|e| e.during("open").at_path(path.as_ref()))
+    }
+
+    /// Creates a store. Fails with `AlreadyExists` when there is one, `NotAStore` when the directory holds other things.
+    pub fn create(path: impl AsRef<Path>, options: &Options) -> Result<Store> {
+        open::open_path(path.as_ref(), options, open::Missing::Demand)
+            .map_err(|e| e.during("create").at_path(path.as_ref()))
+    }
+
+    /// Opens a store on any volume, not shared with other opens. For tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn open_on(volume: Arc<dyn Volume>, options: &Options, create: bool) -> Result<Store> {
+        let missing = if create { open::Missing::Create } else { open::Missing::Fail };
+        open::open_volume(volume, options, missing, None).map_err(|e| e.during("open"))
+    }
+
+    /// Starts a transaction.
+    pub fn begin(&self) -> Result<WriteTxn> {
+        self.inner.check_writable().map_err(|e| e.during("begin"))?;
+        let lsn = self.inner.current_lsn().map_err(|e| e.during("begin"))?;
+        Ok(WriteTxn::new(self.clone(), lsn))
+    }
+
+    /// Stores one tensor in a transaction of its own. Returns the LSN.
+    pub fn put<'k>(&self, key: impl Into<Address<'k>>, tensor: &Tensor<'_>) -> Result<u64> {
+        self.put_with(key, tensor, &PutOptions::default())
+    }
+
+    /// As [`Store::put`], with metadata, a condition, parents.
+    pub fn put_with<'k>(&self, key: impl Into<Address<'k>>, tensor: &Tensor<'_>, options: &PutOptions) -> Result<u64> {
+        let mut txn = self.begin()?;
+        txn.put_with(key, tensor, options)?;
+        txn.commit()
+    }
+
+    /// Deletes one key in a transaction of its own. Returns whether it existed.
+    pub fn delete<'k>(&self, key: impl Into<Address<'k>>) -> Result<bool> {
+        let mut txn = self.begin()?;
+        let existed = txn.delete(key)?;
+        if existed {
+            txn.commit()?;
+        }
+        Ok(existed)
+    }
+
+    /// Runs one `SELECT` over the public views (`atoms`, `versions`, `payloads`, `segments`, `commits`, `changes`,
+    /// `lineages`, `manifests`); see `FORMAT.md` for their columns. Fails with `InvalidArgument` for anything else, or
+    /// for more than `row_limit` rows.
+    pub fn query(&self, sql: &str, row_limit: usize) -> Result<QueryResult> {
+        self.inner.check_usable()?;
+        self.inner.catalog.user_query(sql, row_limit).map_err(|e| e.during("query"))
+    }
+
+    /// Random number that names this store, as 32 hexadecimal digits.
+    pub fn uuid(&self) -> String {
+        self.inner.identity.uuid_text()
+    }
+
+    /// When the store was created, microseconds since the Unix epoch.
+    pub fn created_us(&self) -> u64 {
+        self.inner.identity.created_us
+    }
+
+    /// Capacity of its segments in bytes.
+    pub fn segment_bytes(&self) -> u64 {
+        self.inner.identity.segment_bytes
+    }
+
+    /// Its chunk size in bytes.
+    pub fn chunk_bytes(&self) -> u32 {
+        self.inner.identity.chunk_bytes
+    }
+
+    /// The directory it was opened from.
+    pub fn path(&self) -> Option<&Path> {
+        self.inner.path.as_deref()
+    }
+
+    /// Whether this handle refuses changes.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.read_only
+    }
+
+    /// The newest commit, 0 for none.
+    pub fn lsn(&self) -> Result<u64> {
+        self.inner.current_lsn()
+    }
+
+    /// Gives this handle up. The store is closed with its last handle; payloads and their bytes stay valid.
+    pub fn close(self) {}
+
+    /// Whether two handles are on the same open store.
+    pub fn is_same(&self, other: &Store) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}

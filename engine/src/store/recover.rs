@@ -1,0 +1,264 @@
+//! What the first process that opens a store does after a crash: takes back commits that never were promised to
+//! survive and did not, rolls forward commits that reached the segments but not the catalog, cuts unfinished tails,
+//! removes segments nobody committed to. Every step may be interrupted and is done again by the next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::{Catalog, Commit, Head, SegmentState, SegmentUse, View};
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::file::{Open, Volume, read_exact_at};
+use crate::format::{SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier, names};
+use crate::segment::{Lease, PayloadCopy, Scan, SegmentHeader, SegmentReader};
+
+use super::identity::StoreIdentity;
+
+/// Recovers the store. No other process has it open.
+pub(super) fn recover(
+    volume: &Arc<dyn Volume>,
+    catalog: &Catalog,
+    identity: &StoreIdentity,
+    timeout: Duration,
+) -> Result<()> {
+    remove_leftovers(&**volume)?;
+    let head = catalog.read()?.view()?.head()?;
+    if head.synced_lsn < head.lsn && head.boot_id != volume.boot_id() {
+        take_back_lost_commits(volume, catalog, head, timeout)?;
+    }
+    let tails = find_tails(volume, catalog, identity)?;
+    if tails.is_empty() {
+        return Ok(());
+    }
+    roll_forward(catalog, &tails, timeout)?;
+    cut_tails(volume, catalog, tails)
+}
+
+/// Files of operations that did not come to an end.
+fn remove_leftovers(volume: &dyn Volume) -> Result<()> {
+    for entry in volume.list("").doing("listing the store")? {
+        if entry.name == names::STORE_TEMPORARY || entry.name.starts_with(names::CATALOG_REBUILD) {
+            volume.remove(&entry.name).doing("removing an unfinished file")?;
+        }
+    }
+    Ok(())
+}
+
+/// After a power cut: commits behind the last durable one are kept up to the first whose bytes did not survive.
+fn take_back_lost_commits(volume: &Arc<dyn Volume>, catalog: &Catalog, head: Head, timeout: Duration) -> Result<()> {
+    let reader = catalog.read()?;
+    let view = reader.view()?;
+    let mut survived = head.synced_lsn;
+    for row in view.commits_after(head.synced_lsn, usize::MAX)? {
+        if !commit_survived(volume, view, row.lsn)? {
+            break;
+        }
+        survived = row.lsn;
+    }
+    drop(reader);
+    let transaction = catalog.begin(true, timeout)?;
+    if survived < head.lsn {
+        tracing::warn!(from = survived + 1, to = head.lsn, "commits without full durability were lost in a power cut");
+        transaction.roll_back_to(survived)?;
+    }
+    // What was read came from the disk: it is durable now.
+    transaction.set_synced(survived)?;
+    transaction.commit()
+}
+
+fn commit_survived(volume: &Arc<dyn Volume>, view: View<'_>, lsn: u64) -> Result<bool> {
+    for stored in view.copies_of_commit(lsn)? {
+        let place = &stored.copy;
+        let reader = match SegmentReader::open(&**volume, place.segment, place.salt, place.capacity_bytes) {
+            Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => return Ok(false),
+            other => Arc::new(other?),
+        };
+        let sound = PayloadCopy::open(reader, place.offset, &stored.digest, stored.raw_bytes)
+            .and_then(|copy| copy.verify_all(&|| Ok(())));
+        match sound {
+            Err(e) if e.kind() == ErrorKind::Corrupt => return Ok(false),
+            other => other.map(drop)?,
+        }
+    }
+    let row = view.commits_after(lsn - 1, 1)?.pop().ok_or_else(|| Error::internal("a commit without a row"))?;
+    let Some(segment) = view.segment(row.segment)? else { return Ok(false) };
+    let reader = match SegmentReader::open(&**volume, row.segment, segment.salt, segment.capacity_bytes) {
+        Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => return Ok(false),
+        other => Arc::new(other?),
+    };
+    match read_commit(&reader, row.offset) {
+        Ok(commit) => Ok(commit.lsn == lsn && commit.id == row.id),
+        Err(e) if e.kind() == ErrorKind::Corrupt => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// An open segment with something behind its committed end, or one the catalog does not know.
+struct Tail {
+    reader: Arc<SegmentReader>,
+    lease: Lease,
+    tier: Tier,
+    capacity_bytes: u64,
+    committed: u64,
+    known: bool,
+    /// Commits found in the tail: their record's place and contents.
+    commits: Vec<((u64, u64, u64), Commit)>,
+}
+
+fn find_tails(volume: &Arc<dyn Volume>, catalog: &Catalog, identity: &StoreIdentity) -> Result<Vec<Tail>> {
+    let rows: BTreeMap<u64, _> = catalog.read()?.view()?.segments()?.into_iter().map(|row| (row.id, row)).collect();
+    let mut tails = Vec::new();
+    for entry in volume.list(names::SEGMENTS).doing("listing the segments")? {
+        let Some(id) = names::parse_segment(&entry.name) else { continue };
+        let (salt, capacity_bytes, committed, tier) = match rows.get(&id) {
+            Some(row) if row.state != SegmentState::Open || row.suspect => continue,
+            Some(row) => (row.salt, row.capacity_bytes, row.used_bytes, row.tier),
+            None => match read_header(&**volume, id)? {
+                Some(h) if h.store_uuid == identity.uuid && h.segment == id => {
+                    (h.salt, h.capacity_bytes, SEGMENT_HEADER_AREA, h.tier)
+                }
+                _ => {
+                    remove_segment(&**volume, id)?;
+                    continue;
+                }
+            },
+        };
+        let Some(lease) = Lease::take(&**volume, id)? else { continue };
+        let reader = match SegmentReader::open(&**volume, id, salt, capacity_bytes) {
+            Err(e) if e.kind() == ErrorKind::Corrupt => continue, // the file is gone: `verify` says so
+            other => Arc::new(other?),
+        };
+        let known = rows.contains_key(&id);
+        let mut tail = Tail { lease, tier, capacity_bytes, committed, known, commits: Vec::new(), reader };
+        let found = tail.scan()?;
+        if found || !known {
+            tails.push(tail);
+        }
+    }
+    Ok(tails)
+}
+
+fn read_header(volume: &dyn Volume, id: u64) -> Result<Option<SegmentHeader>> {
+    let file = volume.open(&names::segment(id), Open::Read).doing("opening a segment")?;
+    let mut bytes = [0; SegmentHeaderBytes::LEN];
+    match read_exact_at(&*file, &mut bytes, 0) {
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        other => other.doing("reading a segment header").map(|()| SegmentHeader::parse(&bytes).ok()),
+    }
+}
+
+impl Tail {
+    /// Collects the commits in the tail. True when there is anything behind the committed end at all.
+    fn scan(&mut self) -> Result<bool> {
+        let len = self.reader.len()?;
+        if len <= self.committed {
+            return Ok(false);
+        }
+        let reader = Arc::clone(&self.reader);
+        let mut scan = Scan::strict(&reader, self.committed, len);
+        let mut any = false;
+        while let Some(found) = scan.next()? {
+            any = true;
+            if found.is_commit()
+                && let Ok(commit) = read_commit(&self.reader, found.record.offset)
+            {
+                let record = &found.record;
+                self.commits.push(((self.reader.id(), record.offset, record.extent_bytes), commit));
+            }
+        }
+        Ok(any || matches!(scan.stop(), crate::segment::ScanStop::Damage(_)))
+    }
+}
+
+/// Reads and verifies the commit whose record lies at `offset`.
+pub(super) fn read_commit(reader: &Arc<SegmentReader>, offset: u64) -> Result<Commit> {
+    let bytes = crate::segment::read_payload(reader, offset)?;
+    Commit::decode(&bytes).map_err(|e| e.segment(reader.id()).offset(offset))
+}
+
+/// Applies commits that follow the catalog's newest one, as far as the chain and the payloads are whole.
+fn roll_forward(catalog: &Catalog, tails: &[Tail], timeout: Duration) -> Result<()> {
+    let mut found: Vec<_> = tails.iter().flat_map(|tail| &tail.commits).collect();
+    found.sort_by_key(|(_, commit)| commit.lsn);
+    let transaction = catalog.begin(true, timeout)?;
+    let head = transaction.view()?.head()?;
+    let (mut lsn, mut id) = (head.lsn, head.commit_id);
+    let mut ends: BTreeMap<u64, u64> = BTreeMap::new();
+    for ((segment, offset, extent), commit) in found {
+        if commit.lsn != lsn + 1 || commit.previous_id != id || !copies_are_sound(tails, commit) {
+            continue;
+        }
+        let places = commit.copies.iter().map(|copy| (copy.segment, copy.offset + copy.extent_bytes));
+        for (segment, end) in places.chain([(*segment, offset + extent)]) {
+            let known = ends.entry(segment).or_default();
+            *known = end.max(*known);
+        }
+        let uses: Vec<SegmentUse> = tails.iter().filter_map(|tail| tail.use_until(&ends)).collect();
+        transaction.apply(commit, (*segment, *offset, *extent), &uses)?;
+        (lsn, id) = (commit.lsn, commit.id);
+    }
+    if lsn == head.lsn {
+        return Ok(());
+    }
+    tracing::info!(from = head.lsn + 1, to = lsn, "rolled forward commits that had reached the segments");
+    for tail in tails {
+        tail.reader.file().sync_data().doing("syncing recovered segments")?;
+    }
+    transaction.set_synced(lsn)?;
+    transaction.commit()
+}
+
+impl Tail {
+    fn use_until(&self, ends: &BTreeMap<u64, u64>) -> Option<SegmentUse> {
+        let used_bytes = *ends.get(&self.reader.id())?;
+        Some(SegmentUse {
+            id: self.reader.id(),
+            tier: self.tier,
+            salt: self.reader.salt(),
+            capacity_bytes: self.capacity_bytes,
+            used_bytes: used_bytes.max(self.committed),
+        })
+    }
+}
+
+/// True when every payload the commit brings is whole. They all lie in tails: nobody else appended since.
+fn copies_are_sound(tails: &[Tail], commit: &Commit) -> bool {
+    commit.copies.iter().all(|copy| {
+        let tail = tails.iter().find(|tail| tail.reader.id() == copy.segment);
+        tail.is_some_and(|tail| {
+            PayloadCopy::open(Arc::clone(&tail.reader), copy.offset, &copy.digest, copy.raw_bytes)
+                .and_then(|copy| copy.verify_all(&|| Ok(())))
+                .is_ok()
+        })
+    })
+}
+
+/// Removes what was not committed: the rest of each tail, and segments without any commit.
+fn cut_tails(volume: &Arc<dyn Volume>, catalog: &Catalog, tails: Vec<Tail>) -> Result<()> {
+    for tail in tails {
+        let id = tail.reader.id();
+        match catalog.read()?.view()?.segment(id)? {
+            None => remove_segment(&**volume, id)?,
+            Some(row) => {
+                let file = volume.open(&names::segment(id), Open::Write).doing("opening a segment")?;
+                file.set_len(row.used_bytes).doing("cutting a segment")?;
+                file.sync_data().doing("syncing a cut segment")?;
+            }
+        }
+        debug_assert!(tail.known || tail.committed == SEGMENT_HEADER_AREA);
+        drop(tail.lease);
+    }
+    Ok(())
+}
+
+fn remove_segment(volume: &dyn Volume, id: u64) -> Result<()> {
+    for name in [names::segment(id), names::lease(id)] {
+        match volume.remove(&name) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("removing a segment without commits", e).segment(id));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

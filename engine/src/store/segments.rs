@@ -1,0 +1,198 @@
+//! The segments a process has open: readers shared by everyone, and the appenders it owns.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::Mutex;
+
+use crate::catalog::{Catalog, CopyRow};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::file::{ForkGuard, Volume};
+use crate::format::{SEGMENT_HEADER_AREA, Tier, names};
+use crate::segment::{Appender, Description, Lease, PayloadCopy, Placement, SegmentReader};
+
+use super::identity::StoreIdentity;
+
+/// An open segment is sealed when less than this part of it is left.
+const SEAL_BELOW: u64 = 16;
+/// Segments one transaction fills before it asks for larger ones, so that file handles stay few.
+const SEGMENTS_PER_TRANSACTION: u64 = 128;
+
+/// What readers of payloads need; outlives the store as long as somebody holds bytes.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    volume: Arc<dyn Volume>,
+    fork: Arc<ForkGuard>,
+    readers: Mutex<HashMap<u64, Arc<SegmentReader>>>,
+    /// Payloads opened before and still in use, so that all keys of a payload share what was verified.
+    copies: Mutex<HashMap<(u64, u64), Weak<PayloadCopy>>>,
+    free: Mutex<Vec<Appender>>,
+    placement: Placement,
+    segment_bytes: u64,
+    threads: usize,
+    pool: OnceLock<rayon::ThreadPool>,
+}
+
+impl Segments {
+    pub(crate) fn new(volume: Arc<dyn Volume>, fork: Arc<ForkGuard>, identity: &StoreIdentity, threads: usize) -> Self {
+        let placement = Placement {
+            volume: Arc::clone(&volume),
+            store_uuid: identity.uuid,
+            chunk_bytes: identity.chunk_bytes,
+            tier: Tier::Warm,
+        };
+        Segments {
+            volume,
+            fork,
+            readers: Mutex::default(),
+            copies: Mutex::default(),
+            free: Mutex::default(),
+            placement,
+            segment_bytes: identity.segment_bytes,
+            threads,
+            pool: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn fork(&self) -> &ForkGuard {
+        &self.fork
+    }
+
+    /// Threads for hashing and verification, started at the first call.
+    pub(crate) fn pool(&self) -> Result<&rayon::ThreadPool> {
+        if let Some(pool) = self.pool.get() {
+            return Ok(pool);
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .thread_name(|i| format!("tensoratom-{i}"))
+            .build()
+            .map_err(|e| Error::internal("threads cannot be started").source_box(e.into()))?;
+        Ok(self.pool.get_or_init(|| pool))
+    }
+
+    /// A segment for reading, opened and leased at the first call.
+    pub(crate) fn reader(&self, id: u64, salt: u64, capacity_bytes: u64) -> Result<Arc<SegmentReader>> {
+        let mut readers = self.readers.lock();
+        if let Some(reader) = readers.get(&id).filter(|reader| reader.salt() == salt) {
+            return Ok(Arc::clone(reader));
+        }
+        let reader = Arc::new(SegmentReader::open(&*self.volume, id, salt, capacity_bytes)?);
+        readers.insert(id, Arc::clone(&reader));
+        Ok(reader)
+    }
+
+    /// A payload's copy, its header and chunk table checked.
+    pub(crate) fn open_copy(&self, place: &CopyRow, digest: &Digest, raw_bytes: u64) -> Result<Arc<PayloadCopy>> {
+        let key = (place.segment, place.offset);
+        let known = self.copies.lock().get(&key).and_then(Weak::upgrade);
+        if let Some(copy) = known.filter(|copy| copy.record().digest == *digest) {
+            return Ok(copy);
+        }
+        let reader = self.reader(place.segment, place.salt, place.capacity_bytes)?;
+        let copy = Arc::new(PayloadCopy::open(reader, place.offset, digest, raw_bytes)?);
+        let mut copies = self.copies.lock();
+        if copies.len() >= 1024 && copies.len().is_power_of_two() {
+            copies.retain(|_, copy| copy.strong_count() > 0);
+        }
+        copies.insert(key, Arc::downgrade(&copy));
+        Ok(copy)
+    }
+
+    /// An appender with room for a payload (`None`: of unknown length): one of ours, one whose owner died, or a new one.
+    ///
+    /// `expected_bytes` is what the transaction is going to write in all; very large ones get larger segments.
+    pub(crate) fn appender(
+        &self,
+        catalog: &Catalog,
+        description: &Description,
+        raw_bytes: Option<u64>,
+        expected_bytes: u64,
+    ) -> Result<Appender> {
+        if let Some(appender) = self.free_appender(description, raw_bytes)? {
+            return Ok(appender);
+        }
+        if let Some(appender) = self.adopted_appender(catalog, description, raw_bytes)? {
+            return Ok(appender);
+        }
+        let first_id = self.next_id(catalog)?;
+        let capacity = self.segment_bytes.max(expected_bytes.div_ceil(SEGMENTS_PER_TRANSACTION));
+        Appender::create(&self.placement, first_id, capacity)
+    }
+
+    fn free_appender(&self, description: &Description, raw_bytes: Option<u64>) -> Result<Option<Appender>> {
+        let mut free = self.free.lock();
+        for i in 0..free.len() {
+            if free[i].fits(description, raw_bytes)? {
+                return Ok(Some(free.swap_remove(i)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn adopted_appender(
+        &self,
+        catalog: &Catalog,
+        description: &Description,
+        raw_bytes: Option<u64>,
+    ) -> Result<Option<Appender>> {
+        let candidates = catalog.read()?.view()?.open_segments()?;
+        for candidate in candidates {
+            let Some(lease) = Lease::take(&*self.volume, candidate.id)? else { continue };
+            // Only now is the row final: nobody else appends while we hold the lease.
+            let row = catalog.read()?.view()?.segment(candidate.id)?;
+            let Some(row) = row.filter(|row| row.state == candidate.state && !row.suspect) else { continue };
+            let Some(appender) = Appender::adopt(&self.placement, lease, row.salt, row.used_bytes)? else { continue };
+            if appender.fits(description, raw_bytes)? {
+                return Ok(Some(appender));
+            }
+            self.free.lock().push(appender);
+        }
+        Ok(None)
+    }
+
+    /// A segment number that neither the catalog nor the directory has seen.
+    fn next_id(&self, catalog: &Catalog) -> Result<u64> {
+        let known = catalog.read()?.view()?.last_segment()?;
+        let entries = self.volume.list(names::SEGMENTS).map_err(|e| Error::io("listing the segments", e))?;
+        let present = entries.iter().filter_map(|entry| names::parse_segment(&entry.name)).max().unwrap_or(0);
+        Ok(known.max(present) + 1)
+    }
+
+    /// Takes an appender back after a commit or an abandoned transaction. Broken ones are let go, with their lease.
+    pub(crate) fn give_back(&self, appender: Appender) {
+        if !appender.is_broken() && appender.is_clean() {
+            self.free.lock().push(appender);
+        }
+    }
+
+    /// Removes and returns the appenders that are nearly full.
+    pub(crate) fn take_full(&self) -> Vec<Appender> {
+        let mut free = self.free.lock();
+        let (full, open) = free.drain(..).partition(is_full);
+        *free = open;
+        full
+    }
+
+    /// Gives unused space of all own segments back to the file system. Best effort.
+    pub(crate) fn trim(&self) {
+        self.free.lock().iter_mut().for_each(Appender::trim);
+    }
+}
+
+fn is_full(appender: &Appender) -> bool {
+    let capacity = appender.capacity_bytes();
+    let left = capacity.saturating_sub(appender.tail());
+    !appender.is_empty() && left < (capacity - SEGMENT_HEADER_AREA) / SEAL_BELOW
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        if self.fork.is_forked() {
+            // In a child nothing may be trimmed: the segments belong to the parent. Closing the handles is harmless.
+            return;
+        }
+        self.trim();
+    }
+}

@@ -1,0 +1,138 @@
+//! What a transaction is going to do, collected until it commits: final states of keys, payloads, conditions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::bytes::Bytes;
+use crate::digest::Digest;
+use crate::dtype::{DType, Encoding};
+use crate::key::Key;
+use crate::segment::{Appender, Description, Written};
+
+use super::segments::Segments;
+
+/// What must hold for a key when the transaction commits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing in particular.
+    #[default]
+    Any,
+    /// The key has no current version.
+    Absent,
+    /// The current version is the one this commit made ([`AtomInfo::lsn`](crate::AtomInfo)).
+    Version(u64),
+}
+
+/// The version a key is going to have.
+#[derive(Clone, Debug)]
+pub(crate) struct StagedVersion {
+    pub(crate) dtype: DType,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) encoding: Encoding,
+    pub(crate) metadata: Option<String>,
+    pub(crate) digest: Digest,
+    pub(crate) raw_bytes: u64,
+    pub(crate) parents: Vec<Key>,
+}
+
+/// Final state of a key.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Put(StagedVersion),
+    Delete,
+}
+
+/// Final state of an imported file's manifest.
+#[derive(Clone, Debug)]
+pub(crate) enum ManifestChange {
+    Put { format: String, header: Digest },
+    Delete,
+}
+
+/// A payload that staged versions use.
+#[derive(Clone, Debug)]
+pub(crate) struct StagedPayload {
+    pub(crate) description: Description,
+    pub(crate) raw_bytes: u64,
+    pub(crate) content: Content,
+    /// The copies in the store are damaged; this one takes their place.
+    pub(crate) replaces: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// Small: in memory, written with the commit.
+    Buffered(Bytes),
+    /// In one of the transaction's own segments.
+    Written(Written),
+    /// In the store already.
+    Existing,
+}
+
+/// Everything a transaction changes.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) changes: BTreeMap<(u32, Key), Change>,
+    pub(crate) manifests: BTreeMap<(u32, String, String), ManifestChange>,
+    pub(crate) new_namespaces: Vec<String>,
+    pub(crate) payloads: HashMap<(u32, Digest), StagedPayload>,
+    pub(crate) conditions: Vec<((u32, Key), Expect)>,
+    /// Segments the transaction wrote to; the last is the one it goes on with.
+    pub(crate) appenders: Vec<Appender>,
+    segments: Arc<Segments>,
+}
+
+impl Staged {
+    pub(crate) fn new(segments: Arc<Segments>) -> Self {
+        Staged {
+            changes: BTreeMap::new(),
+            manifests: BTreeMap::new(),
+            new_namespaces: Vec::new(),
+            payloads: HashMap::new(),
+            conditions: Vec::new(),
+            appenders: Vec::new(),
+            segments,
+        }
+    }
+
+    pub(crate) fn segments(&self) -> Arc<Segments> {
+        Arc::clone(&self.segments)
+    }
+
+    /// True when there is nothing to commit.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.manifests.is_empty() && self.new_namespaces.is_empty()
+    }
+
+    /// True when the commit needs no space but for its own record: what must work on a full disk.
+    pub(crate) fn only_deletes(&self) -> bool {
+        self.new_namespaces.is_empty()
+            && self.changes.values().all(|change| matches!(change, Change::Delete))
+            && self.manifests.values().all(|change| matches!(change, ManifestChange::Delete))
+    }
+
+    /// Digests that the final states refer to, with their namespaces.
+    pub(crate) fn used_payloads(&self) -> impl Iterator<Item = (u32, Digest)> + '_ {
+        let versions = self.changes.iter().filter_map(|((namespace, _), change)| match change {
+            Change::Put(version) => Some((*namespace, version.digest)),
+            Change::Delete => None,
+        });
+        let headers = self.manifests.iter().filter_map(|((namespace, ..), change)| match change {
+            ManifestChange::Put { header, .. } => Some((*namespace, *header)),
+            ManifestChange::Delete => None,
+        });
+        versions.chain(headers)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        for mut appender in self.appenders.drain(..) {
+            if self.segments.fork().is_forked() {
+                continue; // the segment is the parent's
+            }
+            appender.take_back_all();
+            self.segments.give_back(appender);
+        }
+    }
+}

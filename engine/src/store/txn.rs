@@ -1,0 +1,524 @@
+//! Transactions: changes collected, seen by the transaction itself, committed all or nothing.
+
+use std::sync::Arc;
+
+use crate::bytes::{AlignedBuffer, Bytes};
+use crate::catalog::{CopyRow, VersionRow};
+use crate::digest::Digest;
+use crate::dtype::{DType, Encoding, byte_len};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{Codec, RecordKind, TEXT_BYTES_MAX, Tier};
+use crate::key::Key;
+use crate::segment::{Appender, Description, encoding_to_text};
+use crate::tensor::Tensor;
+
+use super::Store;
+use super::atom::{Atom, AtomInfo, Payload};
+use super::options::ReadMode;
+use super::snapshot::Address;
+use super::staging::{Change, Content, Expect, ManifestChange, Staged, StagedPayload, StagedVersion};
+use super::writer::PayloadWriter;
+
+/// Payloads up to this size wait in memory for the commit; larger ones are written at once.
+const BUFFERED_BYTES_MAX: usize = 256 << 10;
+/// Payloads waiting in memory, per transaction, before they are written out.
+const BUFFERED_TOTAL_MAX: u64 = 16 << 20;
+
+/// What [`WriteTxn::put_with`] takes besides the tensor.
+#[derive(Clone, Debug, Default)]
+pub struct PutOptions {
+    pub(crate) metadata: Option<String>,
+    pub(crate) expect: Expect,
+    pub(crate) parents: Vec<Key>,
+}
+
+impl PutOptions {
+    /// No metadata, no condition, no parents.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One JSON object as text, at most 1 MiB. Kept as it is.
+    #[must_use]
+    pub fn metadata(mut self, json: impl Into<String>) -> Self {
+        self.metadata = Some(json.into());
+        self
+    }
+
+    /// What must hold for the key at commit.
+    #[must_use]
+    pub fn expect(mut self, expect: Expect) -> Self {
+        self.expect = expect;
+        self
+    }
+
+    /// Keys of the same namespace that this atom was made from. They must exist at commit.
+    #[must_use]
+    pub fn parents(mut self, parents: impl IntoIterator<Item = Key>) -> Self {
+        self.parents = parents.into_iter().collect();
+        self
+    }
+}
+
+/// A batch of changes. Sees the store as it was when the transaction began, and its own changes on top. Dropped without
+/// [`WriteTxn::commit`] it changes nothing.
+///
+/// Transactions of any number of threads and processes run at once; only their commits are serial. Two that change
+/// the same key both succeed, the later one wins, unless a condition ([`Expect`]) says otherwise.
+#[derive(Debug)]
+pub struct WriteTxn {
+    store: Store,
+    /// What the transaction sees of others.
+    lsn: u64,
+    staged: Staged,
+    buffered_bytes: u64,
+    expected_bytes: u64,
+}
+
+impl WriteTxn {
+    pub(super) fn new(store: Store, lsn: u64) -> Self {
+        let staged = Staged::new(Arc::clone(&store.inner.segments));
+        WriteTxn { store, lsn, staged, buffered_bytes: 0, expected_bytes: 0 }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn staged(&mut self) -> &mut Staged {
+        &mut self.staged
+    }
+
+    /// How many payload bytes are going to be written, roughly. Very large transactions then use fewer, larger
+    /// segments and so fewer file handles.
+    pub fn expect_bytes(&mut self, bytes: u64) {
+        self.expected_bytes = bytes;
+    }
+
+    /// Stores a tensor under a key, replacing the current version. Hashes it now; one that the namespace holds already
+    /// is not written again (after a check that the stored bytes are sound).
+    pub fn put<'k>(&mut self, key: impl Into<Address<'k>>, tensor: &Tensor<'_>) -> Result<()> {
+        self.put_with(key, tensor, &PutOptions::default())
+    }
+
+    /// As [`WriteTxn::put`], with metadata, a condition, parents.
+    pub fn put_with<'k>(
+        &mut self,
+        key: impl Into<Address<'k>>,
+        tensor: &Tensor<'_>,
+        options: &PutOptions,
+    ) -> Result<()> {
+        let address = key.into();
+        self.put_inner(address, tensor, options).map_err(|e| e.during("put").key(address.key))
+    }
+
+    fn put_inner(&mut self, address: Address<'_>, tensor: &Tensor<'_>, options: &PutOptions) -> Result<()> {
+        self.check_new_version(address, tensor.encoding(), options)?;
+        let pool = self.store.inner.segments.pool()?;
+        let digest = Digest::of_parallel(tensor.bytes(), pool);
+        let version = StagedVersion {
+            dtype: tensor.dtype(),
+            shape: tensor.shape().to_vec(),
+            encoding: tensor.encoding().clone(),
+            metadata: options.metadata.clone(),
+            digest,
+            raw_bytes: tensor.bytes().len() as u64,
+            parents: options.parents.clone(),
+        };
+        let description = self.describe(address, &version);
+        self.stage_payload(address.namespace, digest, description, tensor.bytes())?;
+        self.stage_version(address, version, options.expect);
+        Ok(())
+    }
+
+    /// Several puts; stops at the first that fails, and then the transaction should be dropped.
+    pub fn put_many<'k, 't>(&mut self, tensors: impl IntoIterator<Item = (Address<'k>, Tensor<'t>)>) -> Result<()> {
+        tensors.into_iter().try_for_each(|(address, tensor)| self.put(address, &tensor))
+    }
+
+    /// Checks that need no payload.
+    pub(super) fn check_new_version(
+        &self,
+        address: Address<'_>,
+        encoding: &Encoding,
+        options: &PutOptions,
+    ) -> Result<()> {
+        self.store.inner.check_writable()?;
+        address.key.check()?;
+        options.parents.iter().try_for_each(|parent| parent.as_ref().check())?;
+        encoding_to_text(encoding)?;
+        options.metadata.as_deref().map_or(Ok(()), check_metadata)
+    }
+
+    pub(super) fn describe(&self, address: Address<'_>, version: &StagedVersion) -> Description {
+        Description {
+            kind: RecordKind::Payload,
+            namespace: address.namespace,
+            key: Some(address.key.to_key()),
+            dtype: version.dtype,
+            shape: version.shape.clone(),
+            encoding: version.encoding.clone(),
+            created_us: u64::try_from(self.store.inner.volume.now_us()).unwrap_or(0),
+        }
+    }
+
+    pub(super) fn stage_version(&mut self, address: Address<'_>, version: StagedVersion, expect: Expect) {
+        let key = (address.namespace, address.key.to_key());
+        if expect != Expect::Any {
+            self.staged.conditions.push((key.clone(), expect));
+        }
+        self.staged.changes.insert(key, Change::Put(version));
+    }
+
+    /// Makes sure that a payload will be in the store after the commit: by what is there, in memory, or in a segment.
+    pub(super) fn stage_payload(
+        &mut self,
+        namespace: u32,
+        digest: Digest,
+        description: Description,
+        bytes: &[u8],
+    ) -> Result<()> {
+        if self.staged.payloads.contains_key(&(namespace, digest)) {
+            return Ok(());
+        }
+        let (known, replaces) = self.find_stored(namespace, &digest)?;
+        let content = if known {
+            Content::Existing
+        } else if bytes.len() <= BUFFERED_BYTES_MAX {
+            let mut buffer = AlignedBuffer::zeroed(bytes.len())?;
+            buffer.as_mut_slice().copy_from_slice(bytes);
+            self.buffered_bytes += bytes.len() as u64;
+            Content::Buffered(Bytes::owned(buffer))
+        } else {
+            let appender = self.appender_for(&description, Some(bytes.len() as u64))?;
+            Content::Written(Self::append(&mut self.staged, appender, description.clone(), bytes, digest)?)
+        };
+        let raw_bytes = bytes.len() as u64;
+        let payload = StagedPayload { description, raw_bytes, content, replaces };
+        self.staged.payloads.insert((namespace, digest), payload);
+        if self.buffered_bytes > BUFFERED_TOTAL_MAX { self.write_buffered() } else { Ok(()) }
+    }
+
+    fn append(
+        staged: &mut Staged,
+        mut appender: Appender,
+        description: Description,
+        bytes: &[u8],
+        digest: Digest,
+    ) -> Result<crate::segment::Written> {
+        let segments = staged.segments();
+        let outcome = segments.pool().and_then(|pool| appender.append(description, bytes, Some(digest), pool));
+        staged.appenders.push(appender);
+        outcome
+    }
+
+    /// Writes payloads that wait in memory into a segment, so that a transaction of any size needs bounded memory.
+    fn write_buffered(&mut self) -> Result<()> {
+        let waiting: Vec<(u32, Digest)> = self
+            .staged
+            .payloads
+            .iter()
+            .filter(|(_, payload)| matches!(payload.content, Content::Buffered(_)))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in waiting {
+            let Some(payload) = self.staged.payloads.get(&key).cloned() else { continue };
+            let Content::Buffered(bytes) = payload.content else { continue };
+            let appender = self.appender_for(&payload.description, Some(payload.raw_bytes))?;
+            let written = Self::append(&mut self.staged, appender, payload.description, &bytes, key.1)?;
+            if let Some(payload) = self.staged.payloads.get_mut(&key) {
+                payload.content = Content::Written(written);
+            }
+        }
+        self.buffered_bytes = 0;
+        Ok(())
+    }
+
+    /// Whether the store has this payload in a sound copy, and whether it has only damaged ones.
+    pub(super) fn find_stored(&self, namespace: u32, digest: &Digest) -> Result<(bool, bool)> {
+        let inner = &self.store.inner;
+        let Some(row) = inner.catalog.read()?.view()?.payload(namespace, digest)? else { return Ok((false, false)) };
+        let sound =
+            inner.segments.open_copy(&row.copy, digest, row.raw_bytes).and_then(|copy| match self.store.read_mode {
+                ReadMode::Mapped => copy.slice(0..row.raw_bytes).map(drop),
+                ReadMode::Positioned => copy.verify_all(&|| Ok(())).map(drop),
+            });
+        match sound {
+            Ok(()) => Ok((true, false)),
+            // A new copy heals what was damaged, instead of relying on it.
+            Err(e) if e.kind() == ErrorKind::Corrupt => Ok((false, true)),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// An appender of this transaction with room for a payload; taken out, to be pushed back after use.
+    pub(super) fn appender_for(&mut self, description: &Description, raw_bytes: Option<u64>) -> Result<Appender> {
+        if let Some(last) = self.staged.appenders.last()
+            && !last.is_broken()
+            && last.fits(description, raw_bytes)?
+            && let Some(appender) = self.staged.appenders.pop()
+        {
+            return Ok(appender);
+        }
+        let inner = &self.store.inner;
+        inner.segments.appender(&inner.catalog, description, raw_bytes, self.expected_bytes)
+    }
+
+    /// Starts storing a payload of unknown length. The shape's first dimension may be left open ([`None`]); it follows
+    /// from the bytes written. Nothing is stored unless the writer is finished.
+    pub fn writer<'k>(
+        &mut self,
+        key: impl Into<Address<'k>>,
+        dtype: DType,
+        shape: &[Option<u64>],
+        options: &PutOptions,
+    ) -> Result<PayloadWriter<'_>> {
+        let address = key.into();
+        PayloadWriter::new(self, address, dtype, shape, options).map_err(|e| e.during("put").key(address.key))
+    }
+
+    /// Deletes a key. Returns whether it existed. Its payload stays readable in snapshots made before.
+    pub fn delete<'k>(&mut self, key: impl Into<Address<'k>>) -> Result<bool> {
+        let address = key.into();
+        let mut delete = || -> Result<bool> {
+            self.store.inner.check_writable()?;
+            address.key.check()?;
+            let existed = self.version(address)?.is_some();
+            self.staged.changes.insert((address.namespace, address.key.to_key()), Change::Delete);
+            Ok(existed)
+        };
+        delete().map_err(|e| e.during("delete").key(address.key))
+    }
+
+    /// Gives the current version another key of the same namespace. Fails with `NotFound`, with `AlreadyExists`, and
+    /// at commit with `Conflict` if somebody changed either key meanwhile.
+    pub fn rename<'k>(&mut self, from: impl Into<Address<'k>>, to: impl Into<Address<'k>>) -> Result<()> {
+        let (from, to) = (from.into(), to.into());
+        let mut rename = || -> Result<()> {
+            self.store.inner.check_writable()?;
+            to.key.check()?;
+            if from.namespace != to.namespace {
+                return Err(Error::new(ErrorKind::InvalidArgument, "a key cannot move to another namespace"));
+            }
+            if self.version(to)?.is_some() {
+                return Err(Error::new(ErrorKind::AlreadyExists, format!("the key '{}' exists", to.key)));
+            }
+            let version = self.take_version(from)?;
+            self.staged.changes.insert((from.namespace, from.key.to_key()), Change::Delete);
+            self.staged.conditions.push(((to.namespace, to.key.to_key()), Expect::Absent));
+            self.staged.changes.insert((to.namespace, to.key.to_key()), Change::Put(version));
+            Ok(())
+        };
+        rename().map_err(|e| e.during("rename").key(from.key))
+    }
+
+    /// Replaces the metadata of a key (`None` removes it), making a new version with the same payload.
+    pub fn set_metadata<'k>(&mut self, key: impl Into<Address<'k>>, metadata: Option<&str>) -> Result<()> {
+        let address = key.into();
+        let mut set = || -> Result<()> {
+            self.store.inner.check_writable()?;
+            metadata.map_or(Ok(()), check_metadata)?;
+            let mut version = self.take_version(address)?;
+            version.metadata = metadata.map(str::to_owned);
+            self.staged.changes.insert((address.namespace, address.key.to_key()), Change::Put(version));
+            Ok(())
+        };
+        set().map_err(|e| e.during("set metadata of").key(address.key))
+    }
+
+    /// The version a key has for this transaction, ready to be staged again; a stored one may not change until commit.
+    fn take_version(&mut self, address: Address<'_>) -> Result<StagedVersion> {
+        let key = (address.namespace, address.key.to_key());
+        match self.staged.changes.get(&key) {
+            Some(Change::Put(version)) => return Ok(version.clone()),
+            Some(Change::Delete) => return Err(not_found()),
+            None => {}
+        }
+        let atom = self.store.inner.atom_at(address, self.lsn)?.ok_or_else(not_found)?;
+        let info = &atom.info;
+        self.staged.conditions.push((key, Expect::Version(info.lsn)));
+        let version = StagedVersion {
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+            encoding: info.encoding.clone(),
+            metadata: info.metadata.clone(),
+            digest: info.digest,
+            raw_bytes: info.bytes,
+            parents: Vec::new(),
+        };
+        let description = self.describe(address, &version);
+        let payload = StagedPayload { description, raw_bytes: info.bytes, content: Content::Existing, replaces: false };
+        self.staged.payloads.entry((address.namespace, version.digest)).or_insert(payload);
+        Ok(version)
+    }
+
+    /// The descriptor a key has for this transaction.
+    fn version(&self, address: Address<'_>) -> Result<Option<AtomInfo>> {
+        match self.staged.changes.get(&(address.namespace, address.key.to_key())) {
+            Some(Change::Put(version)) => Ok(Some(self.staged_info(address, version))),
+            Some(Change::Delete) => Ok(None),
+            None => Ok(self.store.inner.atom_at(address, self.lsn)?.map(|atom| atom.info.clone())),
+        }
+    }
+
+    fn staged_info(&self, address: Address<'_>, version: &StagedVersion) -> AtomInfo {
+        AtomInfo::new(self.staged_row(address, version), None)
+    }
+
+    fn staged_row(&self, address: Address<'_>, version: &StagedVersion) -> VersionRow {
+        VersionRow {
+            key: address.key.to_key(),
+            lsn_from: 0,
+            lsn_to: None,
+            payload: 0,
+            digest: version.digest,
+            raw_bytes: version.raw_bytes,
+            dtype: version.dtype,
+            shape: version.shape.clone(),
+            encoding: version.encoding.clone(),
+            metadata: version.metadata.clone(),
+            created_us: 0,
+        }
+    }
+
+    /// The payload of a key as this transaction sees it. A handle on a payload this transaction put (its LSN is 0) is
+    /// readable until the transaction ends.
+    pub fn get<'k>(&mut self, key: impl Into<Address<'k>>) -> Result<Payload> {
+        let address = key.into();
+        self.get_inner(address).map_err(|e| e.during("get").key(address.key))
+    }
+
+    fn get_inner(&mut self, address: Address<'_>) -> Result<Payload> {
+        let key = (address.namespace, address.key.to_key());
+        let version = match self.staged.changes.get(&key) {
+            Some(Change::Put(version)) => version.clone(),
+            Some(Change::Delete) => return Err(not_found()),
+            None => {
+                let atom = self.store.inner.atom_at(address, self.lsn)?.ok_or_else(not_found)?;
+                return Ok(Payload::stored(atom, self.store.read_mode));
+            }
+        };
+        let payload = self.staged.payloads.get(&(address.namespace, version.digest));
+        let content = payload.map(|payload| payload.content.clone());
+        let place = match content.ok_or_else(|| Error::internal("a version without a payload"))? {
+            Content::Buffered(bytes) => return Ok(Payload::staged(self.staged_info(address, &version), bytes)),
+            Content::Written(written) => {
+                self.staged.appenders.iter_mut().try_for_each(Appender::write_out)?;
+                Some(CopyRow {
+                    segment: written.segment,
+                    offset: written.offset,
+                    extent_bytes: written.extent_bytes,
+                    stored_bytes: written.stored_bytes,
+                    codec: Codec::Raw,
+                    tier: Tier::Warm,
+                    salt: written.salt,
+                    capacity_bytes: written.capacity_bytes,
+                })
+            }
+            Content::Existing => {
+                let stored = self.store.inner.catalog.read()?.view()?.payload(address.namespace, &version.digest)?;
+                stored.map(|stored| stored.copy)
+            }
+        };
+        let atom = Atom::new(self.staged_row(address, &version), place, Arc::clone(&self.store.inner.segments));
+        // Positioned: bytes that may still be taken back must not be mapped.
+        Ok(Payload::stored(Arc::new(atom), ReadMode::Positioned))
+    }
+
+    /// The descriptor of a key as this transaction sees it.
+    pub fn info<'k>(&self, key: impl Into<Address<'k>>) -> Result<AtomInfo> {
+        let address = key.into();
+        self.version(address)?.ok_or_else(|| not_found().during("info").key(address.key))
+    }
+
+    /// Whether a key exists for this transaction.
+    pub fn exists<'k>(&self, key: impl Into<Address<'k>>) -> Result<bool> {
+        Ok(self.version(key.into())?.is_some())
+    }
+
+    pub(crate) fn put_manifest(
+        &mut self,
+        namespace: u32,
+        prefix: &str,
+        name: &str,
+        format: &str,
+        header: &[u8],
+    ) -> Result<()> {
+        let digest = Digest::of(header);
+        let description = Description {
+            kind: RecordKind::Payload,
+            namespace,
+            key: None,
+            dtype: DType::U8,
+            shape: vec![header.len() as u64],
+            encoding: Encoding::Plain,
+            created_us: u64::try_from(self.store.inner.volume.now_us()).unwrap_or(0),
+        };
+        self.stage_payload(namespace, digest, description, header)?;
+        let change = ManifestChange::Put { format: format.to_owned(), header: digest };
+        self.staged.manifests.insert((namespace, prefix.to_owned(), name.to_owned()), change);
+        Ok(())
+    }
+
+    pub(crate) fn delete_manifest(&mut self, namespace: u32, prefix: &str, name: &str) {
+        let key = (namespace, prefix.to_owned(), name.to_owned());
+        self.staged.manifests.insert(key, ManifestChange::Delete);
+    }
+
+    /// Commits: all changes become visible at once, or none do. Returns the LSN.
+    ///
+    /// Under [`Durability::Full`](crate::Durability) blocks until the device has everything. Fails with `Conflict` or
+    /// `AlreadyExists` when a condition does not hold, `DiskFull`, `Io`, `Busy`; then nothing changed.
+    pub fn commit(self) -> Result<u64> {
+        let WriteTxn { store, staged, lsn, .. } = self;
+        if staged.is_empty() {
+            return Ok(lsn);
+        }
+        store.inner.check_writable()?;
+        let durable = store.durability == super::options::Durability::Full;
+        store.inner.queue.submit(&store.inner, staged, durable).map_err(|e| e.during("commit"))
+    }
+
+    /// Gives everything up. The same as dropping the transaction.
+    pub fn abort(self) {}
+}
+
+fn not_found() -> Error {
+    Error::new(ErrorKind::NotFound, "no such atom")
+}
+
+/// One JSON object of bounded size. Parsed only to be checked; kept as it was written.
+pub(crate) fn check_metadata(text: &str) -> Result<()> {
+    let wrong = |what: String| Error::new(ErrorKind::InvalidMetadata, what);
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(wrong(format!("{} bytes of metadata are more than the {TEXT_BYTES_MAX} allowed", text.len())));
+    }
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(serde_json::Value::Object(_)) => Ok(()),
+        Ok(_) => Err(wrong("metadata must be one JSON object".into())),
+        Err(e) => Err(wrong("metadata is not valid JSON".into()).source_box(e.into())),
+    }
+}
+
+/// Checks that a shape with the first dimension filled in takes exactly so many bytes.
+pub(super) fn close_shape(
+    dtype: DType,
+    shape: &[Option<u64>],
+    encoding: &Encoding,
+    raw_bytes: u64,
+) -> Result<Vec<u64>> {
+    let wrong = |what: String| Error::new(ErrorKind::InvalidShape, what);
+    let mut closed: Vec<u64> = shape.iter().map(|dim| dim.unwrap_or(1)).collect();
+    if shape.first().is_some_and(Option::is_none) {
+        let row = byte_len(dtype, &closed, encoding)?;
+        if row == 0 || raw_bytes % row != 0 {
+            return Err(wrong(format!("{raw_bytes} bytes are no whole number of rows of {row} bytes")));
+        }
+        closed[0] = raw_bytes / row;
+    }
+    let expected = byte_len(dtype, &closed, encoding)?;
+    if expected != raw_bytes {
+        return Err(wrong(format!("{dtype} with shape {closed:?} takes {expected} bytes, {raw_bytes} were written")));
+    }
+    Ok(closed)
+}
