@@ -1,0 +1,53 @@
+# Everything a person or a machine does with this repository. `make help` lists the targets.
+
+CARGO  ?= cargo
+PYTHON ?= python3
+# Where downloads and demo stores go; removed by `make clean`.
+DEMO   := .demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit lint fmt doc fuzz-smoke bench soak golden clean require
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+require:
+	@for tool in $(CARGO) $(PYTHON) cc; do \
+	  command -v $$tool >/dev/null || { echo "missing: $$tool (needed: Rust 1.95, Python 3.10, a C compiler)"; exit 1; }; \
+	done
+
+demo: require ## Import a real model into a store on disk, damage a copy, export the identical file
+	$(CARGO) build --release --bin tensoratom --example latency
+	$(PYTHON) demo/demo.py --binaries target/release --work $(DEMO)
+
+test: require lint unit doc fuzz-smoke ## All tests: lints, unit, model, crash, faults, processes, damage, fuzz smoke
+
+unit:
+	$(CARGO) test --workspace
+
+lint: ## Formatting and lints, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --package tensoratom --lib -- -D warnings
+
+doc: ## API documentation, broken links denied
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+fmt: ## Format everything
+	$(CARGO) fmt --all
+
+fuzz-smoke: ## Each fuzz target for 20 s, where a nightly toolchain is present
+	@fuzz/smoke.sh 20
+
+bench: ## Benchmarks against LMDB, redb, SQLite and safetensors; raw numbers under benches/results
+	benches/run.sh
+
+soak: ## Crash states, kills and damage for hours: make soak HOURS=8
+	HOURS=$${HOURS:-1} $(CARGO) test --release --package tensoratom --test soak -- --ignored --nocapture
+
+golden: ## Write the golden store of the present format (only when the format version changes)
+	$(CARGO) test --package tensoratom --test compat -- --ignored write_golden
+
+clean: ## Remove build products, downloads, demo stores
+	$(CARGO) clean
+	rm -rf $(DEMO) fuzz/target benches/compare/target

@@ -1,0 +1,372 @@
+//! The command line as types. Help texts are what users read first.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Embedded storage for tensors: verified, memory-mapped, shared by several processes.
+///
+/// Exit codes: 0 done, 1 failed, 2 damage found (verify), 64 wrong usage, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "tensoratom", version, styles = STYLES, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  tensoratom init models
+  tensoratom import models model.safetensors --prefix bert/
+  tensoratom ls models bert/
+  tensoratom get models bert/embeddings.weight --rows 0:4
+  tensoratom verify models
+  tensoratom export models --prefix bert/ -o same.safetensors")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a store
+    #[command(after_help = "Example:\n  tensoratom init models --segment-size 64MiB")]
+    Init(Init),
+    /// Import safetensors or .npy files as one atomic commit
+    #[command(after_help = "Examples:
+  tensoratom import models model.safetensors --prefix bert/
+  tensoratom import models model-*.safetensors --prefix llama/
+
+A file that contradicts itself is refused before anything is written. Tensors the store holds already take no space.")]
+    Import(Import),
+    /// Write atoms into a safetensors file; an imported file comes out bit for bit
+    #[command(after_help = "Example:\n  tensoratom export models --prefix bert/ -o model.safetensors")]
+    Export(Export),
+    /// List atoms
+    #[command(after_help = "Examples:
+  tensoratom ls models
+  tensoratom ls models bert/encoder. --limit 20
+  tensoratom ls models --json | jq '.[].key'
+
+JSON: a list of {key, dtype, shape, bytes, digest, tier, lsn}.")]
+    Ls(Ls),
+    /// Show an atom, or write it to a file
+    #[command(after_help = "Examples:
+  tensoratom get models bert/embeddings.weight                 (descriptor and first values)
+  tensoratom get models bert/embeddings.weight --rows 100:104
+  tensoratom get models bert/embeddings.weight --npy weight.npy
+  tensoratom get models bert/embeddings.weight -o weight.bin   (raw bytes; '-' for standard output)")]
+    Get(Get),
+    /// Store a file under a key
+    #[command(after_help = "Examples:
+  tensoratom put models queries queries.npy
+  tensoratom put models table table.bin --dtype bf16 --shape 4096,128
+  tensoratom put models 42 one.npy --int")]
+    Put(Put),
+    /// Delete atoms
+    #[command(after_help = "Examples:\n  tensoratom rm models queries\n  tensoratom rm models --prefix bert/")]
+    Rm(Rm),
+    /// Show what the store holds and what every byte of its directory is for
+    #[command(
+        after_help = "JSON: {atoms, payloads, raw_bytes, stored_bytes, disk_bytes, accounted: {live, history, dead, slack, \
+                            catalog, ...}}; the accounted parts sum to disk_bytes."
+    )]
+    Stat(Stat),
+    /// Read everything back and report every damaged atom
+    #[command(after_help = "Examples:
+  tensoratom verify models
+  tensoratom verify models --prefix bert/ --json
+
+Exit code 0 when all is sound, 2 when damage was found.
+JSON: {atoms_checked, chunks_checked, damaged: [{key, segment, offset, what}]}.")]
+    Verify(Verify),
+    /// Make store.json or the catalog anew from the segments
+    #[command(after_help = "Example:
+  tensoratom repair models --rebuild-catalog
+
+Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; delete it when you are satisfied.")]
+    Repair(Repair),
+    /// Query the store with SQL
+    #[command(after_help = "Examples:
+  tensoratom sql models \"SELECT key, bytes FROM atoms WHERE dtype = 'f32' ORDER BY bytes DESC LIMIT 5\"
+  tensoratom sql models \"SELECT key FROM atoms WHERE json_extract(metadata, '$.layer') = 3\"
+
+Views: atoms, versions, payloads, segments, commits, changes, lineages, manifests.")]
+    Sql(Sql),
+    /// Measure this machine: ingest, first touch, repeated read, commits, in a store made for it
+    #[command(after_help = "Example:\n  tensoratom bench /mnt/data --size 1GiB")]
+    Bench(Bench),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  tensoratom completions bash > /etc/bash_completion.d/tensoratom")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreArg {
+    /// Directory of the store
+    pub(crate) store: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NamespaceArg {
+    /// Namespace (tenant) inside the store
+    #[arg(long, short = 'n', value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub(crate) namespace: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Capacity of a segment file
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub(crate) segment_size: u64,
+    /// Unit of checksum and partial read, a power of two
+    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
+    pub(crate) chunk_size: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Files to import
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Put in front of every key, literally
+    #[arg(long, value_name = "P", default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Create the store if there is none
+    #[arg(long)]
+    pub(crate) create: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Atoms whose names start with this; taken off in the file
+    #[arg(long, value_name = "P", default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+    /// File to write
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Which of several files imported under the prefix
+    #[arg(long, value_name = "NAME")]
+    pub(crate) file_name: Option<String>,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Only names that start with this
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Only keys behind this one
+    #[arg(long, value_name = "KEY")]
+    pub(crate) after: Option<String>,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyArg {
+    /// Key of the atom
+    pub(crate) key: String,
+    /// The key is an integer (SQL BIGINT), not a name
+    #[arg(long)]
+    pub(crate) int: bool,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    #[command(flatten)]
+    pub(crate) key: KeyArg,
+    /// Write the raw bytes to a file, or to standard output with '-'
+    #[arg(long, short, value_name = "FILE", conflicts_with = "npy")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write a NumPy file
+    #[arg(long, value_name = "FILE", conflicts_with = "rows")]
+    pub(crate) npy: Option<PathBuf>,
+    /// Only rows A to B (B excluded) of the first dimension
+    #[arg(long, value_name = "A:B", value_parser = parse_rows)]
+    pub(crate) rows: Option<std::ops::Range<u64>>,
+    /// Print the descriptor as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    #[command(flatten)]
+    pub(crate) key: KeyArg,
+    /// File to store: .npy, or raw bytes
+    pub(crate) file: PathBuf,
+    /// Element type of raw bytes
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) dtype: Option<tensoratom::DType>,
+    /// Dimensions of raw bytes, separated by commas
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', num_args = 0.., require_equals = false)]
+    pub(crate) shape: Option<Vec<u64>>,
+    /// One JSON object to keep with the atom
+    #[arg(long, value_name = "JSON")]
+    pub(crate) metadata: Option<String>,
+    /// Fail unless the key has this version (the lsn that `ls` shows)
+    #[arg(long, value_name = "LSN", conflicts_with = "if_absent")]
+    pub(crate) if_version: Option<u64>,
+    /// Fail if the key exists
+    #[arg(long)]
+    pub(crate) if_absent: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Keys to delete
+    #[arg(value_name = "KEY", required_unless_present = "prefix")]
+    pub(crate) keys: Vec<String>,
+    /// Delete every name that starts with this
+    #[arg(long, value_name = "P", conflicts_with = "keys")]
+    pub(crate) prefix: Option<String>,
+    /// The keys are integers
+    #[arg(long)]
+    pub(crate) int: bool,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stat {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Only atoms whose names start with this
+    #[arg(long, value_name = "P")]
+    pub(crate) prefix: Option<String>,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Build the catalog anew by replaying the commits logged in the segments
+    #[arg(long)]
+    pub(crate) rebuild_catalog: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sql {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// One SELECT statement
+    pub(crate) query: String,
+    /// Refuse answers with more rows
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub(crate) row_limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Directory to measure in; a store is made there and removed
+    pub(crate) directory: PathBuf,
+    /// Payload bytes to write
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub(crate) size: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A number of bytes with an optional unit: `1048576`, `256KiB`, `1GiB`, `10MB`.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.trim().parse().map_err(|_| "not a size; try 256MiB".to_owned())?;
+    let factor: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        unit => return Err(format!("unknown unit '{unit}'; use KiB, MiB, GiB or TiB")),
+    };
+    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
+}
+
+fn parse_rows(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let wrong = || "rows are written A:B, say 0:10".to_owned();
+    let (start, end) = text.split_once(':').ok_or_else(wrong)?;
+    let (start, end) = (start.parse().map_err(|_| wrong())?, end.parse().map_err(|_| wrong())?);
+    if start > end { Err("the first row lies behind the last".to_owned()) } else { Ok(start..end) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_rows() {
+        assert_eq!(parse_size("256KiB"), Ok(262_144));
+        assert_eq!(parse_size("10MB"), Ok(10_000_000));
+        assert_eq!(parse_size("7"), Ok(7));
+        assert!(parse_size("7 parsecs").is_err() && parse_size("").is_err() && parse_size("99999999TiB").is_err());
+        assert_eq!(parse_rows("3:5"), Ok(3..5));
+        assert!(parse_rows("5:3").is_err() && parse_rows("5").is_err() && parse_rows("a:b").is_err());
+    }
+}
