@@ -213,6 +213,22 @@ impl Error {
         }))
     }
 
+    /// An argument a binding refuses before it calls the engine.
+    pub fn invalid_argument(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, what)
+    }
+
+    /// An operating-system error a binding met, classified as the engine's own are.
+    pub fn from_io(what: impl Into<String>, source: std::io::Error) -> Self {
+        Self::io(what, source)
+    }
+
+    /// The same error with the path it concerns.
+    #[must_use]
+    pub fn with_path(self, path: &Path) -> Self {
+        self.at_path(path)
+    }
+
     /// What went wrong, as a program decides on it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

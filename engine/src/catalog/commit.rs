@@ -98,7 +98,9 @@ impl Commit {
             previous_lsn: self.lsn.saturating_sub(1).into(),
             reserved_2: 0.into(),
         };
-        let mut out = header.as_bytes().to_vec();
+        let fixed = self.copies.len().saturating_mul(CommitCopyBytes::LEN).saturating_add(CommitHeaderBytes::LEN);
+        let mut out = Vec::with_capacity(fixed);
+        out.extend_from_slice(header.as_bytes());
         for copy in &self.copies {
             let row = CommitCopyBytes {
                 digest: copy.digest.0,

@@ -26,8 +26,7 @@ use crate::format::names;
 pub(crate) use commit::{Commit, CommitId, NewCopy, Operation, PutAtom, PutManifest};
 pub(crate) use query::{LATEST, Span, View};
 pub(crate) use rows::{
-    CommitRow, CopyRow, Head, ManifestRow, PayloadId, SegmentRow, SegmentState, SegmentUse, StoredRow, Totals,
-    VersionRow,
+    CopyRow, Head, ManifestRow, PayloadId, SegmentRow, SegmentState, SegmentUse, StoredRow, VersionRow,
 };
 pub use user_query::{QueryResult, SqlValue};
 pub(crate) use watch::Watch;
@@ -265,11 +264,6 @@ impl Transaction<'_> {
         let changes = self.changes(commit.lsn)?;
         segments.iter().try_for_each(|segment| changes.use_segment(segment))?;
         changes.commit(commit, place)
-    }
-
-    /// Records how far segments are used, apart from any commit.
-    pub(crate) fn use_segment(&self, lsn: u64, segment: &SegmentUse) -> Result<()> {
-        self.changes(lsn)?.use_segment(segment)
     }
 
     /// Changes the state of a segment.

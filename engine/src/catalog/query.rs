@@ -6,7 +6,6 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use crate::digest::Digest;
-use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::format::{Codec, Tier};
 use crate::key::{Key, KeyRef, prefix_end};
@@ -417,14 +416,15 @@ impl<'c> View<'c> {
         self.all(&sql, [to_db(lsn)], stored_at)
     }
 
-    /// Current manifests under a prefix, with their header payloads.
-    pub(crate) fn manifests(self, namespace: u32, prefix: &str) -> Result<Vec<ManifestRow>> {
+    /// Manifests under a prefix that are valid at `lsn`, with their header payloads.
+    pub(crate) fn manifests(self, namespace: u32, prefix: &str, lsn: u64) -> Result<Vec<ManifestRow>> {
         let sql = format!(
             "SELECT {STORED_COLUMNS}, {COPY_COLUMNS}, m.prefix, m.name, m.format FROM manifest m \
                JOIN payload p ON p.id = m.header JOIN copy c ON c.payload = p.id JOIN segment s ON s.id = c.segment \
-              WHERE m.ns = ?1 AND m.prefix = ?2 AND m.lsn_to IS NULL GROUP BY m.name ORDER BY m.name"
+              WHERE m.ns = ?1 AND m.prefix = ?2 AND m.lsn_from <= ?3 AND (m.lsn_to IS NULL OR m.lsn_to > ?3) \
+              GROUP BY m.name ORDER BY m.name"
         );
-        self.all(&sql, params![namespace, prefix], |row| {
+        self.all(&sql, params![namespace, prefix, to_db(lsn)], |row| {
             Ok(ManifestRow { header: stored_at(row)?, prefix: row.get(14)?, name: row.get(15)?, format: row.get(16)? })
         })
     }

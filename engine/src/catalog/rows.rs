@@ -120,6 +120,26 @@ pub(crate) struct ManifestRow {
     pub(crate) header: StoredRow,
 }
 
+impl VersionRow {
+    /// The header of an imported file, described as an atom so that it can be read like one.
+    pub(crate) fn of_header(manifest: &ManifestRow) -> Self {
+        let stored = &manifest.header;
+        VersionRow {
+            key: Key::from(format!("{}{}", manifest.prefix, manifest.name)),
+            lsn_from: 0,
+            lsn_to: None,
+            payload: stored.payload,
+            digest: stored.digest,
+            raw_bytes: stored.raw_bytes,
+            dtype: DType::U8,
+            shape: vec![stored.raw_bytes],
+            encoding: Encoding::Plain,
+            metadata: None,
+            created_us: 0,
+        }
+    }
+}
+
 /// Bytes of one segment's records by use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SegmentSums {

@@ -171,7 +171,7 @@ struct OpenFile {
     name: String,
     /// `None`: a log that does not exist on a read-only medium; it reads as empty.
     file: Option<Arc<dyn File>>,
-    /// The file was created by us and its name is not durable yet.
+    /// The name of the file may not be durable yet.
     name_unsynced: bool,
     /// SQLite's lock level (SQLITE_LOCK_*).
     level: c_int,
@@ -213,13 +213,14 @@ impl OpenFile {
             return Err(ffi::SQLITE_CANTOPEN); // temporary files stay in memory (temp_store)
         };
         let volume = &mounted.volume;
-        let mut name_unsynced = false;
+        // Whoever may create the file syncs its name with its first sync, even if it finds it there: another connection
+        // of ours may have created it for reading, and would never sync it.
+        let name_unsynced = flags & ffi::SQLITE_OPEN_CREATE != 0;
         let mut writable = flags & ffi::SQLITE_OPEN_READWRITE != 0 && !volume.is_read_only();
         let mut outcome = volume.open(name, if writable { Open::Write } else { Open::Read });
         if let Err(e) = &outcome {
             if e.kind() == io::ErrorKind::NotFound && writable && flags & ffi::SQLITE_OPEN_CREATE != 0 {
                 outcome = volume.open(name, Open::Create);
-                name_unsynced = true;
             } else if writable
                 && matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
             {

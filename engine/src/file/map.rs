@@ -14,7 +14,8 @@ pub struct Map(Inner);
 
 enum Inner {
     Os(memmap2::MmapRaw),
-    /// For volumes without memory maps: a copy of the committed bytes.
+    /// For simulated volumes: a copy of the committed bytes.
+    #[cfg(any(test, feature = "testing"))]
     Copy(Box<[u8]>),
 }
 
@@ -32,6 +33,7 @@ impl Map {
     fn len(&self) -> usize {
         match &self.0 {
             Inner::Os(raw) => raw.len(),
+            #[cfg(any(test, feature = "testing"))]
             Inner::Copy(bytes) => bytes.len(),
         }
     }
@@ -63,7 +65,9 @@ impl Map {
                 )),
                 Err(e) => Err(e),
             },
-            _ => Ok(()),
+            Inner::Os(_) => Ok(()),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Copy(_) => Ok(()),
         }
     }
 
@@ -112,6 +116,7 @@ impl Deref for MapSlice {
                 // - Not written: the caller of `Map::slice` asks for committed ranges only, which are immutable.
                 unsafe { std::slice::from_raw_parts(first, self.len) }
             }
+            #[cfg(any(test, feature = "testing"))]
             Inner::Copy(bytes) => &bytes[self.start..self.start + self.len],
         }
     }

@@ -1,5 +1,9 @@
 //! The seam between the engine and whatever holds its bytes: directories ([`Volume`]), files ([`File`]), maps, locks.
 //! Knows bytes and names only: no format, no keys, no policy. Nothing outside this folder touches `std::fs`.
+#![cfg_attr(
+    not(any(test, feature = "testing")),
+    allow(unreachable_pub, reason = "public with the feature `testing`, where tests bring volumes of their own")
+)]
 
 mod fork;
 mod map;

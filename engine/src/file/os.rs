@@ -271,7 +271,7 @@ fn mount_type(dev: u64) -> Option<String> {
 
 /// A regular file.
 #[derive(Debug)]
-pub struct OsFile {
+struct OsFile {
     file: fs::File,
 }
 

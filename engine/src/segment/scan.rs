@@ -4,7 +4,6 @@ use crate::error::{Error, Result};
 use crate::file::File;
 use crate::format::{ALIGN_SMALL, RECORD_MAGIC, RecordKind};
 
-use super::copy::PayloadCopy;
 use super::reader::SegmentReader;
 use super::record::Record;
 
@@ -50,11 +49,6 @@ impl<'a> Scan<'a> {
     /// like that only to somebody who read this segment's salt and knew the offset beforehand.
     pub(crate) fn resync(reader: &'a SegmentReader, from: u64, limit: u64) -> Self {
         Scan { resync: true, ..Self::strict(reader, from, limit) }
-    }
-
-    /// Where the walk stands: behind the last record it returned.
-    pub(crate) fn offset(&self) -> u64 {
-        self.offset
     }
 
     /// Why the walk ended.
@@ -120,13 +114,6 @@ impl<'a> Scan<'a> {
         self.offset = self.limit;
         Ok(None)
     }
-}
-
-/// True when the record's payload is all there and matches its checksums and digest.
-pub(crate) fn is_sound(reader: &std::sync::Arc<SegmentReader>, record: &Record) -> bool {
-    PayloadCopy::open(std::sync::Arc::clone(reader), record.offset, &record.digest, record.raw_bytes)
-        .and_then(|copy| copy.verify_all(&|| Ok(())))
-        .is_ok()
 }
 
 /// True when the first bytes at `offset` are zero: preallocated space nobody wrote.

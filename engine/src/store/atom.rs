@@ -8,7 +8,7 @@ use crate::catalog::{CopyRow, VersionRow};
 use crate::digest::Digest;
 use crate::dtype::{DType, Encoding, row_bytes};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{Codec, Tier};
+use crate::format::Tier;
 use crate::key::Key;
 use crate::segment::PayloadCopy;
 use crate::tensor::{Element, TensorView};
@@ -210,8 +210,8 @@ impl Payload {
         self.range(self.row_range(rows)?)
     }
 
-    /// The byte range of rows.
-    fn row_range(&self, rows: Range<u64>) -> Result<Range<u64>> {
+    /// The byte range of rows of the first dimension. Fails as [`Payload::rows`] does; reads nothing.
+    pub fn row_range(&self, rows: Range<u64>) -> Result<Range<u64>> {
         let info = self.info();
         let stride = row_bytes(info.dtype, &info.shape, &info.encoding).map_err(|e| self.explain(e, "get rows of"))?;
         let count = info.shape.first().copied().unwrap_or(0);

@@ -261,9 +261,9 @@ impl<'s> Attempt<'s> {
                 Content::Written(written) => (written, Tier::Warm),
                 Content::Buffered(bytes) => {
                     let store = self.store;
-                    let shared = self.shared_for(&payload.description, payload.raw_bytes)?;
+                    let appender = self.appender_for(index, &payload.description, payload.raw_bytes)?;
                     let pool = store.segments.pool()?;
-                    (shared.append(payload.description, &bytes, Some(digest), pool)?, shared.tier())
+                    (appender.append(payload.description, &bytes, Some(digest), pool)?, appender.tier())
                 }
                 Content::Existing => {
                     return Err(Error::new(ErrorKind::Conflict, "a payload was removed while the transaction ran")
@@ -286,13 +286,19 @@ impl<'s> Attempt<'s> {
         let body = commit.encode()?;
         let description = Description::commit(body.len() as u64, commit.time_us);
         let store = self.store;
-        let own = self.group[index].staged.appenders.last_mut();
-        let appender = match own {
-            Some(own) if own.fits(&description, Some(body.len() as u64))? => own,
-            _ => self.shared_for(&description, body.len() as u64)?,
-        };
+        let appender = self.appender_for(index, &description, body.len() as u64)?;
         let written = appender.append(description, &body, None, store.segments.pool()?)?;
         Ok((commit, (written.segment, written.offset, written.extent_bytes)))
+    }
+
+    /// A segment with room for a record of a request: its own last one, or one shared by the group.
+    fn appender_for(&mut self, index: usize, description: &Description, raw_bytes: u64) -> Result<&mut Appender> {
+        let own = self.group[index].staged.appenders.last();
+        if own.map_or(Ok(false), |own| own.fits(description, Some(raw_bytes)))? {
+            let own = self.group[index].staged.appenders.last_mut();
+            return own.ok_or_else(|| Error::internal("no segment of its own"));
+        }
+        self.shared_for(description, raw_bytes)
     }
 
     /// A shared segment with room for a record.

@@ -67,29 +67,40 @@ fn take_back_lost_commits(volume: &Arc<dyn Volume>, catalog: &Catalog, head: Hea
 }
 
 fn commit_survived(volume: &Arc<dyn Volume>, view: View<'_>, lsn: u64) -> Result<bool> {
-    for stored in view.copies_of_commit(lsn)? {
-        let place = &stored.copy;
-        let reader = match SegmentReader::open(&**volume, place.segment, place.salt, place.capacity_bytes) {
-            Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => return Ok(false),
-            other => Arc::new(other?),
-        };
-        let sound = PayloadCopy::open(reader, place.offset, &stored.digest, stored.raw_bytes)
-            .and_then(|copy| copy.verify_all(&|| Ok(())));
-        match sound {
-            Err(e) if e.kind() == ErrorKind::Corrupt => return Ok(false),
-            other => other.map(drop)?,
-        }
-    }
     let row = view.commits_after(lsn - 1, 1)?.pop().ok_or_else(|| Error::internal("a commit without a row"))?;
     let Some(segment) = view.segment(row.segment)? else { return Ok(false) };
-    let reader = match SegmentReader::open(&**volume, row.segment, segment.salt, segment.capacity_bytes) {
-        Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => return Ok(false),
-        other => Arc::new(other?),
-    };
-    match read_commit(&reader, row.offset) {
-        Ok(commit) => Ok(commit.lsn == lsn && commit.id == row.id),
-        Err(e) if e.kind() == ErrorKind::Corrupt => Ok(false),
-        Err(e) => Err(e),
+    let log = survivor(volume, row.segment, segment.salt, segment.capacity_bytes)?;
+    let logged = log.map_or(Ok(false), |reader| {
+        if_whole(read_commit(&reader, row.offset)).map(|commit| commit.is_some_and(|commit| commit.id == row.id))
+    });
+    if !logged? {
+        return Ok(false);
+    }
+    for stored in view.copies_of_commit(lsn)? {
+        let place = &stored.copy;
+        let Some(reader) = survivor(volume, place.segment, place.salt, place.capacity_bytes)? else { return Ok(false) };
+        let sound = PayloadCopy::open(reader, place.offset, &stored.digest, stored.raw_bytes)
+            .and_then(|copy| copy.verify_all(&|| Ok(())));
+        if if_whole(sound)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A segment whose file and header are still there. Without its header it could not be told from a stranger's in a
+/// rebuild, so its commits count as lost.
+fn survivor(volume: &Arc<dyn Volume>, id: u64, salt: u64, capacity_bytes: u64) -> Result<Option<Arc<SegmentReader>>> {
+    let Some(reader) = if_whole(SegmentReader::open(&**volume, id, salt, capacity_bytes))? else { return Ok(None) };
+    let header = read_header(&**volume, id)?;
+    Ok(header.filter(|header| header.salt == salt).map(|_| Arc::new(reader)))
+}
+
+/// `None` for damage, errors of the device as errors.
+fn if_whole<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => Ok(None),
+        other => other.map(Some),
     }
 }
 
@@ -124,10 +135,9 @@ fn find_tails(volume: &Arc<dyn Volume>, catalog: &Catalog, identity: &StoreIdent
             },
         };
         let Some(lease) = Lease::take(&**volume, id)? else { continue };
-        let reader = match SegmentReader::open(&**volume, id, salt, capacity_bytes) {
-            Err(e) if e.kind() == ErrorKind::Corrupt => continue, // the file is gone: `verify` says so
-            other => Arc::new(other?),
-        };
+        // A file that is gone is for `verify` to report.
+        let Some(reader) = if_whole(SegmentReader::open(&**volume, id, salt, capacity_bytes))? else { continue };
+        let reader = Arc::new(reader);
         let known = rows.contains_key(&id);
         let mut tail = Tail { lease, tier, capacity_bytes, committed, known, commits: Vec::new(), reader };
         let found = tail.scan()?;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{LATEST, Span};
+use crate::catalog::{LATEST, ManifestRow, Span, VersionRow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, KeyRef};
 
 use super::Store;
-use super::atom::{AtomInfo, Payload};
+use super::atom::{Atom, AtomInfo, Payload};
+use super::options::ReadMode;
 
 /// A key in a namespace. Plain keys convert into addresses in the default namespace;
 /// [`Namespace::key`](crate::Namespace::key) makes others.
@@ -133,6 +134,29 @@ impl Snapshot {
     }
 }
 
+/// The layout of an imported file.
+pub(crate) struct Manifest {
+    /// File name without directory.
+    pub(crate) name: String,
+    /// The file's header as it was.
+    pub(crate) header: Payload,
+}
+
+impl Snapshot {
+    /// Current manifests of files of one format imported under exactly this prefix.
+    pub(crate) fn manifests(&self, prefix: &str, format: &str) -> Result<Vec<Manifest>> {
+        let inner = &self.store.inner;
+        inner.check_usable()?;
+        let rows = inner.catalog.read()?.view()?.manifests(self.namespace, prefix, self.lsn.min(LATEST))?;
+        let manifest = |row: ManifestRow| {
+            let version = VersionRow::of_header(&row);
+            let atom = Atom::new(version, Some(row.header.copy), Arc::clone(&inner.segments));
+            Manifest { name: row.name, header: Payload::stored(Arc::new(atom), ReadMode::Positioned) }
+        };
+        Ok(rows.into_iter().filter(|row| row.format == format).map(manifest).collect())
+    }
+}
+
 pub(super) fn not_found(operation: &'static str, address: Address<'_>) -> Error {
     Error::new(ErrorKind::NotFound, "no such atom").during(operation).key(address.key)
 }
@@ -188,6 +212,3 @@ impl Store {
         }
     }
 }
-
-/// Keeps what a cached lookup needs in one place.
-pub(super) type SharedAtom = Arc<super::atom::Atom>;

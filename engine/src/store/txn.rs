@@ -1,9 +1,10 @@
 //! Transactions: changes collected, seen by the transaction itself, committed all or nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::bytes::{AlignedBuffer, Bytes};
-use crate::catalog::{CopyRow, VersionRow};
+use crate::catalog::{CopyRow, LATEST, Span, VersionRow};
 use crate::digest::Digest;
 use crate::dtype::{DType, Encoding, byte_len};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +15,7 @@ use crate::tensor::Tensor;
 
 use super::Store;
 use super::atom::{Atom, AtomInfo, Payload};
+use super::namespace::Namespace;
 use super::options::ReadMode;
 use super::snapshot::Address;
 use super::staging::{Change, Content, Expect, ManifestChange, Staged, StagedPayload, StagedVersion};
@@ -23,6 +25,9 @@ use super::writer::PayloadWriter;
 const BUFFERED_BYTES_MAX: usize = 256 << 10;
 /// Payloads waiting in memory, per transaction, before they are written out.
 const BUFFERED_TOTAL_MAX: u64 = 16 << 20;
+
+/// Keys looked at in one step when many are deleted.
+const LIST_PAGE: usize = 4096;
 
 /// What [`WriteTxn::put_with`] takes besides the tensor.
 #[derive(Clone, Debug, Default)]
@@ -290,6 +295,44 @@ impl WriteTxn {
         delete().map_err(|e| e.during("delete").key(address.key))
     }
 
+    /// Deletes every name that starts with a prefix, together with what is remembered of files imported under exactly
+    /// that prefix. Returns how many keys existed. An empty prefix deletes all of the namespace, integers included.
+    pub fn delete_prefix(&mut self, namespace: Option<&Namespace>, prefix: &str) -> Result<u64> {
+        let namespace = namespace.map_or(0, Namespace::id);
+        self.store.inner.check_writable()?;
+        let inner = Arc::clone(&self.store.inner);
+        let reader = inner.catalog.read()?;
+        let mut keys: BTreeSet<Key> = self.staged_keys(namespace, prefix);
+        let mut after: Option<Key> = None;
+        loop {
+            let span = Span { prefix, after: after.as_ref().map(Key::as_ref), limit: LIST_PAGE };
+            let page = reader.view()?.list(namespace, span, self.lsn.min(LATEST)).map_err(|e| e.during("delete"))?;
+            after = page.last().map(|(row, _)| row.key.clone());
+            keys.extend(page.iter().map(|(row, _)| row.key.clone()));
+            if page.len() < LIST_PAGE {
+                break;
+            }
+        }
+        let mut deleted = 0;
+        for key in keys {
+            deleted += u64::from(self.delete(Address { namespace, key: key.as_ref() })?);
+        }
+        for manifest in reader.view()?.manifests(namespace, prefix, self.lsn.min(LATEST))? {
+            self.staged.manifests.insert((namespace, manifest.prefix, manifest.name), ManifestChange::Delete);
+        }
+        Ok(deleted)
+    }
+
+    /// Names under a prefix that this transaction put.
+    fn staged_keys(&self, namespace: u32, prefix: &str) -> BTreeSet<Key> {
+        let under = |key: &Key| match key {
+            Key::Int(_) => prefix.is_empty(),
+            Key::Name(name) => name.starts_with(prefix),
+        };
+        let put = self.staged.changes.iter().filter(|(_, change)| matches!(change, Change::Put(_)));
+        put.filter(|((ns, key), _)| *ns == namespace && under(key)).map(|((_, key), _)| key.clone()).collect()
+    }
+
     /// Gives the current version another key of the same namespace. Fails with `NotFound`, with `AlreadyExists`, and
     /// at commit with `Conflict` if somebody changed either key meanwhile.
     pub fn rename<'k>(&mut self, from: impl Into<Address<'k>>, to: impl Into<Address<'k>>) -> Result<()> {
@@ -436,6 +479,7 @@ impl WriteTxn {
         Ok(self.version(key.into())?.is_some())
     }
 
+    /// Remembers the layout of an imported file.
     pub(crate) fn put_manifest(
         &mut self,
         namespace: u32,
@@ -460,11 +504,6 @@ impl WriteTxn {
         Ok(())
     }
 
-    pub(crate) fn delete_manifest(&mut self, namespace: u32, prefix: &str, name: &str) {
-        let key = (namespace, prefix.to_owned(), name.to_owned());
-        self.staged.manifests.insert(key, ManifestChange::Delete);
-    }
-
     /// Commits: all changes become visible at once, or none do. Returns the LSN.
     ///
     /// Under [`Durability::Full`](crate::Durability) blocks until the device has everything. Fails with `Conflict` or
@@ -477,6 +516,12 @@ impl WriteTxn {
         store.inner.check_writable()?;
         let durable = store.durability == super::options::Durability::Full;
         store.inner.queue.submit(&store.inner, staged, durable).map_err(|e| e.during("commit"))
+    }
+
+    /// Payload bytes that this transaction brings and the store did not hold.
+    pub(crate) fn new_payload_bytes(&self) -> u64 {
+        let brought = self.staged.payloads.values().filter(|p| !matches!(p.content, Content::Existing));
+        brought.map(|payload| payload.raw_bytes).sum()
     }
 
     /// Gives everything up. The same as dropping the transaction.

@@ -22,6 +22,7 @@ pub struct PayloadWriter<'t> {
     key: crate::key::Key,
     dtype: DType,
     shape: Vec<Option<u64>>,
+    encoding: Encoding,
     options: PutOptions,
 }
 
@@ -33,24 +34,32 @@ impl<'t> PayloadWriter<'t> {
         shape: &[Option<u64>],
         options: &PutOptions,
     ) -> Result<Self> {
-        let wrong = |what: &str| Error::new(ErrorKind::InvalidShape, what);
-        if dtype == DType::Opaque {
-            return Err(Error::new(ErrorKind::Unsupported, "opaque blocks cannot be streamed; put them whole"));
-        }
+        Self::encoded(txn, address, dtype, shape, Encoding::Plain, options)
+    }
+
+    /// As [`WriteTxn::writer`], for elements that are not plain.
+    pub(crate) fn encoded(
+        txn: &'t mut WriteTxn,
+        address: Address<'_>,
+        dtype: DType,
+        shape: &[Option<u64>],
+        encoding: Encoding,
+        options: &PutOptions,
+    ) -> Result<Self> {
         if shape.iter().skip(1).any(Option::is_none) {
-            return Err(wrong("only the first dimension may be left open"));
+            return Err(Error::new(ErrorKind::InvalidShape, "only the first dimension may be left open"));
         }
         let rows_of_one: Vec<u64> = shape.iter().map(|dim| dim.unwrap_or(1)).collect();
-        byte_len(dtype, &rows_of_one, &Encoding::Plain)?;
-        txn.check_new_version(address, &Encoding::Plain, options)?;
-        let key = address.key.to_key();
+        byte_len(dtype, &rows_of_one, &encoding)?;
+        txn.check_new_version(address, &encoding, options)?;
         let mut writer = PayloadWriter {
             txn,
             stream: None,
             namespace: address.namespace,
-            key,
+            key: address.key.to_key(),
             dtype,
             shape: shape.to_vec(),
+            encoding,
             options: options.clone(),
         };
         writer.open_stream()?;
@@ -66,7 +75,7 @@ impl<'t> PayloadWriter<'t> {
             self.version(self.shape.iter().map(|dim| dim.unwrap_or(0)).collect(), crate::digest::Digest([0; 32]), 0);
         let description: Description = self.txn.describe(self.address(), &version);
         let known = self.shape.iter().copied().collect::<Option<Vec<u64>>>();
-        let bytes = known.map(|shape| byte_len(self.dtype, &shape, &Encoding::Plain)).transpose()?;
+        let bytes = known.map(|shape| byte_len(self.dtype, &shape, &self.encoding)).transpose()?;
         let appender = self.txn.appender_for(&description, bytes)?;
         match appender.stream(description) {
             Ok(stream) => {
@@ -85,7 +94,7 @@ impl<'t> PayloadWriter<'t> {
         StagedVersion {
             dtype: self.dtype,
             shape,
-            encoding: Encoding::Plain,
+            encoding: self.encoding.clone(),
             metadata: self.options.metadata.clone(),
             digest,
             raw_bytes,
@@ -129,7 +138,7 @@ impl<'t> PayloadWriter<'t> {
     fn finish_inner(&mut self) -> Result<()> {
         let stream = self.stream.take().ok_or_else(|| Error::new(ErrorKind::Closed, "the writer failed earlier"))?;
         let raw_bytes = stream.len_bytes();
-        let shape = match close_shape(self.dtype, &self.shape, &Encoding::Plain, raw_bytes) {
+        let shape = match close_shape(self.dtype, &self.shape, &self.encoding, raw_bytes) {
             Ok(shape) => shape,
             Err(error) => {
                 self.txn.staged().appenders.push(stream.abandon());

@@ -36,6 +36,8 @@ struct State {
     boot_id: u128,
     next_handle: u64,
     next_process: u64,
+    /// Counts down to the sync that fails; 0 for none.
+    failing_sync: u64,
 }
 
 struct Lock {
@@ -124,6 +126,7 @@ impl SimDisk {
                 boot_id: u128::from(boot),
                 next_handle: 1,
                 next_process: 1,
+                failing_sync: 0,
             })),
         }
     }
@@ -139,6 +142,16 @@ impl SimDisk {
     /// Limits the sum of all file lengths.
     pub fn set_capacity(&self, bytes: u64) {
         self.state.lock().capacity_bytes = bytes;
+    }
+
+    /// Makes the n-th sync of a file from now fail once, losing what was not durable; later ones lie that all is well.
+    pub fn fail_sync(&self, n: u64) {
+        self.state.lock().failing_sync = n;
+    }
+
+    /// Whether the failing sync is still to come.
+    pub fn is_sync_failure_pending(&self) -> bool {
+        self.state.lock().failing_sync > 0
     }
 
     /// Sum of all file lengths.
@@ -427,7 +440,15 @@ impl File for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.reading()?;
-        self.state.lock().apply(Op::Sync { inode: self.inode });
+        let mut state = self.state.lock();
+        if state.failing_sync > 0 {
+            state.failing_sync -= 1;
+            if state.failing_sync == 0 {
+                state.apply(Op::FailedSync { inode: self.inode });
+                return Err(io::Error::from_raw_os_error(libc::EIO));
+            }
+        }
+        state.apply(Op::Sync { inode: self.inode });
         Ok(())
     }
 

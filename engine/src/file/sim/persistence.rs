@@ -28,6 +28,10 @@ pub enum Op {
     Sync {
         inode: u64,
     },
+    /// A sync that failed: what was not durable never will be, although everyone still sees it.
+    FailedSync {
+        inode: u64,
+    },
     Create {
         name: String,
         inode: u64,
@@ -95,11 +99,15 @@ impl Inode {
     }
 
     fn sync(&mut self) {
-        if !self.lengths.is_empty() || !self.sectors.is_empty() {
-            self.durable.clone_from(&self.current);
-            self.lengths.clear();
-            self.sectors.clear();
-        }
+        let mut newest = |versions: usize| versions - 1;
+        self.durable = self.crash(&mut newest);
+        self.lose();
+    }
+
+    /// What a failed write-back does: the cache keeps the new bytes and calls them clean; the disk keeps the old.
+    fn lose(&mut self) {
+        self.lengths.clear();
+        self.sectors.clear();
     }
 
     fn crash(&self, choose: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
@@ -160,7 +168,12 @@ fn change_names(op: &Op, names: &mut BTreeMap<String, u64>, dirs: &mut BTreeSet<
                 names.insert(to.clone(), inode);
             }
         }
-        Op::Write { .. } | Op::SetLen { .. } | Op::Sync { .. } | Op::SyncDir { .. } | Op::Mark(_) => {}
+        Op::Write { .. }
+        | Op::SetLen { .. }
+        | Op::Sync { .. }
+        | Op::FailedSync { .. }
+        | Op::SyncDir { .. }
+        | Op::Mark(_) => {}
     }
 }
 
@@ -189,6 +202,7 @@ impl Persistence {
             Op::Write { inode, offset, bytes } => self.inodes.entry(*inode).or_default().write(*offset, bytes),
             Op::SetLen { inode, len } => self.inodes.entry(*inode).or_default().set_len(*len as usize),
             Op::Sync { inode } => self.inodes.entry(*inode).or_default().sync(),
+            Op::FailedSync { inode } => self.inodes.entry(*inode).or_default().lose(),
             Op::SyncDir { dir } => {
                 let of_dir = |op: &Op| match op {
                     Op::Create { name, .. } | Op::CreateDir { name } | Op::Remove { name } => directory_of(name) == dir,
@@ -331,6 +345,17 @@ mod tests {
         assert_eq!(length_only.files["f"], [0, 0, 0]);
         let synced = disk_with(&[create("f"), named, write(0, b"abc"), sync]);
         assert_eq!(synced.crash_image(|_| 0).files["f"], b"abc");
+    }
+
+    // "Can applications recover from fsync failures?" (ATC 2020): the second sync succeeds and saves nothing.
+    #[test]
+    fn a_failed_sync_loses_bytes_that_later_syncs_do_not_save() {
+        let named = Op::SyncDir { dir: String::new() };
+        let mut disk = disk_with(&[create("f"), named, write(0, b"old"), Op::Sync { inode: 1 }, write(0, b"new")]);
+        disk.apply(&Op::FailedSync { inode: 1 });
+        disk.apply(&Op::Sync { inode: 1 });
+        assert_eq!(disk.current_image().files["f"], b"new", "the cache shows the new bytes");
+        assert_eq!(disk.crash_image(|n| n - 1).files["f"], b"old", "the disk never gets them");
     }
 
     #[test]

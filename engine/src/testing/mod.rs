@@ -1,0 +1,12 @@
+//! Test support: oracles, crash exploration, workloads, and the bodies of the fuzz targets. Compiled only for tests and
+//! with the feature `testing`; no production code calls it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a broken promise must stop the test
+
+pub mod crash;
+pub mod oracle;
+pub mod random;
+
+pub use crate::file::fault::{Fault, FaultKind, FaultPlan, FaultVolume};
+pub use crate::file::sim::persistence::{Image, Op, Persistence};
+pub use crate::file::sim::{SimDisk, SimProcess};
+pub use crate::file::{Medium, OsVolume, Volume};

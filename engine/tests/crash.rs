@@ -1,0 +1,58 @@
+//! Power cuts: after any of them, every acknowledged commit is there, and none in part.
+
+use tensoratom::testing::crash::{Effort, Workload, explore};
+use tensoratom::testing::oracle::Step;
+use tensoratom::testing::random::Random;
+use tensoratom::{Durability, Key};
+
+fn put(key: &str, len: usize) -> Step {
+    let bytes = Random::new(len as u64).bytes(len);
+    Step::Put(Key::from(key), bytes, Some(format!("{{\"len\":{len}}}")))
+}
+
+fn workloads() -> Vec<(&'static str, Workload)> {
+    vec![
+        ("one small put", vec![vec![put("a", 10)]]),
+        ("one large put", vec![vec![put("a", 70_000)]]),
+        (
+            "replace and delete",
+            vec![vec![put("a", 100), put("b", 5_000)], vec![put("a", 200)], vec![Step::Delete("b".into())]],
+        ),
+        (
+            "rename, metadata, duplicates",
+            vec![
+                vec![put("a", 300), put("copy of a", 300)],
+                vec![Step::Rename("a".into(), "z".into()), Step::SetMetadata("copy of a".into(), None)],
+                vec![put("a", 300)],
+            ],
+        ),
+        (
+            "streams that fill segments",
+            vec![
+                vec![Step::Stream("s".into(), Random::new(1).bytes(90_000))],
+                vec![Step::Stream("t".into(), Random::new(2).bytes(120_000)), put("u", 20_000)],
+                vec![put("v", 260_000)],
+            ],
+        ),
+    ]
+}
+
+fn run(durability: Durability, effort: Effort) {
+    let mut total = 0;
+    for (name, workload) in workloads() {
+        let explored = explore(&workload, durability, effort).unwrap_or_else(|what| panic!("{name}: {what}"));
+        println!("{name}: {explored:?}");
+        total += explored.states + explored.nested;
+    }
+    println!("{durability:?}: {total} states");
+}
+
+#[test]
+fn full_durability_loses_nothing_acknowledged() {
+    run(Durability::Full, Effort { single_changes: 12, random_states: 12, nested_one_in: 40, seed: 1 });
+}
+
+#[test]
+fn process_durability_keeps_a_prefix() {
+    run(Durability::Process, Effort { single_changes: 12, random_states: 12, nested_one_in: 40, seed: 2 });
+}

@@ -1,0 +1,180 @@
+//! Every call to the disk fails in turn: once or from then on, with each error, after half a write. Nothing
+//! acknowledged is lost, nothing unacknowledged is there in part, and the store works again when the disk does.
+
+use std::sync::Arc;
+
+use tensoratom::testing::crash::small_options;
+use tensoratom::testing::oracle::{State, Step, check_integrity, commit_steps};
+use tensoratom::testing::random::Random;
+use tensoratom::testing::{Fault, FaultKind, FaultVolume, SimDisk, Volume};
+use tensoratom::{Durability, ErrorKind, Key, Store};
+
+fn put(key: &str, len: usize) -> Step {
+    Step::Put(Key::from(key), Random::new(len as u64).bytes(len), None)
+}
+
+/// What the store holds before the faults begin.
+fn base() -> Vec<Step> {
+    vec![put("old small", 100), put("old large", 70_000), put("victim", 3_000)]
+}
+
+/// The transactions that run into the faults.
+fn workload() -> Vec<Vec<Step>> {
+    vec![
+        vec![put("small", 50), put("second", 9_000)],
+        vec![put("large", 150_000)],
+        vec![Step::Stream("stream".into(), Random::new(9).bytes(60_000))],
+        vec![Step::Delete("victim".into())],
+        vec![Step::Rename("small".into(), "renamed".into()), Step::SetMetadata("old small".into(), Some("{}".into()))],
+    ]
+}
+
+/// Calls that change something, or wait for the device.
+fn writing_calls(call: &'static str) -> bool {
+    !matches!(call, "read_at" | "len" | "exists" | "list" | "probe_lock" | "map" | "random")
+}
+
+fn every_call(_: &'static str) -> bool {
+    true
+}
+
+struct Outcome {
+    calls: u64,
+    failed_commits: u64,
+}
+
+fn sweep(kind: FaultKind, sticky: bool, filter: fn(&'static str) -> bool, durability: Durability) -> Outcome {
+    let mut outcome = Outcome { calls: 0, failed_commits: 0 };
+    for at in 1.. {
+        let disk = SimDisk::new();
+        let options = small_options(durability);
+        let mut states = vec![State::default()];
+        {
+            let store = Store::open_on(disk.process(), &options, true).unwrap();
+            commit_steps(&store, &base()).unwrap();
+            base().iter().for_each(|step| states[0].apply(step));
+        }
+        let (volume, plan) = FaultVolume::new(disk.process());
+        let context = format!("{kind:?} at call {at}, sticky: {sticky}, {durability:?}");
+        plan.arm(Fault { at, sticky, kind }, filter);
+        // Possible contents: each commit that failed may have happened or not, wholly.
+        let opened = Store::open_on(Arc::clone(&volume) as Arc<dyn Volume>, &options, false);
+        if let Ok(store) = &opened {
+            for steps in workload() {
+                let result = commit_steps(store, &steps);
+                let after = |state: &State| {
+                    let mut state = state.clone();
+                    steps.iter().for_each(|step| state.apply(step));
+                    state
+                };
+                match result {
+                    Ok(_) => states = states.iter().map(after).collect(),
+                    Err(e) => {
+                        assert!(!matches!(e.kind(), ErrorKind::Internal), "{context}: {e:?}");
+                        outcome.failed_commits += 1;
+                        states = states.iter().flat_map(|state| [state.clone(), after(state)]).collect();
+                        states.dedup();
+                    }
+                }
+            }
+        }
+        let Some(call) = plan.hit() else { break };
+        outcome.calls += 1;
+        plan.disarm();
+        let any_matches = |store: &Store| -> Result<(), String> {
+            let differences: Vec<_> = states.iter().filter_map(|state| state.compare(store).err()).collect();
+            if differences.len() == states.len() { Err(format!("{differences:?}")) } else { Ok(()) }
+        };
+        if let Ok(store) = opened {
+            any_matches(&store).unwrap_or_else(|what| panic!("{context} ({call}), same handle: {what}"));
+            drop(store);
+        }
+        let store = Store::open_on(disk.process(), &options, false)
+            .unwrap_or_else(|e| panic!("{context} ({call}), opening again: {e:?}"));
+        any_matches(&store).unwrap_or_else(|what| panic!("{context} ({call}), opened again: {what}"));
+        check_integrity(&store).unwrap_or_else(|what| panic!("{context} ({call}): {what}"));
+        commit_steps(&store, &[put("afterwards", 10)])
+            .unwrap_or_else(|e| panic!("{context} ({call}), writing again: {e:?}"));
+    }
+    outcome
+}
+
+#[test]
+fn each_call_that_changes_something_fails_in_every_way() {
+    for kind in [
+        FaultKind::Error(libc::EIO),
+        FaultKind::Error(libc::ENOSPC),
+        FaultKind::Error(libc::EDQUOT),
+        FaultKind::ShortWrite(libc::ENOSPC),
+        FaultKind::ShortWrite(libc::EIO),
+    ] {
+        for sticky in [false, true] {
+            let outcome = sweep(kind, sticky, writing_calls, Durability::Full);
+            println!("{kind:?} sticky {sticky}: {} calls, {} failed commits", outcome.calls, outcome.failed_commits);
+            assert!(outcome.calls > 50, "the sweep ended early");
+        }
+    }
+}
+
+#[test]
+fn each_call_at_all_fails_with_an_io_error() {
+    for sticky in [false, true] {
+        let outcome = sweep(FaultKind::Error(libc::EIO), sticky, every_call, Durability::Full);
+        println!("all calls, sticky {sticky}: {} calls, {} failed commits", outcome.calls, outcome.failed_commits);
+    }
+}
+
+#[test]
+fn without_syncs_the_same_holds() {
+    sweep(FaultKind::Error(libc::EIO), false, writing_calls, Durability::Process);
+    sweep(FaultKind::ShortWrite(libc::ENOSPC), true, writing_calls, Durability::Process);
+}
+
+// The kernel reports a failed write-back once and then calls the lost pages clean. Whoever syncs again and believes the
+// answer loses acknowledged commits at the next power cut; so does whoever goes on appending to the same file.
+#[test]
+fn a_sync_that_fails_once_and_then_lies_loses_nothing_acknowledged() {
+    let mut failures = 0;
+    for at in 1.. {
+        let disk = SimDisk::new();
+        let options = small_options(Durability::Full);
+        let mut states = vec![State::default()];
+        {
+            let store = Store::open_on(disk.process(), &options, true).unwrap();
+            commit_steps(&store, &base()).unwrap();
+            base().iter().for_each(|step| states[0].apply(step));
+        }
+        disk.fail_sync(at);
+        let mut store = Store::open_on(disk.process(), &options, false).ok();
+        for steps in workload() {
+            let after = |state: &State| {
+                let mut state = state.clone();
+                steps.iter().for_each(|step| state.apply(step));
+                state
+            };
+            // A poisoned handle is opened again, by another process, as an operator would.
+            let result = store.as_ref().map(|store| commit_steps(store, &steps));
+            match result {
+                Some(Ok(_)) => states = states.iter().map(after).collect(),
+                _ => {
+                    states = states.iter().flat_map(|state| [state.clone(), after(state)]).collect();
+                    store = None;
+                    store = Store::open_on(disk.process(), &options, false).ok();
+                }
+            }
+        }
+        drop(store);
+        if disk.is_sync_failure_pending() {
+            break;
+        }
+        failures += 1;
+        let after_power_cut = SimDisk::from_image(&disk.power_cut(|_| 0));
+        let store = Store::open_on(after_power_cut.process(), &options, false)
+            .unwrap_or_else(|e| panic!("sync {at} failed, power cut: {e:?}"));
+        let differences: Vec<_> = states.iter().filter_map(|state| state.compare(&store).err()).collect();
+        assert!(differences.len() < states.len(), "sync {at} failed, power cut: {differences:?}");
+        check_integrity(&store).unwrap_or_else(|what| panic!("sync {at} failed, power cut: {what}"));
+    }
+    println!("{failures} syncs failed in turn");
+    assert!(failures > 15);
+}
