@@ -183,15 +183,17 @@ layout! {
     /// Start of a commit record's payload; copies and operations follow it.
     CommitHeaderBytes, 80 {
         version: U32,
-        reserved: U32,
+        /// 1 when the commit was made durable before it was acknowledged.
+        durable: U32,
         lsn: U64,
         time_us: U64,
         id: [u8; 16],
         previous_id: [u8; 16],
         copy_count: U32,
         operation_count: U32,
-        previous_lsn: U64,
-        reserved_2: U64,
+        /// LSN of the first commit that went to the catalog together with this one.
+        group_lsn: U64,
+        reserved: U64,
     }
 }
 

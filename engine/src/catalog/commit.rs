@@ -21,6 +21,10 @@ pub(crate) struct Commit {
     pub(crate) time_us: u64,
     pub(crate) id: CommitId,
     pub(crate) previous_id: CommitId,
+    /// First commit of the group: while it is not in the catalog, none of the group was acknowledged.
+    pub(crate) group_lsn: u64,
+    /// Acknowledged only after it was durable, and everything before it.
+    pub(crate) durable: bool,
     pub(crate) copies: Vec<NewCopy>,
     pub(crate) operations: Vec<Operation>,
 }
@@ -88,15 +92,15 @@ impl Commit {
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         let header = CommitHeaderBytes {
             version: FORMAT_VERSION.into(),
-            reserved: 0.into(),
+            durable: u32::from(self.durable).into(),
             lsn: self.lsn.into(),
             time_us: self.time_us.into(),
             id: self.id,
             previous_id: self.previous_id,
             copy_count: count(self.copies.len())?.into(),
             operation_count: count(self.operations.len())?.into(),
-            previous_lsn: self.lsn.saturating_sub(1).into(),
-            reserved_2: 0.into(),
+            group_lsn: self.group_lsn.into(),
+            reserved: 0.into(),
         };
         let fixed = self.copies.len().saturating_mul(CommitCopyBytes::LEN).saturating_add(CommitHeaderBytes::LEN);
         let mut out = Vec::with_capacity(fixed);
@@ -169,6 +173,8 @@ impl Commit {
             time_us: header.time_us.get(),
             id: header.id,
             previous_id: header.previous_id,
+            group_lsn: header.group_lsn.get(),
+            durable: header.durable.get() == 1,
             copies,
             operations,
         })
@@ -383,6 +389,8 @@ mod tests {
             time_us: 8,
             id: [7; 16],
             previous_id: [6; 16],
+            group_lsn: 8,
+            durable: true,
             copies: vec![NewCopy {
                 namespace: 1,
                 digest: Digest([5; 32]),

@@ -153,6 +153,9 @@ fn shared_memory(v: &dyn Volume) {
     unsafe { mine.as_ptr().cast::<u32>().add(2).write(77) };
     assert_eq!(theirs.load_u32(2), 77);
     assert_eq!(theirs.load_u32(1 << 20), 0, "past the end reads as 0");
+    a.set_len(0).unwrap();
+    a.shared_memory(0..4096, true, true).unwrap().unwrap();
+    assert_eq!(theirs.load_u32(2), 0, "cutting the file empties the memory");
     v.remove("shm").unwrap();
 }
 

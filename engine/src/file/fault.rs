@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::sim::SimProcess;
 use super::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Volume};
 
 /// How a call fails.
@@ -16,6 +17,8 @@ pub enum FaultKind {
     Error(i32),
     /// A write is carried out by half, then returns this error number. Other calls behave as [`FaultKind::Error`].
     ShortWrite(i32),
+    /// The process is killed instead of making the call ([`FaultPlan::kill_with`]).
+    Kill,
 }
 
 /// When and how calls fail.
@@ -38,6 +41,7 @@ pub struct FaultPlan {
     calls: AtomicU64,
     armed: Mutex<Option<(Fault, CallFilter)>>,
     hit: Mutex<Option<&'static str>>,
+    victim: Mutex<Option<Arc<SimProcess>>>,
 }
 
 impl FaultPlan {
@@ -46,6 +50,11 @@ impl FaultPlan {
         self.calls.store(0, Ordering::SeqCst);
         *self.hit.lock() = None;
         *self.armed.lock() = Some((fault, filter));
+    }
+
+    /// The simulated process that [`FaultKind::Kill`] kills.
+    pub fn kill_with(&self, victim: Arc<SimProcess>) {
+        *self.victim.lock() = Some(victim);
     }
 
     /// Stops failing.
@@ -67,6 +76,9 @@ impl FaultPlan {
         let n = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         if n == fault.at || (fault.sticky && n > fault.at) {
             self.hit.lock().get_or_insert(call);
+            if let (FaultKind::Kill, Some(victim)) = (fault.kind, &*self.victim.lock()) {
+                victim.kill();
+            }
             return Err(fault.kind);
         }
         Ok(())
@@ -75,6 +87,7 @@ impl FaultPlan {
     fn pass(&self, call: &'static str) -> io::Result<()> {
         self.check(call).map_err(|kind| match kind {
             FaultKind::Error(errno) | FaultKind::ShortWrite(errno) => io::Error::from_raw_os_error(errno),
+            FaultKind::Kill => io::Error::from_raw_os_error(libc::EIO),
         })
     }
 }
@@ -89,7 +102,12 @@ pub struct FaultVolume {
 impl FaultVolume {
     /// Wraps a volume. The plan starts disarmed.
     pub fn new(inner: Arc<dyn Volume>) -> (Arc<Self>, Arc<FaultPlan>) {
-        let plan = Arc::new(FaultPlan { calls: AtomicU64::new(0), armed: Mutex::new(None), hit: Mutex::new(None) });
+        let plan = Arc::new(FaultPlan {
+            calls: AtomicU64::new(0),
+            armed: Mutex::new(None),
+            hit: Mutex::new(None),
+            victim: Mutex::new(None),
+        });
         (Arc::new(FaultVolume { inner, plan: Arc::clone(&plan) }), plan)
     }
 }
@@ -167,6 +185,7 @@ impl File for FaultFile {
         match self.plan.check("write_at") {
             Ok(()) => self.inner.write_at(bytes, offset),
             Err(FaultKind::Error(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            Err(FaultKind::Kill) => Err(io::Error::from_raw_os_error(libc::EIO)),
             Err(FaultKind::ShortWrite(errno)) => {
                 self.inner.write_at(&bytes[..bytes.len() / 2], offset)?;
                 Err(io::Error::from_raw_os_error(errno))

@@ -94,6 +94,8 @@ pub(crate) struct Appender {
     name_unsynced: bool,
     /// A call failed in a way after which this segment must not be appended to.
     broken: bool,
+    /// And nothing may be cut either.
+    undecided: bool,
 }
 
 impl Appender {
@@ -137,6 +139,7 @@ impl Appender {
             unsynced: true,
             name_unsynced: true,
             broken: false,
+            undecided: false,
         };
         let written = appender.reserve(SEGMENT_HEADER_AREA).and_then(|()| {
             let bytes = appender.header.build();
@@ -153,7 +156,16 @@ impl Appender {
 
     /// Takes over an open segment under its lease, cutting off what was never committed. `None` when the file is not the
     /// segment expected or is not fit to be appended to.
-    pub(crate) fn adopt(placement: &Placement, lease: Lease, salt: u64, committed: u64) -> Result<Option<Self>> {
+    ///
+    /// `settle` is called before anything is cut: afterwards no commit that is invisible now may ever become visible,
+    /// and its answer is the committed end as it is then.
+    pub(crate) fn adopt(
+        placement: &Placement,
+        lease: Lease,
+        salt: u64,
+        committed: u64,
+        settle: impl FnOnce() -> Result<u64>,
+    ) -> Result<Option<Self>> {
         let id = lease.segment;
         let fail = |what| move |e: io::Error| Error::io(what, e).segment(id);
         let volume = &placement.volume;
@@ -188,10 +200,13 @@ impl Appender {
             unsynced: true,
             name_unsynced: true, // its creator may have died before the directory was synced
             broken: false,
+            undecided: false,
         };
         // Space that was preallocated and never written is kept: cutting it would cost a sync.
         if len > committed && !is_zero(&*appender.file, committed, len).map_err(fail("reading the tail"))? {
-            appender.cut(committed)?;
+            appender.tail = settle()?;
+            appender.committed = appender.tail;
+            appender.cut(appender.tail)?;
         }
         Ok(Some(appender))
     }
@@ -376,6 +391,9 @@ impl Appender {
     /// never be taken for records; if that fails, the segment is not appended to any more.
     pub(crate) fn take_back(&mut self, mark: u64) {
         debug_assert!(mark >= self.committed && mark <= self.tail);
+        if self.undecided {
+            return;
+        }
         if self.broken {
             // Never sync again. Cutting at least hides the records from whoever opens the file next.
             self.collected.clear();
@@ -398,6 +416,13 @@ impl Appender {
         if was_written && !self.broken {
             self.broken = self.file.sync_data().is_err();
         }
+    }
+
+    /// Gives the segment up as it is: what was appended may belong to a commit that is decided later, by whoever replays
+    /// the catalog's log.
+    pub(crate) fn leave_undecided(&mut self) {
+        self.broken = true;
+        self.undecided = true;
     }
 
     /// Forgets everything appended since the last commit.

@@ -18,6 +18,14 @@ pub(crate) struct FooterEntry {
     pub(crate) kind: RecordKind,
 }
 
+/// What a sealed segment says about its records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Footer {
+    pub(crate) entries: Vec<FooterEntry>,
+    /// End of the last record, listed or not.
+    pub(crate) records_end: u64,
+}
+
 /// Footer and trailer as stored, for a footer that starts at `align_up(records_end, 64)`.
 pub(super) fn build(entries: &[FooterEntry], records_end: u64, salt: u64) -> Result<Vec<u8>> {
     let mut body = Vec::with_capacity(entries.len() * FooterEntryBytes::LEN);
@@ -66,7 +74,7 @@ fn checksum(header: &FooterHeaderBytes, body: &[u8]) -> u32 {
 
 /// Reads the footer of a sealed segment. Fails with `Corrupt` when there is none or it is damaged; the records
 /// themselves may be sound all the same.
-pub(crate) fn read_footer(file: &dyn File, salt: u64) -> Result<Vec<FooterEntry>> {
+pub(crate) fn read_footer(file: &dyn File, salt: u64) -> Result<Footer> {
     let damaged = |what: &str| Error::corrupt(format!("segment footer: {what}"));
     let io = |e| Error::io("reading the footer", e);
     let len = file.len().map_err(io)?;
@@ -98,10 +106,9 @@ pub(crate) fn read_footer(file: &dyn File, salt: u64) -> Result<Vec<FooterEntry>
     if rows.len() as u64 != u64::from(header.count.get()) || header.records_end.get() > footer_offset {
         return Err(damaged("its counts do not fit"));
     }
-    rows.iter()
-        .map(|row| {
-            let kind = RecordKind::from_number(row.kind).ok_or_else(|| damaged("unknown kind of record"))?;
-            Ok(FooterEntry { offset: row.offset.get(), extent_bytes: row.extent_bytes.get(), kind })
-        })
-        .collect()
+    let entries = rows.iter().map(|row| {
+        let kind = RecordKind::from_number(row.kind).ok_or_else(|| damaged("unknown kind of record"))?;
+        Ok(FooterEntry { offset: row.offset.get(), extent_bytes: row.extent_bytes.get(), kind })
+    });
+    Ok(Footer { entries: entries.collect::<Result<_>>()?, records_end: header.records_end.get() })
 }

@@ -18,6 +18,9 @@ use crate::segment::{Appender, Description, FooterEntry};
 use super::StoreInner;
 use super::staging::{Change, Content, Expect, ManifestChange, Staged};
 
+/// Room that a commit record and a few small payloads usually need.
+const COMMIT_BYTES_USUAL: u64 = 16 << 10;
+
 /// Transactions that wait for their turn.
 #[derive(Debug, Default)]
 pub(super) struct CommitQueue {
@@ -110,7 +113,8 @@ struct Attempt<'s> {
     outcomes: Vec<Result<u64>>,
     changed: Vec<(u32, Key, u64)>,
     durable: bool,
-    /// Commits before this group that are not known to be durable: after the first number, up to the second.
+    /// Commits before this group that are not known to be durable: after the first number, up to the second, which is
+    /// the newest commit of all.
     unsynced: std::ops::Range<u64>,
     lsn: u64,
     id: [u8; 16],
@@ -126,27 +130,29 @@ enum Failure {
 impl<'s> Attempt<'s> {
     fn new(store: &'s StoreInner, group: &'s mut [Request]) -> Result<Self> {
         let durable = group.iter().any(|request| request.durable);
-        let transaction = store.catalog.begin(durable, store.lock_timeout)?;
-        let head = transaction.view()?.head()?;
-        let boot_id = store.volume.boot_id();
-        if !durable && head.boot_id != boot_id {
-            transaction.set_boot(boot_id)?;
+        // Before the write lock: taking over a dead process's segment may need it.
+        let mut shared = Vec::new();
+        if group.iter().any(|request| request.staged.appenders.is_empty()) {
+            let record = Description::commit(0, 0);
+            let appender = store.segments.appender(&store.catalog, &record, Some(COMMIT_BYTES_USUAL), 0)?;
+            let mark = appender.tail();
+            shared.push((appender, mark));
         }
-        let marks = group.iter().map(|r| r.staged.appenders.iter().map(Appender::tail).collect()).collect();
         let mut attempt = Attempt {
             store,
-            transaction: Some(transaction),
+            transaction: None,
+            marks: group.iter().map(|r| r.staged.appenders.iter().map(Appender::tail).collect()).collect(),
             group,
-            marks,
-            shared: Vec::new(),
+            shared,
             outcomes: Vec::new(),
             changed: Vec::new(),
             durable,
-            unsynced: head.synced_lsn..head.lsn,
-            lsn: head.lsn,
-            id: head.commit_id,
-            time_us: head.time_us,
+            unsynced: 0..0,
+            lsn: 0,
+            id: [0; 16],
+            time_us: 0,
         };
+        attempt.begin()?;
         for index in 0..attempt.group.len() {
             match attempt.stage(index) {
                 Ok(lsn) => attempt.outcomes.push(Ok(lsn)),
@@ -155,6 +161,22 @@ impl<'s> Attempt<'s> {
             }
         }
         Ok(attempt)
+    }
+
+    /// Takes the write lock and learns what the newest commit is.
+    fn begin(&mut self) -> Result<()> {
+        let store = self.store;
+        let durable = self.durable;
+        let transaction = store.catalog.begin(durable, store.lock_timeout)?;
+        let head = transaction.view()?.head()?;
+        let boot_id = store.volume.boot_id();
+        if !durable && head.boot_id != boot_id {
+            transaction.set_boot(boot_id)?;
+        }
+        self.transaction = Some(transaction);
+        self.unsynced = head.synced_lsn..head.lsn;
+        (self.lsn, self.id, self.time_us) = (head.lsn, head.commit_id, head.time_us);
+        Ok(())
     }
 
     fn transaction(&self) -> Result<&Transaction<'s>> {
@@ -243,7 +265,16 @@ impl<'s> Attempt<'s> {
         self.store.volume.random(&mut id).map_err(|e| Error::io("drawing a commit id", e))?;
         // Commit times never go backwards, whatever the clock does, so that "as of" a time is well defined.
         let time_us = u64::try_from(self.store.volume.now_us()).unwrap_or(0).max(self.time_us);
-        Ok(Commit { lsn, time_us, id, previous_id: self.id, copies: Vec::new(), operations })
+        Ok(Commit {
+            lsn,
+            time_us,
+            id,
+            previous_id: self.id,
+            group_lsn: self.unsynced.end + 1,
+            durable: self.durable,
+            copies: Vec::new(),
+            operations,
+        })
     }
 
     /// Appends what is not yet in a segment: small payloads, then the commit record. Returns the commit with its copies
@@ -308,7 +339,7 @@ impl<'s> Attempt<'s> {
             None => false,
         };
         if !fits {
-            let appender = self.store.segments.appender(&self.store.catalog, description, Some(raw_bytes), 0)?;
+            let appender = self.store.segments.own_appender(&self.store.catalog, description, raw_bytes)?;
             let mark = appender.tail();
             self.shared.push((appender, mark));
         }
@@ -328,8 +359,12 @@ impl<'s> Attempt<'s> {
         self.sync_segments()?;
         let transaction = self.transaction.take().ok_or_else(|| Error::internal("the transaction is over"))?;
         if let Err(error) = transaction.commit() {
+            // A full disk stops SQLite before the end of its commit is written. After any other failure the log may hold
+            // the commit whole, and its next replay decides: the payloads must stay for that.
             if error.kind() != ErrorKind::DiskFull {
                 self.store.poison("a commit to the catalog failed");
+                let own = self.group.iter_mut().flat_map(|request| request.staged.appenders.iter_mut());
+                own.chain(self.shared.iter_mut().map(|(appender, _)| appender)).for_each(Appender::leave_undecided);
             }
             return Err(error.during("commit"));
         }

@@ -33,6 +33,8 @@ use crate::tensor::Tensor;
 pub use atom::{AtomInfo, Payload};
 pub use namespace::Namespace;
 pub use options::{Durability, Options, ReadMode};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use repair::repair_volume;
 pub use repair::{RepairOptions, RepairReport, repair};
 pub use snapshot::{Address, AsOf, ListOptions, Snapshot};
 pub use staging::Expect;

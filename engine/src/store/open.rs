@@ -160,7 +160,7 @@ fn open_inner(
     gate.enter(if read_only { LockMode::Shared } else { LockMode::Exclusive })?;
     let alone = !read_only && gate.is_alone()?;
     let catalog = Catalog::open(Arc::clone(&volume), Arc::clone(&fork), names::CATALOG, identity.uuid, read_only)?;
-    let segments = Arc::new(Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options.threads));
+    let segments = Arc::new(Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options));
     if alone {
         recover::recover(&volume, &catalog, &identity, options.lock_timeout)?;
     }

@@ -194,7 +194,7 @@ fn roll_forward(catalog: &Catalog, tails: &[Tail], timeout: Duration) -> Result<
     let head = transaction.view()?.head()?;
     let (mut lsn, mut id) = (head.lsn, head.commit_id);
     let mut ends: BTreeMap<u64, u64> = BTreeMap::new();
-    for ((segment, offset, extent), commit) in found {
+    for ((segment, offset, extent), commit) in &found {
         if commit.lsn != lsn + 1 || commit.previous_id != id || !copies_are_sound(tails, commit) {
             continue;
         }
@@ -206,6 +206,13 @@ fn roll_forward(catalog: &Catalog, tails: &[Tail], timeout: Duration) -> Result<
         let uses: Vec<SegmentUse> = tails.iter().filter_map(|tail| tail.use_until(&ends)).collect();
         transaction.apply(commit, (*segment, *offset, *extent), &uses)?;
         (lsn, id) = (commit.lsn, commit.id);
+    }
+    if let Some((_, lost)) = found.iter().find(|(_, commit)| commit.durable && commit.group_lsn > lsn + 1) {
+        // Its group started after the one before was in the catalog, durably. Cutting it away would lose what was
+        // acknowledged.
+        let what = format!("the segments hold commit {}, the catalog ends at {lsn} and cannot reach it", lost.lsn);
+        return Err(Error::new(ErrorKind::CatalogCorrupt, what)
+            .hint("an old catalog was put in place, or it lost commits; run `repair --rebuild-catalog`"));
     }
     if lsn == head.lsn {
         return Ok(());

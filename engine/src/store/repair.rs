@@ -255,8 +255,7 @@ fn read_log(volume: &dyn Volume, segment: &Found, logged: &mut Vec<Logged>, repo
     let id = segment.id;
     let reader = Arc::new(SegmentReader::open(volume, id, segment.salt, segment.capacity_bytes)?);
     let footer = read_footer(reader.file(), segment.salt).ok();
-    let records_end = footer.as_ref().and_then(|entries| entries.last()).map(|last| last.offset + last.extent_bytes);
-    let limit = records_end.unwrap_or(reader.len()?);
+    let limit = footer.as_ref().map_or(reader.len()?, |footer| footer.records_end);
     report.segments_scanned += 1;
     let mut scan = Scan::resync(&reader, SEGMENT_HEADER_AREA, limit);
     while let Some(found) = scan.next()? {

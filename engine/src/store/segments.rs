@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -13,6 +14,7 @@ use crate::format::{SEGMENT_HEADER_AREA, Tier, names};
 use crate::segment::{Appender, Description, Lease, PayloadCopy, Placement, SegmentReader};
 
 use super::identity::StoreIdentity;
+use super::options::Options;
 
 /// An open segment is sealed when less than this part of it is left.
 const SEAL_BELOW: u64 = 16;
@@ -31,11 +33,17 @@ pub(crate) struct Segments {
     placement: Placement,
     segment_bytes: u64,
     threads: usize,
+    lock_timeout: Duration,
     pool: OnceLock<rayon::ThreadPool>,
 }
 
 impl Segments {
-    pub(crate) fn new(volume: Arc<dyn Volume>, fork: Arc<ForkGuard>, identity: &StoreIdentity, threads: usize) -> Self {
+    pub(crate) fn new(
+        volume: Arc<dyn Volume>,
+        fork: Arc<ForkGuard>,
+        identity: &StoreIdentity,
+        options: &Options,
+    ) -> Self {
         let placement = Placement {
             volume: Arc::clone(&volume),
             store_uuid: identity.uuid,
@@ -50,7 +58,8 @@ impl Segments {
             free: Mutex::default(),
             placement,
             segment_bytes: identity.segment_bytes,
-            threads,
+            threads: options.threads,
+            lock_timeout: options.lock_timeout,
             pool: OnceLock::new(),
         }
     }
@@ -102,7 +111,8 @@ impl Segments {
 
     /// An appender with room for a payload (`None`: of unknown length): one of ours, one whose owner died, or a new one.
     ///
-    /// `expected_bytes` is what the transaction is going to write in all; very large ones get larger segments.
+    /// `expected_bytes` is what the transaction is going to write in all; very large ones get larger segments. Not to be
+    /// called while holding the catalog's write lock, which taking over a segment may need.
     pub(crate) fn appender(
         &self,
         catalog: &Catalog,
@@ -113,9 +123,26 @@ impl Segments {
         if let Some(appender) = self.free_appender(description, raw_bytes)? {
             return Ok(appender);
         }
-        if let Some(appender) = self.adopted_appender(catalog, description, raw_bytes)? {
-            return Ok(appender);
+        match self.adopted_appender(catalog, description, raw_bytes)? {
+            Some(appender) => Ok(appender),
+            None => self.new_appender(catalog, expected_bytes),
         }
+    }
+
+    /// As [`Segments::appender`], without taking over: for use under the catalog's write lock.
+    pub(crate) fn own_appender(
+        &self,
+        catalog: &Catalog,
+        description: &Description,
+        raw_bytes: u64,
+    ) -> Result<Appender> {
+        match self.free_appender(description, Some(raw_bytes))? {
+            Some(appender) => Ok(appender),
+            None => self.new_appender(catalog, 0),
+        }
+    }
+
+    fn new_appender(&self, catalog: &Catalog, expected_bytes: u64) -> Result<Appender> {
         let first_id = self.next_id(catalog)?;
         let capacity = self.segment_bytes.max(expected_bytes.div_ceil(SEGMENTS_PER_TRANSACTION));
         Appender::create(&self.placement, first_id, capacity)
@@ -143,13 +170,23 @@ impl Segments {
             // Only now is the row final: nobody else appends while we hold the lease.
             let row = catalog.read()?.view()?.segment(candidate.id)?;
             let Some(row) = row.filter(|row| row.state == candidate.state && !row.suspect) else { continue };
-            let Some(appender) = Appender::adopt(&self.placement, lease, row.salt, row.used_bytes)? else { continue };
+            let settle = || self.settle(catalog, row.id);
+            let adopted = Appender::adopt(&self.placement, lease, row.salt, row.used_bytes, settle)?;
+            let Some(appender) = adopted else { continue };
             if appender.fits(description, raw_bytes)? {
                 return Ok(Some(appender));
             }
             self.free.lock().push(appender);
         }
         Ok(None)
+    }
+
+    /// Buries whatever the dead owner's last commit left in the catalog's log without anybody having seen it: a commit of
+    /// our own takes its place there, durably. Returns where the segment's committed part ends after that.
+    fn settle(&self, catalog: &Catalog, segment: u64) -> Result<u64> {
+        catalog.fence(self.lock_timeout)?;
+        let row = catalog.read()?.view()?.segment(segment)?;
+        row.map(|row| row.used_bytes).ok_or_else(|| Error::internal("a segment left the catalog"))
     }
 
     /// A segment number that neither the catalog nor the directory has seen.

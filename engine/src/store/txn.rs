@@ -348,7 +348,10 @@ impl WriteTxn {
             }
             let version = self.take_version(from)?;
             self.staged.changes.insert((from.namespace, from.key.to_key()), Change::Delete);
-            self.staged.conditions.push(((to.namespace, to.key.to_key()), Expect::Absent));
+            // This transaction may have deleted the key itself; then the version it deleted must still be there.
+            let stored = self.store.inner.atom_at(to, self.lsn)?;
+            let expected = stored.map_or(Expect::Absent, |atom| Expect::Version(atom.info.lsn));
+            self.staged.conditions.push(((to.namespace, to.key.to_key()), expected));
             self.staged.changes.insert((to.namespace, to.key.to_key()), Change::Put(version));
             Ok(())
         };

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::{Open, read_exact_at};
 use crate::format::{SegmentHeaderBytes, names};
 use crate::key::Key;
-use crate::segment::{PayloadCopy, SegmentHeader, read_footer};
+use crate::segment::{FooterEntry, PayloadCopy, SegmentHeader, read_footer};
 
 use super::Store;
 use super::recover::read_commit;
@@ -282,7 +282,13 @@ impl Store {
                 return Err(Error::corrupt("the segment header is another segment's").offset(0));
             }
             if row.state == SegmentState::Sealed {
-                read_footer(&*file, row.salt)?;
+                let listed = read_footer(&*file, row.salt)?.entries;
+                let known = self.inner.catalog.read()?.view()?.records(row.id)?;
+                let is_listed =
+                    |offset: u64| listed.binary_search_by_key(&offset, |entry: &FooterEntry| entry.offset).is_ok();
+                if let Some((offset, ..)) = known.into_iter().find(|(offset, ..)| !is_listed(*offset)) {
+                    return Err(Error::corrupt("the segment footer does not list this record").offset(offset));
+                }
             }
             Ok(())
         };

@@ -10,3 +10,12 @@ pub use crate::file::fault::{Fault, FaultKind, FaultPlan, FaultVolume};
 pub use crate::file::sim::persistence::{Image, Op, Persistence};
 pub use crate::file::sim::{SimDisk, SimProcess};
 pub use crate::file::{Medium, OsVolume, Volume};
+
+/// Repairs a store on any volume.
+pub fn repair_on(
+    volume: std::sync::Arc<dyn Volume>,
+    options: &crate::RepairOptions,
+    control: &crate::Control<'_>,
+) -> crate::Result<crate::RepairReport> {
+    crate::store::repair_volume(volume, options, control)
+}

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Address, Control, DType, ErrorKind, Key, ListOptions, Store, Tensor, VerifyOptions, WriteTxn};
+use crate::{
+    Control, DType, ErrorKind, Key, ListOptions, Namespace, PutOptions, Store, Tensor, VerifyOptions, WriteTxn,
+};
 
 /// One change of a workload.
 #[derive(Clone, Debug)]
@@ -83,41 +85,25 @@ impl State {
     }
 }
 
-/// Carries a step out in a transaction.
-pub fn run_step(txn: &mut WriteTxn, step: &Step) -> crate::Result<()> {
-    run_step_in(txn, 0, step)
-}
-
-/// As [`run_step`], in a namespace.
-pub fn run_step_in(txn: &mut WriteTxn, namespace: u32, step: &Step) -> crate::Result<()> {
-    let at = |key: &Key| -> (u32, Key) { (namespace, key.clone()) };
-    let address = |key: &(u32, Key)| -> Address<'static> {
-        // Leaked names are few and short; the test process ends soon.
-        let key_ref: &'static Key = Box::leak(Box::new(key.1.clone()));
-        Address { namespace: key.0, key: key_ref.as_ref() }
-    };
+/// Carries a step out in a transaction. What the rules forbid (renaming onto an existing key, say) does nothing.
+pub fn run_step(txn: &mut WriteTxn, namespace: &Namespace, step: &Step) -> crate::Result<()> {
     match step {
         Step::Put(key, bytes, metadata) => {
             let tensor = Tensor::new(DType::U8, &[bytes.len() as u64], bytes)?;
-            let mut options = crate::PutOptions::new();
-            if let Some(metadata) = metadata {
-                options = options.metadata(metadata.clone());
-            }
-            txn.put_with(address(&at(key)), &tensor, &options)
+            let options = metadata.iter().fold(PutOptions::new(), |options, text| options.metadata(text.clone()));
+            txn.put_with(namespace.key(key), &tensor, &options)
         }
         Step::Stream(key, bytes) => {
-            let mut writer = txn.writer(address(&at(key)), DType::U8, &[None], &crate::PutOptions::new())?;
-            for part in bytes.chunks(1000) {
-                writer.append(part)?;
-            }
+            let mut writer = txn.writer(namespace.key(key), DType::U8, &[None], &PutOptions::new())?;
+            bytes.chunks(1000).try_for_each(|part| writer.append(part))?;
             writer.finish()
         }
-        Step::Delete(key) => txn.delete(address(&at(key))).map(drop),
-        Step::Rename(from, to) => match txn.rename(address(&at(from)), address(&at(to))) {
+        Step::Delete(key) => txn.delete(namespace.key(key)).map(drop),
+        Step::Rename(from, to) => match txn.rename(namespace.key(from), namespace.key(to)) {
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => Ok(()),
             other => other,
         },
-        Step::SetMetadata(key, metadata) => match txn.set_metadata(address(&at(key)), metadata.as_deref()) {
+        Step::SetMetadata(key, metadata) => match txn.set_metadata(namespace.key(key), metadata.as_deref()) {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
             other => other,
         },
@@ -126,8 +112,9 @@ pub fn run_step_in(txn: &mut WriteTxn, namespace: u32, step: &Step) -> crate::Re
 
 /// Runs a list of steps as one transaction.
 pub fn commit_steps(store: &Store, steps: &[Step]) -> crate::Result<u64> {
+    let default = store.namespace("")?;
     let mut txn = store.begin()?;
-    steps.iter().try_for_each(|step| run_step(&mut txn, step))?;
+    steps.iter().try_for_each(|step| run_step(&mut txn, &default, step))?;
     txn.commit()
 }
 

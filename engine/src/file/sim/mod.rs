@@ -435,6 +435,12 @@ impl File for SimFile {
         let mut state = self.state.lock();
         state.check_space(self.inode, len_bytes)?;
         state.apply(Op::SetLen { inode: self.inode, len: len_bytes });
+        // Cutting a file empties the memory shared through it, for everyone who has it mapped.
+        for ((_, start), region) in state.shared.iter().filter(|((inode, _), _)| *inode == self.inode) {
+            if *start >= len_bytes {
+                region.0.iter().for_each(|word| word.store(0, Ordering::SeqCst));
+            }
+        }
         Ok(())
     }
 

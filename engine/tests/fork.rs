@@ -1,0 +1,48 @@
+//! `fork` with an open store. A process of its own: forking beside other tests' threads would prove little.
+#![allow(missing_docs)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tensoratom::{ErrorKind, Options, Store, Tensor};
+
+// After `fork` locks, maps and threads are the parent's: the child must be told, and must be able to open anew.
+#[test]
+fn a_forked_child_is_told_and_can_open_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = Store::create(&path, &Options::new()).unwrap();
+    store.put("a", &Tensor::from_slice(&[1], &[9_u8]).unwrap()).unwrap();
+    let payload = store.get("a").unwrap();
+    // SAFETY: the child calls only our library and `_exit`; it inherits no lock that another thread holds, because the
+    // store's own locks are free here and the test harness's are not used.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let refused = |kind: ErrorKind| kind == ErrorKind::Forked;
+            let ok = store.get("a").is_err_and(|e| refused(e.kind()))
+                && payload.bytes().is_err_and(|e| refused(e.kind()))
+                && store.begin().is_err_and(|e| refused(e.kind()))
+                && store.stat().is_err_and(|e| refused(e.kind()));
+            drop(payload);
+            drop(store);
+            let again = Store::open(&path, &Options::new()).unwrap();
+            let read = again.get("a").unwrap().view::<u8>().unwrap()[0] == 9;
+            again.put("from the child", &Tensor::from_slice(&[1], &[1_u8]).unwrap()).unwrap();
+            ok && read
+        }));
+        let code = match outcome {
+            Ok(true) => 0,
+            Ok(false) => 1,
+            Err(_) => 2,
+        };
+        // SAFETY: ends the child without running the parent's exit handlers.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for our own child; `status` is a live local.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!(status, 0, "the child found otherwise (exit status {status:#x})");
+    assert!(store.exists("from the child").unwrap());
+    store.put("parent goes on", &Tensor::from_slice(&[1], &[1_u8]).unwrap()).unwrap();
+}

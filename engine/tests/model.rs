@@ -1,0 +1,243 @@
+//! Random transactions against ordinary maps: several namespaces, snapshots that must not move, reopening, aborted
+//! transactions; on a real directory and on the simulated machine, mapped and positioned.
+#![allow(missing_docs)]
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tensoratom::testing::SimDisk;
+use tensoratom::testing::crash::small_options;
+use tensoratom::testing::oracle::{State, Step, check_integrity, run_step};
+use tensoratom::testing::random::Random;
+use tensoratom::{Durability, Key, ListOptions, Options, ReadMode, Snapshot, Store, WriteTxn};
+
+const NAMESPACES: [&str; 3] = ["", "tenant", "other"];
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// A transaction in a namespace; aborted if the flag says so.
+    Transaction(usize, Vec<Step>, bool),
+    /// Take a snapshot and remember what it shows.
+    Snapshot,
+    /// Close and open again.
+    Reopen,
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![
+        (0..6_i64).prop_map(|n| Key::Int(n - 3)),
+        "[ab/]{1,3}".prop_map(Key::from),
+        Just(Key::from("\u{10FFFF}é")),
+    ]
+}
+
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    // Few distinct payloads, so that duplicates are common; some empty, some of several chunks, some with segments of
+    // their own.
+    let len = prop_oneof![Just(0), 1..200_usize, Just(4096), 4000..20_000_usize, Just(70_000), Just(250_000)];
+    (len, 0..3_u64).prop_map(|(len, seed)| Random::new(seed).bytes(len))
+}
+
+fn metadata() -> impl Strategy<Value = Option<String>> {
+    prop_oneof![Just(None), Just(Some("{}".to_owned())), (0..9).prop_map(|n| Some(format!("{{\"n\": {n}}}")))]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (key(), payload(), metadata()).prop_map(|(key, bytes, metadata)| Step::Put(key, bytes, metadata)),
+        1 => (key(), payload()).prop_map(|(key, bytes)| Step::Stream(key, bytes)),
+        2 => key().prop_map(Step::Delete),
+        1 => (key(), key()).prop_map(|(from, to)| Step::Rename(from, to)),
+        1 => (key(), metadata()).prop_map(|(key, metadata)| Step::SetMetadata(key, metadata)),
+    ]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        8 => (0..NAMESPACES.len(), prop::collection::vec(step(), 0..6), prop::bool::weighted(0.15))
+            .prop_map(|(namespace, steps, abort)| Act::Transaction(namespace, steps, abort)),
+        1 => Just(Act::Snapshot),
+        1 => Just(Act::Reopen),
+    ]
+}
+
+/// The contents of all namespaces.
+type Contents = [State; 3];
+
+fn check_contents(expected: &Contents, store: &Store, snapshot: &Snapshot) -> Result<(), TestCaseError> {
+    for (name, state) in NAMESPACES.iter().zip(expected) {
+        let namespace = store.namespace(name).unwrap();
+        let snapshot = snapshot.in_namespace(&namespace);
+        let keys: Vec<Key> = snapshot.list(&ListOptions::new()).unwrap().into_iter().map(|info| info.key).collect();
+        prop_assert_eq!(&keys, &state.0.keys().cloned().collect::<Vec<_>>());
+        for (key, expected) in &state.0 {
+            let payload = snapshot.get(key).unwrap();
+            prop_assert_eq!(&*payload.bytes().unwrap(), &*expected.bytes);
+            prop_assert_eq!(&payload.info().metadata, &expected.metadata);
+        }
+        check_pages(&snapshot, &keys)?;
+    }
+    Ok(())
+}
+
+/// Pages of two and prefixes give together what one listing gives.
+fn check_pages(snapshot: &Snapshot, keys: &[Key]) -> Result<(), TestCaseError> {
+    let mut paged: Vec<Key> = Vec::new();
+    loop {
+        let mut options = ListOptions::new().limit(2);
+        if let Some(last) = paged.last() {
+            options = options.after(last.clone());
+        }
+        let page = snapshot.list(&options).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page.into_iter().map(|info| info.key));
+    }
+    prop_assert_eq!(&paged, keys);
+    for prefix in ["a", "a/", "\u{10FFFF}"] {
+        let listed = snapshot.list(&ListOptions::new().prefix(prefix)).unwrap();
+        let expected = keys.iter().filter(|key| matches!(key, Key::Name(name) if name.starts_with(prefix)));
+        prop_assert_eq!(listed.iter().map(|info| &info.key).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+    Ok(())
+}
+
+/// Read-your-own-writes: inside the transaction the expected state is visible already.
+fn check_inside(txn: &mut WriteTxn, store: &Store, namespace: &str, state: &State) -> Result<(), TestCaseError> {
+    let namespace = store.namespace(namespace).unwrap();
+    for (key, expected) in &state.0 {
+        let payload = txn.get(namespace.key(key)).unwrap();
+        prop_assert_eq!(&*payload.bytes().unwrap(), &*expected.bytes);
+        prop_assert_eq!(&payload.info().metadata, &expected.metadata);
+    }
+    prop_assert!(!txn.exists(namespace.key("not there")).unwrap());
+    Ok(())
+}
+
+fn run(acts: &[Act], open: impl Fn() -> Store) -> Result<(), TestCaseError> {
+    let mut store = open();
+    NAMESPACES[1..].iter().for_each(|name| drop(store.create_namespace(name).unwrap()));
+    let mut contents = Contents::default();
+    let mut snapshots: Vec<(Snapshot, Contents)> = Vec::new();
+    for act in acts {
+        match act {
+            Act::Transaction(which, steps, abort) => {
+                let namespace = store.namespace(NAMESPACES[*which]).unwrap();
+                let mut after = contents[*which].clone();
+                let mut txn = store.begin().unwrap();
+                for step in steps {
+                    run_step(&mut txn, &namespace, step).unwrap();
+                    after.apply(step);
+                }
+                check_inside(&mut txn, &store, NAMESPACES[*which], &after)?;
+                if *abort {
+                    txn.abort();
+                } else {
+                    txn.commit().unwrap();
+                    contents[*which] = after;
+                }
+            }
+            Act::Snapshot => snapshots.push((store.snapshot().unwrap(), contents.clone())),
+            Act::Reopen => {
+                let lsns: Vec<_> = snapshots.drain(..).map(|(snapshot, seen)| (snapshot.lsn(), seen)).collect();
+                drop(store);
+                store = open();
+                let again = |(lsn, seen)| (store.snapshot_at(tensoratom::AsOf::Lsn(lsn)).unwrap(), seen);
+                snapshots = lsns.into_iter().map(again).collect();
+            }
+        }
+        check_contents(&contents, &store, &store.snapshot().unwrap())?;
+    }
+    for (snapshot, seen) in &snapshots {
+        check_contents(seen, &store, snapshot)?;
+    }
+    prop_assert_eq!(check_integrity(&store), Ok(()));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_real_directory_behaves_like_maps(acts in prop::collection::vec(act(), 1..25), positioned: bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = if positioned { ReadMode::Positioned } else { ReadMode::Mapped };
+        let options: Options = small_options(Durability::Process).read_mode(mode);
+        run(&acts, || Store::open_or_create(dir.path().join("store"), &options).unwrap())?;
+    }
+
+    #[test]
+    fn the_simulated_machine_behaves_like_maps(acts in prop::collection::vec(act(), 1..25), full: bool) {
+        let disk = SimDisk::new();
+        let durability = if full { Durability::Full } else { Durability::Process };
+        let options = small_options(durability);
+        run(&acts, || Store::open_on(disk.process(), &options, true).unwrap())?;
+    }
+
+    // Several simulated processes with one store: each commit is seen by all others at once.
+    #[test]
+    fn processes_see_each_other(acts in prop::collection::vec((0..3_usize, prop::collection::vec(step(), 1..4)), 1..15)) {
+        let disk = SimDisk::new();
+        let options = small_options(Durability::Full);
+        let stores: Vec<Store> = (0..3).map(|_| Store::open_on(disk.process(), &options, true).unwrap()).collect();
+        let default = stores[0].namespace("").unwrap();
+        let mut state = State::default();
+        for (who, steps) in &acts {
+            let mut txn = stores[*who].begin().unwrap();
+            for step in steps {
+                run_step(&mut txn, &default, step).unwrap();
+                state.apply(step);
+            }
+            txn.commit().unwrap();
+            for store in &stores {
+                prop_assert_eq!(state.compare(store), Ok(()));
+            }
+        }
+        prop_assert_eq!(check_integrity(&stores[2]), Ok(()));
+    }
+
+    // What the catalog says can be had from the segments alone, history included.
+    #[test]
+    fn a_rebuilt_catalog_is_the_same(acts in prop::collection::vec(act(), 1..15)) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        let options = small_options(Durability::Process);
+        run(&acts, || Store::open_or_create(&path, &options).unwrap())?;
+        let dump = || {
+            let store = Store::open(&path, &options).unwrap();
+            let all = ["versions", "payloads", "commits", "lineages", "manifests", "changes"];
+            all.map(|view| store.query(&format!("SELECT * FROM {view} ORDER BY 1, 2, 3, 4"), 100_000).unwrap())
+        };
+        let before = dump();
+        let rebuild = tensoratom::RepairOptions::new().rebuild_catalog(true);
+        let report = tensoratom::repair(&path, &rebuild, &tensoratom::Control::new()).unwrap();
+        prop_assert_eq!((&report.findings, &report.commits_missing), (&vec![], &vec![]));
+        prop_assert_eq!(before, dump());
+        let store = Store::open(&path, &options).unwrap();
+        prop_assert_eq!(check_integrity(&store), Ok(()));
+    }
+}
+
+// Shared by every handle of a process: opening twice gives the same store, in either order of closing.
+#[test]
+fn a_path_opens_once_per_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let first = Store::create(&path, &Options::new()).unwrap();
+    let second = Store::open(dir.path().join(".").join("store"), &Options::new()).unwrap();
+    assert!(first.is_same(&second));
+    drop(first);
+    second.put("k", &tensoratom::Tensor::from_slice(&[1], &[1_u8]).unwrap()).unwrap();
+    let reader = Store::open(&path, &Options::new().read_only(true)).unwrap();
+    assert!(!reader.is_same(&second), "a read-only handle refuses writes, so it is one of its own");
+    assert!(reader.exists("k").unwrap());
+    let many: Vec<_> = (0..8)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || Store::open(path, &Options::new()).unwrap())
+        })
+        .collect();
+    let stores: Vec<Arc<Store>> = many.into_iter().map(|thread| Arc::new(thread.join().unwrap())).collect();
+    assert!(stores.iter().all(|store| store.is_same(&second)));
+}
