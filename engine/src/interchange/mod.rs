@@ -14,10 +14,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::store::{Address, Namespace, PutOptions, Snapshot, Store, WriteTxn};
 
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use npy::parse_header as parse_npy_header;
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use safetensors::Layout as SafetensorsLayout;
 use source::Source;
 
 /// Format of a file.
@@ -146,16 +142,35 @@ impl WriteTxn {
         control: &Control<'_>,
     ) -> Result<ImportReport> {
         let path = path.as_ref();
-        let import = |txn: &mut WriteTxn| {
-            let source = Source::open(path)?;
-            match options.format.or_else(|| FileFormat::of_path(path)) {
-                Some(FileFormat::Safetensors) => safetensors::import(txn, &source, options, control),
-                Some(FileFormat::Npy) => npy::import(txn, &source, options, control),
-                None => Err(Error::new(ErrorKind::InvalidArgument, "the format cannot be told from the file's name")
-                    .hint("use a name ending in .safetensors or .npy, or `put` for raw bytes")),
-            }
-        };
-        import(self).map_err(|e| e.during("import").at_path(path))
+        Source::open(path)
+            .and_then(|source| self.import_source(&source, path, options, control))
+            .map_err(|e| e.during("import").at_path(path))
+    }
+
+    fn import_source(
+        &mut self,
+        source: &Source,
+        path: &Path,
+        options: &ImportOptions,
+        control: &Control<'_>,
+    ) -> Result<ImportReport> {
+        match options.format.or_else(|| FileFormat::of_path(path)) {
+            Some(FileFormat::Safetensors) => safetensors::import(self, source, options, control),
+            Some(FileFormat::Npy) => npy::import(self, source, options, control),
+            None => Err(Error::new(ErrorKind::InvalidArgument, "the format cannot be told from the file's name")
+                .hint("use a name ending in .safetensors or .npy, or `put` for raw bytes")),
+        }
+    }
+
+    /// Imports a file of any volume. For tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn import_open_file(
+        &mut self,
+        file: std::sync::Arc<dyn crate::file::File>,
+        path: &Path,
+        options: &ImportOptions,
+    ) -> Result<ImportReport> {
+        self.import_source(&Source::of(file, path)?, path, options, &Control::new())
     }
 
     /// Puts a file of raw bytes, whose type and shape the caller knows, under one key.

@@ -23,7 +23,11 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = open_source(path).doing("opening the file")?;
+        Self::of(open_source(path).doing("opening the file")?, path)
+    }
+
+    /// A file that is open already, under the name it goes by.
+    pub(super) fn of(file: Arc<dyn File>, path: &Path) -> Result<Self> {
         let len = file.len().doing("asking for the file's length")?;
         let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
         Ok(Source { file, len, name: text(path.file_name()), stem: text(path.file_stem()) })

@@ -527,6 +527,12 @@ impl WriteTxn {
         brought.map(|payload| payload.raw_bytes).sum()
     }
 
+    /// Keys this transaction put, for tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn staged_names(&self) -> Vec<Key> {
+        self.staged_keys(0, "").into_iter().collect()
+    }
+
     /// Gives everything up. The same as dropping the transaction.
     pub fn abort(self) {}
 }

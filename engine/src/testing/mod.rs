@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a broken promise must stop the test
 
 pub mod crash;
+pub mod fuzz;
 pub mod oracle;
 pub mod random;
 
