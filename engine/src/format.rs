@@ -321,6 +321,77 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtype::{DType, PAYLOAD_BYTES_MAX, RANK_MAX};
+    use crate::key::NAME_BYTES_MAX;
+
+    const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../FORMAT.md"));
+
+    type Fields = Vec<(String, usize, usize)>;
+
+    /// Rows of the table under a heading that names a structure.
+    fn documented(structure: &str) -> Fields {
+        let heading = format!("### `{structure}`");
+        let section = DOCUMENT.split(&heading).nth(1).unwrap_or_else(|| panic!("FORMAT.md has no section {heading}"));
+        let section = section.split("\n#").next().unwrap();
+        let row = |line: &str| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            Some((cells.get(3)?.to_string(), cells.get(1)?.parse().ok()?, cells.get(2)?.parse().ok()?))
+        };
+        section.lines().filter_map(row).collect()
+    }
+
+    // The document is what strangers write readers from. A field that moved in the code only would make it lie.
+    #[test]
+    fn every_structure_is_documented_as_it_is() {
+        let structures: [(&str, usize, &[(&str, usize, usize)]); 8] = [
+            ("SegmentHeaderBytes", SegmentHeaderBytes::LEN, SegmentHeaderBytes::FIELDS),
+            ("RecordHeaderBytes", RecordHeaderBytes::LEN, RecordHeaderBytes::FIELDS),
+            ("ChunkEntryBytes", ChunkEntryBytes::LEN, ChunkEntryBytes::FIELDS),
+            ("FooterHeaderBytes", FooterHeaderBytes::LEN, FooterHeaderBytes::FIELDS),
+            ("FooterEntryBytes", FooterEntryBytes::LEN, FooterEntryBytes::FIELDS),
+            ("TrailerBytes", TrailerBytes::LEN, TrailerBytes::FIELDS),
+            ("CommitHeaderBytes", CommitHeaderBytes::LEN, CommitHeaderBytes::FIELDS),
+            ("CommitCopyBytes", CommitCopyBytes::LEN, CommitCopyBytes::FIELDS),
+        ];
+        for (name, len, fields) in structures {
+            let fields: Fields = fields.iter().map(|(name, offset, size)| (name.to_string(), *offset, *size)).collect();
+            assert_eq!(documented(name), fields, "{name}: FORMAT.md and format.rs differ; correct the document");
+            let (_, offset, size) = fields.last().unwrap();
+            assert_eq!(offset + size, len, "{name}");
+        }
+    }
+
+    #[test]
+    fn constants_and_numbers_are_documented_as_they_are() {
+        let constants = [
+            ("SEGMENT_HEADER_AREA", SEGMENT_HEADER_AREA),
+            ("ALIGN_SMALL", ALIGN_SMALL),
+            ("ALIGN_LARGE", ALIGN_LARGE),
+            ("ALIGN_LARGE_FROM", ALIGN_LARGE_FROM),
+            ("CHUNK_BYTES_MIN", u64::from(CHUNK_BYTES_MIN)),
+            ("CHUNK_BYTES_MAX", u64::from(CHUNK_BYTES_MAX)),
+            ("SEGMENT_BYTES_MAX", SEGMENT_BYTES_MAX),
+            ("PAYLOAD_BYTES_MAX", PAYLOAD_BYTES_MAX),
+            ("TEXT_BYTES_MAX", TEXT_BYTES_MAX as u64),
+            ("NAME_BYTES_MAX", NAME_BYTES_MAX as u64),
+            ("RANK_MAX", RANK_MAX as u64),
+        ];
+        for (name, value) in constants {
+            assert!(DOCUMENT.contains(&format!("| {name} | {value} |")), "FORMAT.md: {name} is {value}");
+        }
+        let flowing = DOCUMENT.replace('\n', " ");
+        for dtype in DType::ALL {
+            assert!(flowing.contains(&format!("{} {}", dtype.name(), dtype.number())), "FORMAT.md: {dtype}");
+        }
+        for magic in [SEGMENT_MAGIC, RECORD_MAGIC, FOOTER_MAGIC, TRAILER_MAGIC] {
+            assert!(DOCUMENT.contains(std::str::from_utf8(&magic).unwrap()));
+        }
+        for tier in [Tier::Hot, Tier::Warm, Tier::Cold] {
+            assert_eq!(Tier::from_number(tier.number()), Some(tier));
+            assert!(flowing.contains(&format!("{} {}", tier.name(), tier.number())));
+        }
+        assert_eq!((Tier::from_number(0), Codec::from_number(0), RecordKind::from_number(0)), (None, None, None));
+    }
 
     #[test]
     fn segment_names_round_trip_and_strangers_are_ignored() {
