@@ -311,10 +311,10 @@ pub(crate) const fn align_up(offset: u64, align: u64) -> u64 {
 }
 
 const _: () = {
-    assert!(SEGMENT_HEADER_AREA % ALIGN_LARGE == 0);
-    assert!(ALIGN_LARGE % ALIGN_SMALL == 0);
+    assert!(SEGMENT_HEADER_AREA.is_multiple_of(ALIGN_LARGE));
+    assert!(ALIGN_LARGE.is_multiple_of(ALIGN_SMALL));
     assert!(SegmentHeaderBytes::LEN as u64 <= SEGMENT_HEADER_AREA);
-    assert!(RecordHeaderBytes::LEN % 64 == 0);
+    assert!(RecordHeaderBytes::LEN.is_multiple_of(64));
     assert!(CHUNK_BYTES_MIN.is_power_of_two() && CHUNK_BYTES_MAX.is_power_of_two());
 };
 
@@ -343,7 +343,8 @@ mod tests {
     // The document is what strangers write readers from. A field that moved in the code only would make it lie.
     #[test]
     fn every_structure_is_documented_as_it_is() {
-        let structures: [(&str, usize, &[(&str, usize, usize)]); 8] = [
+        type Structure<'a> = (&'a str, usize, &'a [(&'a str, usize, usize)]);
+        let structures: [Structure<'_>; 8] = [
             ("SegmentHeaderBytes", SegmentHeaderBytes::LEN, SegmentHeaderBytes::FIELDS),
             ("RecordHeaderBytes", RecordHeaderBytes::LEN, RecordHeaderBytes::FIELDS),
             ("ChunkEntryBytes", ChunkEntryBytes::LEN, ChunkEntryBytes::FIELDS),

@@ -1,4 +1,57 @@
-//! TensorAtom engine (draft front page).
+//! Embedded storage for tensor atoms: model weights, slices of them, embeddings.
+//!
+//! A store is a directory. It holds immutable tensors under keys, in files that are memory-mapped for reading, and is
+//! opened by any number of processes of one machine at once. A commit is all or nothing and, unless told otherwise,
+//! survives power loss when it returns. Every byte is verified when a process first touches it; damage is an error that
+//! names the atom, and everything else is still served.
+//!
+//! ```
+//! use tensoratom::{Options, Store, Tensor};
+//! # fn main() -> tensoratom::Result<()> {
+//! # let directory = tempfile::tempdir().unwrap();
+//! # let path = directory.path().join("models");
+//! let store = Store::open_or_create(&path, &Options::new())?;
+//!
+//! let weights: Vec<f32> = (0..6).map(|i| i as f32).collect();
+//! let mut txn = store.begin()?;
+//! txn.put("encoder/weight", &Tensor::from_slice(&[2, 3], &weights)?)?;
+//! txn.commit()?; // durable now, and visible to every process
+//!
+//! let view = store.get("encoder/weight")?.view::<f32>()?; // a slice of the file: no copy
+//! assert_eq!((view.shape(), view[4]), (&[2, 3][..], 4.0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Nouns
+//!
+//! | noun | meaning |
+//! | --- | --- |
+//! | [`Store`] | a directory; shared by all handles of a process, and with other processes |
+//! | [`Namespace`] | a tenant of a store: keys, listings and duplicates of namespaces never meet |
+//! | [`Key`] | a name of up to 1,024 bytes, or an `i64` |
+//! | [`AtomInfo`] | descriptor of one version of a key: type, shape, digest, metadata, commit |
+//! | [`Payload`] | a handle on a version's bytes, read verified, whole or in ranges or rows |
+//! | [`WriteTxn`] | a batch of changes, committed all or nothing |
+//! | [`Snapshot`] | the store at one commit |
+//!
+//! # Units and limits
+//!
+//! Lengths and offsets are bytes, times are microseconds since the Unix epoch, commits count from 1. A payload has at
+//! most 256 TiB, a shape 64 dimensions, metadata 1 MiB.
+//!
+//! # Errors
+//!
+//! Every error is an [`Error`] with an [`ErrorKind`], whose numbers are stable and the same in every binding. Nothing
+//! panics on what files, disks or callers do.
+//!
+//! # Threads, processes, signals
+//!
+//! Every type is `Send` and `Sync`. Readers never block and are never blocked. After `fork` the handles of the parent
+//! answer with [`ErrorKind::Forked`] in the child, which can open the store anew. No signal handlers are installed.
+//! In mapped mode, a file that is truncated *while its bytes are being used* raises SIGBUS, as with any mapped file;
+//! [`ReadMode::Positioned`] has no such case.
+
 mod bytes;
 mod catalog;
 mod control;
@@ -17,6 +70,7 @@ mod store;
 mod tensor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+
 pub use bytes::Bytes;
 pub use catalog::{QueryResult, SqlValue};
 pub use control::{Control, Progress};
@@ -26,5 +80,9 @@ pub use error::{Error, ErrorKind, Result};
 pub use format::{Codec, Tier};
 pub use interchange::{ExportOptions, ExportReport, FileFormat, ImportOptions, ImportReport};
 pub use key::{Key, KeyRef, NAME_BYTES_MAX};
-pub use store::*;
+pub use store::{
+    Accounted, Address, AsOf, AtomInfo, Damage, Durability, Expect, ListOptions, Namespace, Options, Payload,
+    PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport, Snapshot, Stat, Store, VerifyOptions,
+    VerifyReport, WriteTxn, repair,
+};
 pub use tensor::{Element, Tensor, TensorView};

@@ -1,5 +1,5 @@
 //! What the interface promises, one idea per test.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -194,10 +194,7 @@ fn conditions_hold_at_commit_or_the_whole_transaction_fails() {
     let first = put(&store, "a", 1);
     let tensor = Tensor::from_slice(&[3], &[9_u8; 3]).unwrap();
     let with = |expect| PutOptions::new().expect(expect);
-    assert_eq!(
-        store.put_with("a", &tensor, &with(Expect::Absent)).unwrap_err().kind(),
-        ErrorKind::AlreadyExists
-    );
+    assert_eq!(store.put_with("a", &tensor, &with(Expect::Absent)).unwrap_err().kind(), ErrorKind::AlreadyExists);
     assert_eq!(store.put_with("b", &tensor, &with(Expect::Version(first))).unwrap_err().kind(), ErrorKind::Conflict);
     // The condition is about the moment of the commit, not of the put.
     let mut txn = store.begin().unwrap();
@@ -326,7 +323,8 @@ fn namespaces_never_meet() {
     store.put(tenant.key("b"), &Tensor::from_slice(&[3], &bytes_of(2)).unwrap()).unwrap();
     assert_eq!(tenant.get("a").unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(store.get("b").unwrap_err().kind(), ErrorKind::NotFound);
-    let keys = |atoms: Vec<tensoratom::AtomInfo>| atoms.into_iter().map(|info| info.key.to_string()).collect::<Vec<_>>();
+    let keys =
+        |atoms: Vec<tensoratom::AtomInfo>| atoms.into_iter().map(|info| info.key.to_string()).collect::<Vec<_>>();
     assert_eq!(keys(tenant.list(&ListOptions::new()).unwrap()), ["b"]);
     assert_eq!(keys(store.list(&ListOptions::new()).unwrap()), ["a"]);
     assert_eq!(store.namespaces().unwrap(), ["", "tenant"]);
@@ -398,7 +396,9 @@ fn listing_pages_in_a_stable_order() {
     sorted.dedup();
     assert_eq!((seen.len(), &seen), (500, &sorted));
     let under = store.list(&ListOptions::new().prefix("n/1").after("n/15")).unwrap();
-    assert!(under.iter().all(|info| matches!(&info.key, Key::Name(name) if name.starts_with("n/1") && **name > *"n/15")));
+    assert!(
+        under.iter().all(|info| matches!(&info.key, Key::Name(name) if name.starts_with("n/1") && **name > *"n/15"))
+    );
     assert_eq!(store.list(&ListOptions::new().prefix("n/").after(i64::MAX).limit(1)).unwrap()[0].key, Key::from("n/0"));
 }
 
@@ -424,7 +424,11 @@ fn deleting_moves_exactly_the_record_from_live_to_history() {
     assert_eq!(dead, [[SqlValue::Integer(moved as i64)]], "the segment's own account agrees");
     store.put("again", &tensor).unwrap();
     let again = store.stat().unwrap();
-    assert_eq!((again.accounted.live, again.accounted.history), (before.accounted.live, 0), "put again, it lives again");
+    assert_eq!(
+        (again.accounted.live, again.accounted.history),
+        (before.accounted.live, 0),
+        "put again, it lives again"
+    );
     check_integrity(&store).unwrap();
     assert!(!store.delete("none").unwrap());
 }
@@ -549,7 +553,8 @@ fn stat_explains_every_byte() {
     let (dir, store) = real_store(ReadMode::Mapped);
     let path = dir.path().join("store");
     let size_of = |path: &std::path::Path| -> u64 {
-        let entries = |dir: &std::path::Path| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap()).collect::<Vec<_>>();
+        let entries =
+            |dir: &std::path::Path| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap()).collect::<Vec<_>>();
         let files = entries(path).into_iter().chain(entries(&path.join("segments")));
         files.map(|entry| entry.metadata().unwrap()).filter(|meta| meta.is_file()).map(|meta| meta.len()).sum()
     };

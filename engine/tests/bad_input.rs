@@ -1,5 +1,5 @@
 //! Everything a caller, a file system or a stranger can get wrong: a typed error that says what to do, and nothing lost.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -126,7 +126,10 @@ fn a_read_only_medium_is_served_and_not_written() {
         assert_eq!(store.put("b", &tensor()).unwrap_err().kind(), ErrorKind::ReadOnly);
         check_integrity(&store).unwrap();
     }
-    assert_eq!(kind_of(Store::open_on(SimDisk::new().process(), &Options::new().read_only(true), true)), ErrorKind::NotAStore);
+    assert_eq!(
+        kind_of(Store::open_on(SimDisk::new().process(), &Options::new().read_only(true), true)),
+        ErrorKind::NotAStore
+    );
 }
 
 // As root permissions do not bind, so this test drops to the user `nobody` in a process of its own.
@@ -172,7 +175,17 @@ fn as_nobody() {
 fn keys_at_and_over_their_limits() {
     let store = Store::open_on(SimDisk::new().process(), &small_options(Durability::Process), true).unwrap();
     let longest = "k".repeat(NAME_BYTES_MAX);
-    for name in [longest.as_str(), "..", "../../../etc/passwd", "C:\\", "CON", "a/b//c", "\u{202e}x", "\n", "'; DROP TABLE atoms"] {
+    for name in [
+        longest.as_str(),
+        "..",
+        "../../../etc/passwd",
+        "C:\\",
+        "CON",
+        "a/b//c",
+        "\u{202e}x",
+        "\n",
+        "'; DROP TABLE atoms",
+    ] {
         store.put(name, &tensor()).unwrap();
         assert_eq!(*store.get(name).unwrap().bytes().unwrap(), [1, 2, 3], "{name:?}");
     }
@@ -219,7 +232,8 @@ fn options_out_of_range() {
 // "Delete to make room" is what an operator does first; it must work with not one byte left.
 #[test]
 fn on_a_full_disk_reading_and_deleting_work() {
-    let base: Vec<Step> = (0..6_u64).map(|i| Step::Put(Key::Int(i as i64), Random::new(i).bytes(20_000), None)).collect();
+    let base: Vec<Step> =
+        (0..6_u64).map(|i| Step::Put(Key::Int(i as i64), Random::new(i).bytes(20_000), None)).collect();
     let mut refused = 0;
     for spare in (0..400_000).step_by(6_000) {
         let disk = SimDisk::new();

@@ -1,5 +1,5 @@
 //! Files in and out: bit-exact safetensors, `.npy` of every kind, and files that lie.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use tensoratom::testing::oracle::check_integrity;
 use tensoratom::testing::random::Random;
 use tensoratom::{
-    Control, DType, Durability, Encoding, ErrorKind, ExportOptions, FileFormat, ImportOptions, Key, ListOptions, Options,
-    PutOptions, Store, Tensor,
+    Control, DType, Durability, Encoding, ErrorKind, ExportOptions, FileFormat, ImportOptions, Key, ListOptions,
+    Options, PutOptions, Store, Tensor,
 };
 
 struct Place {
@@ -77,7 +77,10 @@ fn lawful() -> Vec<(&'static str, Vec<u8>)> {
         ),
         (
             "large",
-            safetensors(r#"{"x":{"dtype":"F32","shape":[1000,2500],"data_offsets":[0,10000000]},"y":{"dtype":"U8","shape":[3],"data_offsets":[10000000,10000003]}}"#, 10_000_003),
+            safetensors(
+                r#"{"x":{"dtype":"F32","shape":[1000,2500],"data_offsets":[0,10000000]},"y":{"dtype":"U8","shape":[3],"data_offsets":[10000000,10000003]}}"#,
+                10_000_003,
+            ),
         ),
         (
             "larger than what is read whole",
@@ -117,12 +120,18 @@ fn importing_twice_takes_no_space_and_one_payload_changed_takes_one() {
 #[test]
 fn a_changed_tensor_is_exported_with_the_old_header_and_a_reshaped_one_with_a_new_one() {
     let place = Place::new();
-    let bytes = safetensors(r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#, 8);
+    let bytes = safetensors(
+        r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#,
+        8,
+    );
     place.import(&place.file("m.safetensors", &bytes), "m/").unwrap();
     place.store.put("m/a", &Tensor::from_slice(&[4], &[9_u8; 4]).unwrap()).unwrap();
     let (exported, report) = place.export("m/").unwrap();
     assert!(report.header_kept);
-    assert_eq!((&exported[..exported.len() - 8], &exported[exported.len() - 8..exported.len() - 4]), (&bytes[..bytes.len() - 8], &[9; 4][..]));
+    assert_eq!(
+        (&exported[..exported.len() - 8], &exported[exported.len() - 8..exported.len() - 4]),
+        (&bytes[..bytes.len() - 8], &[9; 4][..])
+    );
     place.store.put("m/added", &Tensor::from_slice(&[1], &[1.0_f32]).unwrap()).unwrap();
     let (exported, report) = place.export("m/").unwrap();
     assert_eq!((report.atoms, report.header_kept), (3, false));
@@ -144,7 +153,8 @@ fn what_was_never_imported_is_exported_as_the_reference_writer_would() {
     place.store.put("c", &Tensor::from_slice(&[], &[7_i64]).unwrap()).unwrap();
     let (exported, report) = place.export("").unwrap();
     assert!(!report.header_kept);
-    let view = |dtype, shape: &[usize], data| safetensors::tensor::TensorView::new(dtype, shape.to_vec(), data).unwrap();
+    let view =
+        |dtype, shape: &[usize], data| safetensors::tensor::TensorView::new(dtype, shape.to_vec(), data).unwrap();
     let (float_bytes, int_bytes) = (floats.map(f32::to_le_bytes).concat(), 7_i64.to_le_bytes());
     let tensors = [
         ("a", view(safetensors::Dtype::U8, &[3], &[1, 2, 3])),
@@ -203,15 +213,42 @@ fn lies() -> Vec<(&'static str, Vec<u8>)> {
         }),
         ("data missing", header(r#"{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}}"#, 8)),
         ("data left over", header(r#"{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}}"#, 10)),
-        ("a hole", header(r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]}}"#, 6)),
-        ("an overlap", header(r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#, 6)),
+        (
+            "a hole",
+            header(
+                r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]}}"#,
+                6,
+            ),
+        ),
+        (
+            "an overlap",
+            header(
+                r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#,
+                6,
+            ),
+        ),
         ("does not start at 0", header(r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}"#, 3)),
         ("offsets backwards", header(r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[2,0]}}"#, 2)),
         ("length unlike shape", header(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#, 4)),
-        ("shape overflows", header(r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,0]}}"#, 0)),
+        (
+            "shape overflows",
+            header(r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,0]}}"#, 0),
+        ),
         ("negative shape", header(r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#, 4)),
-        ("a name twice", header(r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#, 2)),
-        ("an empty name twice over", header(r#"{"e":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"e":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#, 0)),
+        (
+            "a name twice",
+            header(
+                r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#,
+                2,
+            ),
+        ),
+        (
+            "an empty name twice over",
+            header(
+                r#"{"e":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"e":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#,
+                0,
+            ),
+        ),
         ("unknown type", header(r#"{"a":{"dtype":"F128","shape":[1],"data_offsets":[0,16]}}"#, 16)),
         ("half a block", header(r#"{"a":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}}"#, 2)),
         ("nested too deeply", header(&"[".repeat(100_000), 0)),
@@ -298,11 +335,27 @@ fn put_npy(place: &Place, bytes: &[u8]) -> tensoratom::Result<tensoratom::Payloa
 fn npy_arrays_of_every_order_arrive_in_c_order_little_endian() {
     let place = Place::new();
     let little = |values: &[i16]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-    let cases: Vec<(&str, Vec<u8>, &[u64], Vec<i16>)> = vec![
-        ("{'descr': '<i2', 'fortran_order': False, 'shape': (2, 3), }", little(&[1, 2, 3, 4, 5, 6]), &[2, 3], vec![1, 2, 3, 4, 5, 6]),
-        ("{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3), }", little(&[1, 4, 2, 5, 3, 6]), &[2, 3], vec![1, 2, 3, 4, 5, 6]),
+    type Case = (&'static str, Vec<u8>, &'static [u64], Vec<i16>);
+    let cases: Vec<Case> = vec![
+        (
+            "{'descr': '<i2', 'fortran_order': False, 'shape': (2, 3), }",
+            little(&[1, 2, 3, 4, 5, 6]),
+            &[2, 3],
+            vec![1, 2, 3, 4, 5, 6],
+        ),
+        (
+            "{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3), }",
+            little(&[1, 4, 2, 5, 3, 6]),
+            &[2, 3],
+            vec![1, 2, 3, 4, 5, 6],
+        ),
         ("{'descr': '>i2', 'fortran_order': False, 'shape': (3,), }", vec![0, 1, 0, 2, 1, 0], &[3], vec![1, 2, 256]),
-        ("{'descr': '<i2', 'fortran_order': True, 'shape': (2, 2, 2), }", little(&[0, 4, 2, 6, 1, 5, 3, 7]), &[2, 2, 2], (0..8).collect()),
+        (
+            "{'descr': '<i2', 'fortran_order': True, 'shape': (2, 2, 2), }",
+            little(&[0, 4, 2, 6, 1, 5, 3, 7]),
+            &[2, 2, 2],
+            (0..8).collect(),
+        ),
         ("{'descr': '<i2', 'fortran_order': False, 'shape': (), }", little(&[9]), &[], vec![9]),
         ("{'descr': '<i2', 'fortran_order': True, 'shape': (0, 4), }", vec![], &[0, 4], vec![]),
     ];
@@ -316,7 +369,20 @@ fn npy_arrays_of_every_order_arrive_in_c_order_little_endian() {
 #[test]
 fn npy_files_go_round() {
     let place = Place::new();
-    let types = [DType::F64, DType::F32, DType::F16, DType::I64, DType::I32, DType::I16, DType::I8, DType::U64, DType::U32, DType::U16, DType::U8, DType::Bool];
+    let types = [
+        DType::F64,
+        DType::F32,
+        DType::F16,
+        DType::I64,
+        DType::I32,
+        DType::I16,
+        DType::I8,
+        DType::U64,
+        DType::U32,
+        DType::U16,
+        DType::U8,
+        DType::Bool,
+    ];
     for dtype in types {
         let bytes = vec![1; 12 * dtype.bits() as usize / 8];
         place.store.put("x", &Tensor::new(dtype, &[3, 4], &bytes).unwrap()).unwrap();
@@ -350,10 +416,22 @@ fn npy_files_that_lie_are_refused() {
         ("no dictionary", npy("hello", &[]), ErrorKind::BadFile),
         ("short data", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }", &[0; 11]), ErrorKind::BadFile),
         ("long data", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }", &[0; 13]), ErrorKind::BadFile),
-        ("overflow", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296, 16), }", &[]), ErrorKind::BadFile),
+        (
+            "overflow",
+            npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296, 16), }", &[]),
+            ErrorKind::BadFile,
+        ),
         ("negative", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", &[]), ErrorKind::BadFile),
-        ("pickled objects", npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", &[0; 8]), ErrorKind::Unsupported),
-        ("records", npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", &[0; 4]), ErrorKind::Unsupported),
+        (
+            "pickled objects",
+            npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", &[0; 8]),
+            ErrorKind::Unsupported,
+        ),
+        (
+            "records",
+            npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", &[0; 4]),
+            ErrorKind::Unsupported,
+        ),
         ("complex", npy("{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }", &[0; 8]), ErrorKind::Unsupported),
     ];
     for (name, bytes, kind) in cases {

@@ -1,6 +1,6 @@
 //! Several real processes on one store, killed at random moments: nothing acknowledged is lost, nobody sees half a
 //! commit, and the dead hold nothing.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ fn commit_of(who: u64, n: u64) -> Vec<Step> {
     let pair = n.to_le_bytes().to_vec();
     steps.push(Step::Put(Key::from(format!("{who}/left")), pair.clone(), None));
     steps.push(Step::Put(Key::from(format!("{who}/right")), pair, None));
-    if n % 5 == 0 {
+    if n.is_multiple_of(5) {
         steps.push(Step::Delete(gone));
     }
     steps
@@ -196,8 +196,8 @@ pub fn kill_rounds(rounds: u64, seed: u64) -> u64 {
             }
         }
         let store = Store::open(&path, &options()).unwrap_or_else(|e| panic!("round {round}: {e:?}"));
-        for who in 0..2 {
-            done[who] = commits_shown(&store, who as u64 + 1, done[who]);
+        for (who, count) in (1..).zip(&mut done) {
+            *count = commits_shown(&store, who, *count);
         }
         if round % 20 == 19 || round + 1 == rounds {
             check_integrity(&store).unwrap_or_else(|what| panic!("round {round}: {what}"));

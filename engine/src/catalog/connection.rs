@@ -71,6 +71,8 @@ fn set_up(connection: &Connection, role: Role) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(fail)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(fail)?;
+    // Plans must not depend on bound values: otherwise SQLite prepares a statement anew at every call.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(fail)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(fail)?;
     let synchronous = if role == Role::WriteProcess { "NORMAL" } else { "FULL" };
     let query_only = if role == Role::Read { "ON" } else { "OFF" };

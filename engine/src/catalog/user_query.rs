@@ -1,8 +1,8 @@
 //! Queries of users over the public views: one statement, reading only, bounded in rows.
 
-use rusqlite::{Connection, ffi};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ffi};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -56,7 +56,7 @@ pub(super) fn run(connection: &mut Connection, sql: &str, row_limit: usize) -> R
     };
     connection.authorizer(Some(authorize)).map_err(wrong)?;
     let mut statement = connection.prepare(sql).map_err(wrong)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query([]).map_err(wrong)?;
     let mut result = QueryResult { columns, rows: Vec::new() };
     while let Some(row) = rows.next().map_err(wrong)? {

@@ -257,7 +257,7 @@ impl OpenFile {
         }
         let Ok(page) = <&[u8; PAGE_BYTES]>::try_from(&*buffer) else { return Ok(()) };
         let sound = match self.kind {
-            Kind::Database if offset % PAGE_BYTES as u64 == 0 => page::is_sound(page, page_number(offset)),
+            Kind::Database if offset.is_multiple_of(PAGE_BYTES as u64) => page::is_sound(page, page_number(offset)),
             Kind::Wal => match page::frame_at(offset) {
                 Some(frame) => frame_matches(file, &frame, page)?,
                 None => true,
@@ -270,7 +270,7 @@ impl OpenFile {
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), Code> {
         let file = self.file()?;
         let outcome = match <[u8; PAGE_BYTES]>::try_from(bytes) {
-            Ok(mut page) if self.kind == Kind::Database && offset % PAGE_BYTES as u64 == 0 => {
+            Ok(mut page) if self.kind == Kind::Database && offset.is_multiple_of(PAGE_BYTES as u64) => {
                 page::seal(&mut page, page_number(offset));
                 file.write_at(&page, offset)
             }

@@ -149,8 +149,10 @@ fn shared_memory(v: &dyn Volume) {
     let theirs = b.shared_memory(0..4096, false, true).unwrap().unwrap();
     assert_eq!(a.len().unwrap(), 4096);
     assert_eq!((mine.len(), theirs.load_u32(2)), (4096, 0));
-    // SAFETY: the region is 4,096 writable bytes, and word 2 is inside it; nobody else writes it.
-    unsafe { mine.as_ptr().cast::<u32>().add(2).write(77) };
+    // SAFETY: the region is 4,096 bytes, and word 2 is inside it.
+    let word = unsafe { mine.as_ptr().cast::<u32>().add(2) };
+    // SAFETY: the region is writable and page aligned; nobody else writes it.
+    unsafe { word.write(77) };
     assert_eq!(theirs.load_u32(2), 77);
     assert_eq!(theirs.load_u32(1 << 20), 0, "past the end reads as 0");
     a.set_len(0).unwrap();

@@ -189,7 +189,7 @@ impl Volume for OsVolume {
 
     fn medium(&self) -> io::Result<Medium> {
         let magic = rustix::fs::fstatfs(&self.root)?.f_type;
-        Ok(network_file_system(i64::from(magic), || mount_type(self.identity.0)).map_or(Medium::Local, Medium::Network))
+        Ok(network_file_system(magic, || mount_type(self.identity.0)).map_or(Medium::Local, Medium::Network))
     }
 
     fn is_read_only(&self) -> bool {

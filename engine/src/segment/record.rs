@@ -384,6 +384,7 @@ fn header_checksum(header: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::as_conversions)] // plain numbers of the tests' own
 mod tests {
     use super::*;
 

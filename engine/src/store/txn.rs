@@ -565,7 +565,7 @@ pub(super) fn close_shape(
     let mut closed: Vec<u64> = shape.iter().map(|dim| dim.unwrap_or(1)).collect();
     if shape.first().is_some_and(Option::is_none) {
         let row = byte_len(dtype, &closed, encoding)?;
-        if row == 0 || raw_bytes % row != 0 {
+        if row == 0 || !raw_bytes.is_multiple_of(row) {
             return Err(wrong(format!("{raw_bytes} bytes are no whole number of rows of {row} bytes")));
         }
         closed[0] = raw_bytes / row;

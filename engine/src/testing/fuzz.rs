@@ -224,6 +224,9 @@ pub fn npy_import(data: &[u8]) {
         let payload = txn.get(&keys[0]).unwrap();
         let info = payload.info();
         assert_ne!(info.dtype, DType::Opaque);
-        assert_eq!(crate::byte_len(info.dtype, &info.shape, &info.encoding).unwrap(), payload.bytes().unwrap().len() as u64);
+        assert_eq!(
+            crate::byte_len(info.dtype, &info.shape, &info.encoding).unwrap(),
+            payload.bytes().unwrap().len() as u64
+        );
     });
 }

@@ -117,7 +117,7 @@ impl Inode {
             if version > 0 {
                 // A file cut and grown again shows zeros, not its past: file systems order those two.
                 let shortest = self.lengths[..version].iter().min().map_or(0, |&l| l as usize);
-                bytes.truncate(shortest.max(0).min(bytes.len()));
+                bytes.truncate(shortest.min(bytes.len()));
                 bytes.resize(self.lengths[version - 1] as usize, 0);
             }
         }

@@ -1,0 +1,64 @@
+//! The engine and its rivals, one after the other in one run on one machine: `compare [--quick] [--only SECTION]...
+//! [--disk DIR] [--out FILE]`. Prints a table per section and writes the raw numbers as JSON. Every answer is checked.
+
+mod engines;
+mod machine;
+mod report;
+mod sections;
+
+use std::path::PathBuf;
+
+use report::Report;
+
+/// How much to measure, and where.
+pub struct Settings {
+    /// Smaller sizes, to try the program itself.
+    pub quick: bool,
+    /// A directory on a real disk.
+    pub disk: PathBuf,
+    /// A directory in memory.
+    pub memory: PathBuf,
+    /// The command line of the project, for measurements of whole processes.
+    pub cli: PathBuf,
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let mut settings = Settings {
+        quick: false,
+        disk: std::env::temp_dir(),
+        memory: PathBuf::from("/dev/shm"),
+        cli: PathBuf::from("../../target/release/tensoratom"),
+    };
+    let mut only: Vec<String> = Vec::new();
+    let mut out = None;
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().unwrap_or_else(|| panic!("{arg} needs a value"));
+        match arg.as_str() {
+            "--quick" => settings.quick = true,
+            "--only" => only.push(value()),
+            "--disk" => settings.disk = value().into(),
+            "--cli" => settings.cli = value().into(),
+            "--out" => out = Some(PathBuf::from(value())),
+            other => panic!("unknown argument {other}; see the first line of the source"),
+        }
+    }
+    let mut report = Report::new(machine::describe());
+    let sections: [(&str, fn(&Settings, &mut Report)); 7] = [
+        ("get", sections::get::known_keys),
+        ("million", sections::million::run),
+        ("touch", sections::touch::run),
+        ("ingest", sections::ingest::run),
+        ("commits", sections::commits::run),
+        ("files", sections::files::run),
+        ("memory", sections::memory::run),
+    ];
+    for (name, run) in sections {
+        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
+            run(&settings, &mut report);
+        }
+    }
+    if let Some(out) = out {
+        report.write(&out);
+    }
+}

@@ -1,0 +1,43 @@
+//! Collected numbers: printed as they come, written as JSON at the end.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+pub struct Report {
+    machine: String,
+    rows: Vec<Value>,
+    section: String,
+}
+
+impl Report {
+    pub fn new(machine: String) -> Self {
+        println!("{machine}");
+        Report { machine, rows: Vec::new(), section: String::new() }
+    }
+
+    /// Starts a section.
+    pub fn section(&mut self, title: &str) {
+        println!("\n{title}");
+        self.section = title.to_owned();
+    }
+
+    /// One number.
+    pub fn row(&mut self, what: &str, who: &str, value: f64, unit: &str) {
+        let shown = if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") };
+        println!("  {what:38} {who:28} {shown:>10} {unit}");
+        self.rows.push(json!({
+            "section": self.section, "what": what, "who": who, "value": value, "unit": unit,
+        }));
+    }
+
+    pub fn write(&self, path: &Path) {
+        let text = serde_json::to_string_pretty(&json!({
+            "machine": self.machine,
+            "command": std::env::args().collect::<Vec<_>>().join(" "),
+            "rows": self.rows,
+        }));
+        std::fs::write(path, text.expect("plain values") + "\n").expect("writing the results");
+        println!("\nraw numbers: {}", path.display());
+    }
+}

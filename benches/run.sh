@@ -1,0 +1,11 @@
+#!/bin/sh
+# All benchmarks: criterion on the engine itself, then the engine and its rivals in one run. Raw numbers go to
+# benches/results/<date>-<machine>/. Arguments are passed to the comparison (see benches/compare/src/main.rs).
+set -eu
+cd "$(dirname "$0")"
+machine=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1 | tr -cs 'A-Za-z0-9\n' '-' | sed 's/-$//')
+out=results/$(date +%Y-%m-%d)-$machine
+mkdir -p "$out"
+(cd .. && cargo build --release --bin tensoratom)
+(cd .. && cargo bench --package tensoratom-benches) | tee "$out/criterion.txt"
+(cd compare && cargo run --release -- --out "../$out/compare.json" "$@") | tee "$out/compare.txt"

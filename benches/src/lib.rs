@@ -1,0 +1,50 @@
+//! Workloads shared by the benchmarks: seeded, so that every run measures the same.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+use tensoratom::{DType, Options, Result, Store, Tensor};
+
+/// Bytes that neither compress nor repeat (SplitMix64, Steele, Lea, Flood 2014).
+pub fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next().to_le_bytes()).collect();
+    bytes.truncate(len);
+    bytes
+}
+
+/// A directory that is removed afterwards: in memory where the machine has a RAM disk, else where temporary files go.
+pub fn scratch() -> std::io::Result<TempDir> {
+    let builder = || tempfile::Builder::new().prefix("tensoratom-bench-").to_owned();
+    match Path::new("/dev/shm").is_dir() {
+        true => builder().tempdir_in("/dev/shm"),
+        false => builder().tempdir(),
+    }
+}
+
+/// Name of the n-th atom of [`filled`].
+pub fn key(n: usize) -> String {
+    format!("model/layer.{n:06}.weight")
+}
+
+/// A store with `count` atoms of `len` bytes each, no two alike.
+pub fn filled(directory: &Path, count: usize, len: usize) -> Result<Store> {
+    let store = Store::create(directory.join("store"), &Options::new())?;
+    let mut txn = store.begin()?;
+    let mut bytes = noise(1, len);
+    for n in 0..count {
+        let stamp = (n as u64).to_le_bytes();
+        let stamped = stamp.len().min(len);
+        bytes[..stamped].copy_from_slice(&stamp[..stamped]);
+        txn.put(&key(n), &Tensor::new(DType::U8, &[len as u64], &bytes)?)?;
+    }
+    txn.commit()?;
+    Ok(store)
+}
