@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::MapSlice;
@@ -98,11 +98,9 @@ impl AlignedBuffer {
     /// Fails with `OutOfMemory` where the system has not that much.
     pub(crate) fn zeroed(len: usize) -> Result<Self> {
         let count = len.div_ceil(64);
-        let mut blocks = Vec::new();
-        blocks
-            .try_reserve_exact(count)
-            .map_err(|e| Error::new(ErrorKind::OutOfMemory, format!("a buffer of {len} bytes")).source_box(e.into()))?;
-        blocks.resize(count, Block([0; 64]));
+        // From the system as zeros where it is large: no pass over it before it is filled.
+        let blocks = Block::new_vec_zeroed(count)
+            .map_err(|_| Error::new(ErrorKind::OutOfMemory, format!("a buffer of {len} bytes")))?;
         Ok(AlignedBuffer { blocks, len })
     }
 

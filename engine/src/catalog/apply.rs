@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::digest::Digest;
+use crate::dtype::byte_len;
 use crate::error::{Error, Result};
 use crate::format::SEGMENT_HEADER_AREA;
 use crate::key::{Key, KeyRef};
@@ -49,7 +50,7 @@ impl<'c> Changes<'c> {
         for operation in &commit.operations {
             match operation {
                 Operation::CreateNamespace { .. } => {}
-                Operation::Put(put) => self.put(put)?,
+                Operation::Put(put) => self.put(put, commit.time_us)?,
                 Operation::Delete { namespace, key } => self.close_version(*namespace, key.as_ref())?,
                 Operation::PutManifest(put) => self.put_manifest(put)?,
                 Operation::DeleteManifest { namespace, prefix, name } => {
@@ -124,7 +125,12 @@ impl<'c> Changes<'c> {
 
     fn add_copy(&self, copy: &NewCopy) -> Result<()> {
         let payload = match self.payload_id(copy.namespace, &copy.digest)? {
-            Some(id) => id,
+            Some(id) => {
+                // After damage a rebuild may know a manifest's header by name only; now its length is known too.
+                let sql = "UPDATE payload SET raw_bytes = ?2 WHERE id = ?1 AND raw_bytes <> ?2";
+                self.run(sql, params![id, to_db(copy.raw_bytes)])?;
+                id
+            }
             None => {
                 let sql = "INSERT INTO payload (ns, digest, raw_bytes, lsn, live_refs, all_refs) VALUES (?1, ?2, ?3, ?4, 0, 0)";
                 self.run(sql, params![copy.namespace, copy.digest.0, to_db(copy.raw_bytes), to_db(self.lsn)])?;
@@ -154,13 +160,13 @@ impl<'c> Changes<'c> {
     }
 
     /// A version or manifest starts to use a payload.
-    fn add_reference(&self, namespace: u32, digest: &Digest) -> Result<PayloadId> {
+    fn add_reference(&self, namespace: u32, digest: &Digest, raw_bytes: u64) -> Result<PayloadId> {
         let payload = match self.payload_id(namespace, digest)? {
             Some(id) => id,
             // Only after damage: a rebuild keeps the version, whose reads then say what is missing.
             None => {
-                let sql = "INSERT INTO payload (ns, digest, raw_bytes, lsn, live_refs, all_refs) VALUES (?1, ?2, 0, ?3, 0, 0)";
-                self.run(sql, params![namespace, digest.0, to_db(self.lsn)])?;
+                let sql = "INSERT INTO payload (ns, digest, raw_bytes, lsn, live_refs, all_refs) VALUES (?1, ?2, ?3, ?4, 0, 0)";
+                self.run(sql, params![namespace, digest.0, to_db(raw_bytes), to_db(self.lsn)])?;
                 self.connection.last_insert_rowid()
             }
         };
@@ -200,16 +206,19 @@ impl<'c> Changes<'c> {
         Ok(())
     }
 
-    fn put(&self, put: &PutAtom) -> Result<()> {
+    fn put(&self, put: &PutAtom, time_us: u64) -> Result<()> {
         self.close_version(put.namespace, put.key.as_ref())?;
-        let payload = self.add_reference(put.namespace, &put.digest)?;
+        let raw_bytes = byte_len(put.dtype, &put.shape, &put.encoding)?;
+        let payload = self.add_reference(put.namespace, &put.digest, raw_bytes)?;
         let shape = serde_json::to_string(&put.shape).map_err(|e| Error::internal(e.to_string()))?;
         let encoding = Some(encoding_to_text(&put.encoding)?).filter(|text| !text.is_empty());
-        let sql = "INSERT INTO atom_version (ns, key, lsn_from, lsn_to, payload, dtype, shape, encoding, metadata) \
-             VALUES (?1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8)";
+        let sql = "INSERT INTO atom_version (ns, key, lsn_from, lsn_to, payload, digest, dtype, shape, encoding, \
+               metadata, created_us) VALUES (?1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let lsn = to_db(self.lsn);
         let dtype = put.dtype.name();
-        self.run(sql, params![put.namespace, put.key.as_ref(), lsn, payload, dtype, shape, encoding, put.metadata])?;
+        let (ns, key, digest) = (put.namespace, put.key.as_ref(), put.digest.0);
+        let (metadata, created) = (&put.metadata, to_db(time_us));
+        self.run(sql, params![ns, key, lsn, payload, digest, dtype, shape, encoding, metadata, created])?;
         for (ordinal, (parent, parent_lsn)) in (0_i64..).zip(&put.parents) {
             let sql = "INSERT INTO lineage (ns, key, lsn_from, ordinal, parent_key, parent_lsn) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             let (key, parent) = (put.key.as_ref(), parent.as_ref());
@@ -229,7 +238,7 @@ impl<'c> Changes<'c> {
 
     fn put_manifest(&self, put: &PutManifest) -> Result<()> {
         self.close_manifest(put.namespace, &put.prefix, &put.name)?;
-        let header = self.add_reference(put.namespace, &put.header)?;
+        let header = self.add_reference(put.namespace, &put.header, 0)?;
         let sql = "INSERT INTO manifest (ns, prefix, name, lsn_from, lsn_to, format, header) VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6)";
         self.run(sql, params![put.namespace, put.prefix, put.name, to_db(self.lsn), put.format, header])?;
         Ok(())

@@ -26,7 +26,7 @@ use crate::format::names;
 pub(crate) use commit::{Commit, CommitId, NewCopy, Operation, PutAtom, PutManifest};
 pub(crate) use query::{LATEST, Span, View};
 pub(crate) use rows::{
-    CopyRow, Head, ManifestRow, PayloadId, SegmentRow, SegmentState, SegmentUse, StoredRow, VersionRow,
+    CopyRow, Found, Head, ManifestRow, PayloadId, SegmentRow, SegmentState, SegmentUse, StoredRow, VersionRow,
 };
 pub use user_query::{QueryResult, SqlValue};
 pub(crate) use watch::Watch;

@@ -1,11 +1,13 @@
 //! Every question the engine asks the catalog. SQL of questions is here and nowhere else.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use crate::digest::Digest;
+use crate::dtype::byte_len;
 use crate::error::{Error, Result};
 use crate::format::{Codec, Tier};
 use crate::key::{Key, KeyRef, prefix_end};
@@ -13,7 +15,7 @@ use crate::segment::encoding_from_text;
 
 use super::connection::{damaged, error};
 use super::rows::{
-    CommitRow, CopyRow, Head, ManifestRow, PayloadId, SegmentRow, SegmentState, SegmentSums, StoredRow, Totals,
+    CommitRow, CopyRow, Found, Head, ManifestRow, PayloadId, SegmentRow, SegmentState, SegmentSums, StoredRow, Totals,
     VersionRow,
 };
 
@@ -112,26 +114,28 @@ fn tier_at(row: &Row<'_>, column: usize) -> Sql<Tier> {
 }
 
 fn version_at(row: &Row<'_>, first: usize) -> Sql<VersionRow> {
-    let dtype = row.get_ref(first + 6)?.as_str()?.parse().or_else(|_| bad(first + 6, "an unknown dtype"))?;
-    let encoding: Option<String> = row.get(first + 8)?;
+    let dtype = row.get_ref(first + 5)?.as_str()?.parse().or_else(|_| bad(first + 5, "an unknown dtype"))?;
+    let encoding: Option<String> = row.get(first + 7)?;
+    let encoding = encoding_from_text(encoding.as_deref().unwrap_or_default())
+        .or_else(|_| bad(first + 7, "an unknown encoding"))?;
+    let shape = shape_at(row, first + 6)?;
     Ok(VersionRow {
         key: key_at(row, first)?,
         lsn_from: u64_at(row, first + 1)?,
         lsn_to: row.get::<_, Option<i64>>(first + 2)?.map(from_db),
         payload: row.get(first + 3)?,
         digest: digest_at(row, first + 4)?,
-        raw_bytes: u64_at(row, first + 5)?,
+        raw_bytes: byte_len(dtype, &shape, &encoding).or_else(|_| bad(first + 6, "an impossible shape"))?,
         dtype,
-        shape: shape_at(row, first + 7)?,
-        encoding: encoding_from_text(encoding.as_deref().unwrap_or_default())
-            .or_else(|_| bad(first + 8, "an unknown encoding"))?,
-        metadata: row.get(first + 9)?,
-        created_us: row.get::<_, Option<i64>>(first + 10)?.map_or(0, from_db),
+        shape,
+        encoding,
+        metadata: row.get(first + 8)?,
+        created_us: u64_at(row, first + 9)?,
     })
 }
 
-const VERSION_COLUMNS: &str = "v.key, v.lsn_from, v.lsn_to, v.payload, p.digest, p.raw_bytes, v.dtype, v.shape, \
-     v.encoding, v.metadata, (SELECT c.time_us FROM commit_log c WHERE c.lsn = v.lsn_from)";
+const VERSION_COLUMNS: &str =
+    "v.key, v.lsn_from, v.lsn_to, v.payload, v.digest, v.dtype, v.shape, v.encoding, v.metadata, v.created_us";
 
 fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
     let codec: u8 = row.get(first + 4)?;
@@ -221,54 +225,55 @@ impl<'c> View<'c> {
         uuid.ok_or_else(|| damaged("the catalog has no head"))
     }
 
-    /// The version of a key that is valid at `lsn`, with its best copy, and the LSN this was read at.
-    ///
-    /// A payload without any copy is damage of that atom: the version comes back without one.
-    pub(crate) fn version(
-        self,
-        namespace: u32,
-        key: KeyRef<'_>,
-        lsn: u64,
-    ) -> Result<(Option<(VersionRow, Option<CopyRow>)>, u64)> {
-        let sql = "SELECT h.lsn, v.key, v.lsn_from, v.lsn_to, v.payload, p.digest, p.raw_bytes, v.dtype, v.shape, \
-                    v.encoding, v.metadata, (SELECT time_us FROM commit_log WHERE lsn = v.lsn_from), \
-                    c.segment, c.offset, c.extent_bytes, c.stored_bytes, c.codec, c.tier, s.salt, s.capacity_bytes, \
-                    c.lsn \
-               FROM head h LEFT JOIN (SELECT * FROM atom_version WHERE ns = ?1 AND key = ?2 AND lsn_from <= ?3 \
-                                       ORDER BY lsn_from DESC LIMIT 1) v \
-               LEFT JOIN payload p ON p.id = v.payload \
-               LEFT JOIN copy c ON c.payload = p.id LEFT JOIN segment s ON s.id = c.segment";
-        let rows = self.all(sql, params![namespace, key, to_db(lsn)], |row| {
-            let is_null = |column| Ok::<_, rusqlite::Error>(matches!(row.get_ref(column)?, ValueRef::Null));
-            let version = if is_null(1)? { None } else { Some(version_at(row, 1)?) };
-            let copy = if is_null(12)? { None } else { Some((copy_at(row, 12)?, u64_at(row, 20)?)) };
-            Ok((u64_at(row, 0)?, version, copy))
-        })?;
-        let read_at = rows.first().map(|(read_at, ..)| *read_at).ok_or_else(|| damaged("the catalog has no head"))?;
-        let mut version = None;
-        let mut best: Option<(CopyRow, u64)> = None;
-        for (_, row, copy) in rows {
-            version = row;
+    /// The version of a key that is valid at `lsn`, with its best copy.
+    pub(crate) fn version(self, namespace: u32, key: KeyRef<'_>, lsn: u64) -> Result<Option<Found>> {
+        // One seek into each table and no sorting: rows come newest version first, one per copy, and only those of the
+        // first version are stepped over.
+        let sql = format!(
+            "SELECT {VERSION_COLUMNS}, {COPY_COLUMNS}, c.lsn FROM atom_version v \
+               LEFT JOIN copy c ON c.payload = v.payload LEFT JOIN segment s ON s.id = c.segment \
+              WHERE v.ns = ?1 AND v.key = ?2 AND v.lsn_from <= ?3 ORDER BY v.lsn_from DESC"
+        );
+        let read = |e| error("reading", e);
+        let mut statement = self.connection.prepare_cached(&sql).map_err(read)?;
+        let mut rows = statement.query(params![namespace, key, to_db(lsn)]).map_err(read)?;
+        let mut found: Option<Found> = None;
+        let mut best_lsn = 0;
+        while let Some(row) = rows.next().map_err(read)? {
+            let found = match &mut found {
+                Some(found) if u64_at(row, 1).map_err(read)? != found.version.lsn_from => break,
+                Some(found) => found,
+                None => found.insert(Found { version: version_at(row, 0).map_err(read)?, copy: None }),
+            };
+            if matches!(row.get_ref(10).map_err(read)?, ValueRef::Null) {
+                break;
+            }
             // The fastest tier wins, then the newest copy: an older one may have been found damaged.
-            best = best.into_iter().chain(copy).min_by_key(|(copy, lsn)| (copy.tier, std::cmp::Reverse(*lsn)));
+            let copy = copy_at(row, 10).map_err(read)?;
+            let copy_lsn = u64_at(row, 18).map_err(read)?;
+            let is_better =
+                found.copy.as_ref().is_none_or(|best| (copy.tier, Reverse(copy_lsn)) < (best.tier, Reverse(best_lsn)));
+            if is_better {
+                (found.copy, best_lsn) = (Some(copy), copy_lsn);
+            }
         }
-        let valid = version.filter(|version: &VersionRow| version.lsn_to.is_none_or(|to| to > lsn));
-        Ok((valid.map(|version| (version, best.map(|(copy, _)| copy))), read_at))
+        // The newest version may have been closed before `lsn`: then the key was deleted.
+        Ok(found.filter(|found| found.version.lsn_to.is_none_or(|to| to > lsn)))
     }
 
     /// Versions valid at `lsn`, in key order, with the tier of their best copy.
     pub(crate) fn list(self, namespace: u32, span: Span<'_>, lsn: u64) -> Result<Vec<(VersionRow, Option<Tier>)>> {
         let sql = format!(
             "SELECT {VERSION_COLUMNS}, (SELECT min(c.tier) FROM copy c WHERE c.payload = v.payload) \
-               FROM atom_version v JOIN payload p ON p.id = v.payload \
+               FROM atom_version v \
               WHERE v.ns = ?1 AND v.key >= ?2 AND v.key < ?3 \
                 AND v.lsn_from <= ?4 AND (v.lsn_to IS NULL OR v.lsn_to > ?4) ORDER BY v.key LIMIT ?5"
         );
         let limit = i64::try_from(span.limit).unwrap_or(i64::MAX);
         self.all(&sql, params![namespace, span.first(), span.end(), to_db(lsn), limit], |row| {
-            let tier = match row.get_ref(11)? {
+            let tier = match row.get_ref(10)? {
                 ValueRef::Null => None,
-                _ => Some(tier_at(row, 11)?),
+                _ => Some(tier_at(row, 10)?),
             };
             Ok((version_at(row, 0)?, tier))
         })
@@ -489,9 +494,9 @@ impl<'c> View<'c> {
                     AND a.lsn_from < b.lsn_from WHERE a.lsn_to IS NULL OR a.lsn_to > b.lsn_from",
             ),
             (
-                "versions without a payload",
+                "versions without their payload",
                 "SELECT count(*) FROM atom_version v LEFT JOIN payload p ON p.id = v.payload AND p.ns = v.ns \
-                  WHERE p.id IS NULL",
+                    AND p.digest = v.digest WHERE p.id IS NULL",
             ),
         ];
         let mut findings = Vec::new();

@@ -49,6 +49,13 @@ pub(crate) struct CopyRow {
     pub(crate) capacity_bytes: u64,
 }
 
+/// A version with its best copy. A payload without any copy is damage of that atom.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) version: VersionRow,
+    pub(crate) copy: Option<CopyRow>,
+}
+
 /// A payload with one of its copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredRow {

@@ -24,10 +24,12 @@ CREATE TABLE atom_version (
     lsn_from      INTEGER NOT NULL,
     lsn_to        INTEGER,
     payload       INTEGER NOT NULL,
+    digest        BLOB    NOT NULL,          -- of the payload, so that a look-up need not visit its row
     dtype         TEXT    NOT NULL,
     shape         TEXT    NOT NULL,          -- JSON array
     encoding      TEXT,                      -- JSON object; NULL for plain
     metadata      TEXT,                      -- JSON object
+    created_us    INTEGER NOT NULL,          -- time of the commit lsn_from
     PRIMARY KEY (ns, key, lsn_from)
 ) WITHOUT ROWID;
 CREATE INDEX atom_version_from ON atom_version (lsn_from);
@@ -156,16 +158,14 @@ CREATE TABLE tombstone (
 
 CREATE VIEW versions AS
     SELECT n.name AS namespace, v.key, v.lsn_from, v.lsn_to, v.dtype, v.shape, p.raw_bytes AS bytes,
-           lower(hex(p.digest)) AS digest, v.encoding, v.metadata,
-           (SELECT c.time_us FROM commit_log c WHERE c.lsn = v.lsn_from) AS created_us
+           lower(hex(p.digest)) AS digest, v.encoding, v.metadata, v.created_us
       FROM atom_version v JOIN namespace n ON n.id = v.ns JOIN payload p ON p.id = v.payload;
 
 CREATE VIEW atoms AS
     SELECT n.name AS namespace, v.key, v.dtype, v.shape, p.raw_bytes AS bytes, lower(hex(p.digest)) AS digest,
            (SELECT CASE min(c.tier) WHEN 1 THEN 'hot' WHEN 2 THEN 'warm' WHEN 3 THEN 'cold' END
               FROM copy c WHERE c.payload = p.id) AS tier,
-           v.lsn_from AS lsn, v.encoding, v.metadata,
-           (SELECT c.time_us FROM commit_log c WHERE c.lsn = v.lsn_from) AS created_us
+           v.lsn_from AS lsn, v.encoding, v.metadata, v.created_us
       FROM atom_version v JOIN namespace n ON n.id = v.ns JOIN payload p ON p.id = v.payload
      WHERE v.lsn_to IS NULL;
 

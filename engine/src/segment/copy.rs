@@ -2,8 +2,8 @@
 //! reads each time.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +24,8 @@ pub(crate) struct PayloadCopy {
     record: Record,
     table: Box<[ChunkEntry]>,
     verified: Verified,
+    /// The whole payload in the map, from when all of it is verified: what every later read is a part of.
+    whole: OnceLock<MapSlice>,
 }
 
 /// Which chunks this process has verified through the map.
@@ -58,6 +60,11 @@ impl Verified {
 }
 
 impl PayloadCopy {
+    fn new(reader: Arc<SegmentReader>, record: Record, table: Box<[ChunkEntry]>) -> Self {
+        let verified = Verified::new(table.len());
+        PayloadCopy { reader, record, table, verified, whole: OnceLock::new() }
+    }
+
     /// Reads header and chunk table of the record at `offset` and compares them with what the catalog expects.
     pub(crate) fn open(reader: Arc<SegmentReader>, offset: u64, digest: &Digest, raw_bytes: u64) -> Result<Self> {
         let (record, table) = read_record(&reader, offset)?;
@@ -66,8 +73,7 @@ impl PayloadCopy {
                 .segment(reader.id())
                 .offset(offset));
         }
-        let verified = Verified::new(table.len());
-        Ok(PayloadCopy { reader, record, table, verified })
+        Ok(PayloadCopy::new(reader, record, table))
     }
 
     pub(crate) fn record(&self) -> &Record {
@@ -75,13 +81,28 @@ impl PayloadCopy {
     }
 
     /// The bytes of a range of the payload in the map, after verifying the chunks it touches.
+    #[inline]
     pub(crate) fn slice(&self, range: Range<u64>) -> Result<MapSlice> {
         let (start, len) = self.check_range(&range)?;
-        let map = self.reader.map(self.record.table_offset)?;
-        if !self.verified.all() {
-            self.verify_mapped(&map, &range)?;
+        match self.whole.get().and_then(|whole| whole.part(start, len)) {
+            Some(slice) => Ok(slice),
+            None => self.first_slice(&range),
         }
-        map.slice(start, len).ok_or_else(|| Error::internal("the map is shorter than it said"))
+    }
+
+    #[cold]
+    fn first_slice(&self, range: &Range<u64>) -> Result<MapSlice> {
+        let map = self.reader.map(self.record.table_offset)?;
+        let in_map = |range: &Range<u64>| {
+            let (start, len) = self.check_range(range)?;
+            map.slice(self.record.data_offset + start as u64, len)
+                .ok_or_else(|| Error::internal("the map is shorter than it said"))
+        };
+        self.verify_mapped(&map, range)?;
+        if self.verified.all() {
+            let _ = self.whole.set(in_map(&(0..self.record.raw_bytes))?);
+        }
+        in_map(range)
     }
 
     /// Copies a range of the payload into `target`, verifying every chunk it touches, by positioned reads only.
@@ -125,15 +146,15 @@ impl PayloadCopy {
         Ok(u64::from(self.record.chunk_count))
     }
 
-    /// Absolute offset and length of a range; fails with `InvalidArgument` outside the payload.
-    fn check_range(&self, range: &Range<u64>) -> Result<(u64, usize)> {
+    /// Start and length of a range; fails with `InvalidArgument` outside the payload.
+    #[inline]
+    fn check_range(&self, range: &Range<u64>) -> Result<(usize, usize)> {
         let len = range.end.checked_sub(range.start).filter(|_| range.end <= self.record.raw_bytes);
-        len.and_then(|len| usize::try_from(len).ok())
-            .map(|len| (self.record.data_offset + range.start, len))
-            .ok_or_else(|| {
-                let what = format!("bytes {}..{} of {}", range.start, range.end, self.record.raw_bytes);
-                Error::new(ErrorKind::InvalidArgument, what)
-            })
+        let bounds = len.and_then(|len| Some((usize::try_from(range.start).ok()?, usize::try_from(len).ok()?)));
+        bounds.ok_or_else(|| {
+            let what = format!("bytes {}..{} of {}", range.start, range.end, self.record.raw_bytes);
+            Error::new(ErrorKind::InvalidArgument, what)
+        })
     }
 
     fn verify_mapped(&self, map: &Arc<crate::file::Map>, range: &Range<u64>) -> Result<()> {
@@ -204,8 +225,7 @@ impl PayloadCopy {
 pub(crate) fn read_payload(reader: &Arc<SegmentReader>, offset: u64) -> Result<Vec<u8>> {
     let (record, table) = read_record(reader, offset)?;
     let len = usize::try_from(record.raw_bytes).map_err(|_| Error::internal("payload length"))?;
-    let verified = Verified::new(table.len());
-    let copy = PayloadCopy { reader: Arc::clone(reader), record, table, verified };
+    let copy = PayloadCopy::new(Arc::clone(reader), record, table);
     let mut bytes = Vec::new();
     resize(&mut bytes, len)?;
     copy.read_into(0, &mut bytes)?;

@@ -2,7 +2,7 @@
 //! Order: payloads and commit records into segments → sync → catalog transaction → visible. See "Commit" in
 //! `ARCHITECTURE.md`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parking_lot::{Condvar, Mutex};
@@ -280,8 +280,10 @@ impl<'s> Attempt<'s> {
     /// Appends what is not yet in a segment: small payloads, then the commit record. Returns the commit with its copies
     /// filled in, and the place of its record.
     fn append(&mut self, index: usize, mut commit: Commit) -> Result<(Commit, (u64, u64, u64))> {
-        let used: BTreeSet<(u32, Digest)> = self.group[index].staged.used_payloads().collect();
-        for (namespace, digest) in used {
+        // In the order of the keys, so that what is listed together lies together.
+        let used: Vec<(u32, Digest)> = self.group[index].staged.used_payloads().collect();
+        let mut seen = HashSet::with_capacity(used.len());
+        for (namespace, digest) in used.into_iter().filter(|payload| seen.insert(*payload)) {
             let payload = self.group[index].staged.payloads.get(&(namespace, digest)).cloned();
             let payload = payload.ok_or_else(|| Error::internal("a version without a payload"))?;
             let stored = self.transaction()?.view()?.payload(namespace, &digest)?;

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::catalog::{Catalog, QueryResult, Watch};
+use crate::catalog::{Catalog, Found, QueryResult, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{File, ForkGuard, Volume};
 use crate::tensor::Tensor;
@@ -178,13 +178,15 @@ impl StoreInner {
 
     fn look_up(&self, address: Address<'_>, lsn: u64) -> Result<Option<Arc<Atom>>> {
         address.key.check()?;
-        let (found, read_at) =
-            self.catalog.read()?.view()?.version(address.namespace, address.key, lsn.min(crate::catalog::LATEST))?;
-        let Some((row, place)) = found else { return Ok(None) };
-        let is_current = row.lsn_to.is_none();
-        let atom = Arc::new(Atom::new(row, place, Arc::clone(&self.segments)));
+        let lsn = lsn.min(crate::catalog::LATEST);
+        // Before the catalog is read: it may show a newer state, and then the answer is only forgotten early.
+        let as_of = self.lsn.load(Ordering::Acquire);
+        let found = self.catalog.read()?.view()?.version(address.namespace, address.key, lsn)?;
+        let Some(Found { version, copy }) = found else { return Ok(None) };
+        let is_current = version.lsn_to.is_none();
+        let atom = Arc::new(Atom::new(version, copy, Arc::clone(&self.segments)));
         if is_current {
-            self.cache.insert(address.namespace, Arc::clone(&atom), read_at);
+            self.cache.insert(address.namespace, Arc::clone(&atom), as_of);
         }
         Ok(Some(atom))
     }
