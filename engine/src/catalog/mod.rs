@@ -168,7 +168,7 @@ impl Catalog {
     /// seen by nobody and would still be found by the next replay of the log; after this it never will.
     pub(crate) fn fence(&self, timeout: Duration) -> Result<()> {
         let transaction = self.begin(true, timeout)?;
-        transaction.changes(0)?.touch()?;
+        transaction.changes(0)?.count_fence()?;
         transaction.commit()
     }
 

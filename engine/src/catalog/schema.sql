@@ -8,7 +8,8 @@ CREATE TABLE head (
     commit_id     BLOB    NOT NULL,          -- of the newest commit; zeros for none
     time_us       INTEGER NOT NULL,          -- of the newest commit; never goes backwards
     synced_lsn    INTEGER NOT NULL,          -- every commit up to here is known to survive power loss
-    boot_id       BLOB    NOT NULL           -- of the machine when a commit behind synced_lsn was made
+    boot_id       BLOB    NOT NULL,          -- of the machine when a commit behind synced_lsn was made
+    fences        INTEGER NOT NULL DEFAULT 0 -- counts commits that only bury what a dead process left in the log
 );
 
 CREATE TABLE namespace (
