@@ -6,7 +6,7 @@ PYTHON ?= python3
 DEMO   := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc fuzz-smoke bench soak golden clean require
+.PHONY: help demo test unit lint fmt doc fuzz-smoke bench soak planted golden clean require
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,11 +42,14 @@ fuzz-smoke: ## Each fuzz target for 20 s, where a nightly toolchain is present
 bench: ## Benchmarks against LMDB, redb, SQLite and safetensors; raw numbers under benches/results
 	benches/run.sh
 
-soak: ## Crash states, kills and damage for hours: make soak HOURS=8
-	HOURS=$${HOURS:-1} $(CARGO) test --release --package tensoratom --test soak -- --ignored --nocapture
+soak: ## Power cuts, kills, damage and model tests with ever new seeds: make soak HOURS=8
+	engine/tests/soak.sh $(or $(HOURS),1)
 
-golden: ## Write the golden store of the present format (only when the format version changes)
-	$(CARGO) test --package tensoratom --test compat -- --ignored write_golden
+planted: ## Plant known bugs into a copy of the engine, one by one, and see that the tests catch each
+	$(PYTHON) engine/tests/planted.py
+
+golden: ## Write a golden store of the present format to target/golden (for a new format version)
+	$(CARGO) run --package tensoratom --features testing --example golden target/golden
 
 clean: ## Remove build products, downloads, demo stores
 	$(CARGO) clean

@@ -3,7 +3,7 @@
 
 use tensoratom::testing::crash::{Effort, Workload, explore};
 use tensoratom::testing::oracle::Step;
-use tensoratom::testing::random::Random;
+use tensoratom::testing::random::{Random, effort, seed};
 use tensoratom::{Durability, Key};
 
 fn put(key: &str, len: usize) -> Step {
@@ -48,12 +48,17 @@ fn run(durability: Durability, effort: Effort) {
     println!("{durability:?}: {total} states");
 }
 
+fn thorough(own_seed: u64) -> Effort {
+    let states = effort(12) as usize;
+    Effort { single_changes: states, random_states: states, nested_one_in: 40, seed: seed(own_seed) }
+}
+
 #[test]
 fn full_durability_loses_nothing_acknowledged() {
-    run(Durability::Full, Effort { single_changes: 12, random_states: 12, nested_one_in: 40, seed: 1 });
+    run(Durability::Full, thorough(1));
 }
 
 #[test]
 fn process_durability_keeps_a_prefix() {
-    run(Durability::Process, Effort { single_changes: 12, random_states: 12, nested_one_in: 40, seed: 2 });
+    run(Durability::Process, thorough(2));
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tensoratom::testing::crash::small_options;
 use tensoratom::testing::oracle::{Expected, State, Step, commit_steps};
-use tensoratom::testing::random::Random;
+use tensoratom::testing::random::{Random, effort, seed};
 use tensoratom::testing::{Image, SimDisk, Volume};
 use tensoratom::{Control, Durability, ErrorKind, Key, ListOptions, ReadMode, RepairOptions, Store};
 
@@ -223,7 +223,7 @@ fn trial(image: &Image, expected: &State, places: &BTreeMap<String, (u64, u64, u
     }
 }
 
-/// Runs trials on both kinds of store; used by the soak as well.
+/// Runs trials on both kinds of store.
 fn trials(count: u64, first_seed: u64) {
     let expected = expected();
     for image in images() {
@@ -239,7 +239,7 @@ fn trials(count: u64, first_seed: u64) {
 
 #[test]
 fn ten_thousand_mutations_return_nothing_wrong() {
-    trials(5_000, 1);
+    trials(effort(5_000), seed(1));
 }
 
 // On the simulated machine a map is a copy. Here it is a real one: a truncated file must give an error, not SIGBUS.
@@ -249,7 +249,8 @@ fn mutations_of_real_mapped_files_raise_no_signal() {
     let [closed, _] = images();
     let places = places(&closed);
     let mut tally = Tally::default();
-    for seed in 50_000..50_600 {
+    let first = seed(50_000);
+    for seed in first..first + effort(600) {
         let mut random = Random::new(seed);
         let mut damaged = closed.clone();
         let mutation = mutate(&mut damaged, &mut random);

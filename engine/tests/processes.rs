@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tensoratom::testing::oracle::{State, Step, check_integrity, run_step};
-use tensoratom::testing::random::Random;
+use tensoratom::testing::random::{Random, effort, seed};
 use tensoratom::testing::{OsVolume, Volume};
 use tensoratom::{Durability, ErrorKind, Expect, Key, ListOptions, Options, PutOptions, Store, Tensor};
 
@@ -172,7 +172,7 @@ fn commits_shown(store: &Store, who: u64, acknowledged: u64) -> u64 {
 }
 
 /// Rounds of two writers and a reader, each killed on its own at a random moment.
-pub fn kill_rounds(rounds: u64, seed: u64) -> u64 {
+fn kill_rounds(rounds: u64, seed: u64) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     drop(Store::create(&path, &options()).unwrap());
@@ -209,7 +209,7 @@ pub fn kill_rounds(rounds: u64, seed: u64) -> u64 {
 
 #[test]
 fn killed_at_random_moments_nothing_acknowledged_is_lost() {
-    assert!(kill_rounds(100, 1) >= 300);
+    assert!(kill_rounds(effort(100), seed(1)) >= 300);
 }
 
 fn count(path: &Path, times: u64) {
@@ -294,8 +294,8 @@ fn processes_that_race_to_create_a_store_get_one() {
 // A process killed while it creates a store leaves something that the next can complete.
 #[test]
 fn creation_killed_at_random_moments_can_be_completed() {
-    let mut random = Random::new(7);
-    for _ in 0..40 {
+    let mut random = Random::new(seed(7));
+    for _ in 0..effort(40) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");
         let child = Running::start(&format!("create|{}", path.display()));

@@ -4,6 +4,7 @@
 
 pub mod crash;
 pub mod fuzz;
+pub mod golden;
 pub mod oracle;
 pub mod random;
 

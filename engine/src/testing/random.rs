@@ -41,3 +41,18 @@ impl Random {
         &items[self.below(items.len() as u64) as usize]
     }
 }
+
+/// A number from the environment, for soaks; the default where there is none or it is no number.
+fn from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// The seed a test starts from: the same at every run, and another for each `TENSORATOM_TEST_SEED` of a soak.
+pub fn seed(own: u64) -> u64 {
+    own + from_environment("TENSORATOM_TEST_SEED", 0) * 1_000_003
+}
+
+/// How often a test does what it does: `times` normally, more by the factor `TENSORATOM_TEST_EFFORT` in a soak.
+pub fn effort(times: u64) -> u64 {
+    times * from_environment("TENSORATOM_TEST_EFFORT", 1)
+}

@@ -1,0 +1,17 @@
+//! Writes the golden store of the present format: `golden DIRECTORY`. See `make golden`.
+#![allow(clippy::print_stdout)] // an example talks to the terminal
+
+use std::path::Path;
+
+use tensoratom::testing::golden;
+
+fn main() -> tensoratom::Result<()> {
+    let Some(path) = std::env::args().nth(1) else {
+        println!("usage: golden DIRECTORY");
+        return Ok(());
+    };
+    let path = Path::new(&path);
+    golden::write(path)?;
+    println!("wrote {}", path.display());
+    Ok(())
+}

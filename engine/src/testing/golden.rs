@@ -1,0 +1,125 @@
+//! The golden store: one of everything a store of the present format can hold. Written once per format version and
+//! kept as a fixture; every later version must open it and find the same. The contents never change: a new format adds
+//! a fixture beside the old one.
+
+use std::path::Path;
+
+use super::random::Random;
+use crate::{
+    DType, Durability, Encoding, Error, ErrorKind, Expect, Key, ListOptions, Options, PutOptions, Result, Snapshot,
+    Store, Tensor,
+};
+
+/// Atoms of the default namespace after the last commit: key, type, shape, seed of the bytes, metadata.
+type Row = (Key, DType, &'static [u64], u64, Option<&'static str>);
+
+fn rows() -> Vec<Row> {
+    let mut rows: Vec<Row> = vec![
+        (Key::Int(-7), DType::I64, &[3], 1, None),
+        (Key::Int(i64::MAX), DType::U8, &[1], 2, None),
+        ("empty".into(), DType::F32, &[0, 4], 3, None),
+        ("scalar".into(), DType::F64, &[], 4, None),
+        ("embed/weight".into(), DType::F32, &[64, 96], 5, Some(r#"{"layer":0,"name":"Gewicht ä"}"#)),
+        ("embed/twin".into(), DType::F32, &[64, 96], 5, None),
+        ("streamed".into(), DType::Bf16, &[300, 128], 6, None),
+        ("renamed".into(), DType::F16, &[10], 7, None),
+        ("child".into(), DType::I8, &[16], 8, None),
+    ];
+    for (seed, dtype) in (100..).zip(DType::ALL.iter().copied().filter(|&dtype| dtype != DType::Opaque)) {
+        rows.push((Key::from(format!("types/{}", dtype.name())), dtype, &[2, 24], seed, None));
+    }
+    rows
+}
+
+/// The bytes of a row: noise, except where a type does not take every value.
+fn bytes(dtype: DType, shape: &[u64], seed: u64) -> Result<Vec<u8>> {
+    let len = crate::byte_len(dtype, shape, &Encoding::Plain)?;
+    let mut bytes = Random::new(seed).bytes(usize::try_from(len).unwrap());
+    if dtype == DType::Bool {
+        bytes.iter_mut().for_each(|byte| *byte &= 1);
+    }
+    Ok(bytes)
+}
+
+fn put(txn: &mut crate::WriteTxn, (key, dtype, shape, seed, metadata): &Row) -> Result<()> {
+    let bytes = bytes(*dtype, shape, *seed)?;
+    let options = metadata.iter().fold(PutOptions::new(), |options, text| options.metadata(*text));
+    txn.put_with(key, &Tensor::new(*dtype, shape, &bytes)?, &options)
+}
+
+/// Writes the golden store into a directory, which must not exist.
+pub fn write(path: &Path) -> Result<()> {
+    let options = Options::new().segment_bytes(128 << 10).chunk_bytes(16 << 10).durability(Durability::Full);
+    let store = Store::create(path, &options)?;
+    // 1: what is replaced, renamed and deleted below.
+    let mut txn = store.begin()?;
+    put(&mut txn, &("embed/weight".into(), DType::F32, &[8, 8], 50, None))?;
+    put(&mut txn, &("before".into(), DType::F16, &[10], 7, None))?;
+    put(&mut txn, &("deleted".into(), DType::U16, &[5_000], 51, Some("{}")))?;
+    txn.commit()?;
+    // 2: everything that stays.
+    let mut txn = store.begin()?;
+    for row in rows() {
+        match &row.0 {
+            key if *key == Key::from("renamed") => txn.rename("before", "renamed")?,
+            key if *key == Key::from("streamed") => {
+                let mut writer = txn.writer("streamed", row.1, &[None, Some(128)], &PutOptions::new())?;
+                bytes(row.1, row.2, row.3)?.chunks(1_000).try_for_each(|part| writer.append(part))?;
+                writer.finish()?;
+            }
+            key if *key == Key::from("child") => {
+                let tensor = bytes(row.1, row.2, row.3)?;
+                let parents = PutOptions::new().parents(["embed/weight".into()]).expect(Expect::Absent);
+                txn.put_with("child", &Tensor::new(row.1, row.2, &tensor)?, &parents)?;
+            }
+            _ => put(&mut txn, &row)?,
+        }
+    }
+    txn.delete("deleted")?;
+    txn.commit()?;
+    // 3: another tenant, with a payload the default one has as well.
+    let tenant = store.create_namespace("tenant")?;
+    let shared = bytes(DType::F32, &[64, 96], 5)?;
+    store.put(tenant.key("embed/weight"), &Tensor::new(DType::F32, &[64, 96], &shared)?)?;
+    Ok(())
+}
+
+/// Compares a store with what [`write()`] wrote. The error says what differs.
+pub fn check(store: &Store) -> Result<()> {
+    let differs = |what: String| Error::new(ErrorKind::Corrupt, what);
+    let snapshot = store.snapshot()?;
+    let mut expected = rows();
+    expected.sort_by(|a, b| a.0.cmp(&b.0));
+    let listed = snapshot.list(&ListOptions::new())?;
+    let keys: Vec<&Key> = listed.iter().map(|info| &info.key).collect();
+    let wanted: Vec<&Key> = expected.iter().map(|row| &row.0).collect();
+    if keys != wanted {
+        return Err(differs(format!("keys {keys:?} instead of {wanted:?}")));
+    }
+    for row in &expected {
+        check_row(&snapshot, row)?;
+    }
+    check_row(&store.snapshot_at(crate::AsOf::Lsn(1))?, &("deleted".into(), DType::U16, &[5_000], 51, Some("{}")))?;
+    check_row(&store.snapshot_at(crate::AsOf::Lsn(1))?, &("embed/weight".into(), DType::F32, &[8, 8], 50, None))?;
+    let tenant = snapshot.in_namespace(&store.namespace("tenant")?);
+    check_row(&tenant, &("embed/weight".into(), DType::F32, &[64, 96], 5, None))?;
+    if tenant.list(&ListOptions::new())?.len() != 1 {
+        return Err(differs("the tenant has other atoms".into()));
+    }
+    let lineage = store.query("SELECT key, parent_key, parent_lsn FROM lineages", 10)?;
+    let text = |text: &str| crate::SqlValue::Text(text.into());
+    if lineage.rows != [vec![text("child"), text("embed/weight"), crate::SqlValue::Integer(2)]] {
+        return Err(differs(format!("lineage {:?}", lineage.rows)));
+    }
+    Ok(())
+}
+
+fn check_row(snapshot: &Snapshot, (key, dtype, shape, seed, metadata): &Row) -> Result<()> {
+    let payload = snapshot.get(key)?;
+    let info = payload.info();
+    let same = info.dtype == *dtype
+        && info.shape == *shape
+        && info.metadata.as_deref() == *metadata
+        && *payload.bytes()? == *bytes(*dtype, shape, *seed)?;
+    if same { Ok(()) } else { Err(Error::new(ErrorKind::Corrupt, format!("'{key}' is not what was stored: {info:?}"))) }
+}

@@ -1,0 +1,89 @@
+//! Stores written by earlier versions of this library: opened, read, changed, repaired, as if written today.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tensoratom::testing::golden;
+use tensoratom::testing::oracle::check_integrity;
+use tensoratom::{Control, Options, ReadMode, RepairOptions, Store, Tensor, repair};
+
+/// A copy of the fixture of a format version, to be changed at will.
+fn fixture(version: &str) -> (tempfile::TempDir, PathBuf) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    copy(&source, &path);
+    (dir, path)
+}
+
+fn copy(source: &Path, target: &Path) {
+    fs::create_dir(target).unwrap();
+    for entry in fs::read_dir(source).unwrap() {
+        let entry = entry.unwrap();
+        let to = target.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+const VERSIONS: &[&str] = &["v1"];
+
+// A reader of today that reads yesterday's bytes differently loses what people stored, and no test on fresh stores
+// would notice: both sides would have changed.
+#[test]
+fn stores_of_every_version_are_read_and_verified() {
+    for version in VERSIONS {
+        for mode in [ReadMode::Mapped, ReadMode::Positioned] {
+            for read_only in [true, false] {
+                let (_dir, path) = fixture(version);
+                let options = Options::new().read_mode(mode).read_only(read_only);
+                let store = Store::open(&path, &options).unwrap();
+                golden::check(&store).unwrap_or_else(|e| panic!("{version}: {e}"));
+                check_integrity(&store).unwrap_or_else(|what| panic!("{version}: {what}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn stores_of_every_version_can_be_written_to() {
+    for version in VERSIONS {
+        let (_dir, path) = fixture(version);
+        let store = Store::open(&path, &Options::new()).unwrap();
+        store.put("new", &Tensor::from_slice(&[2], &[1.0_f32, 2.0]).unwrap()).unwrap();
+        store.delete("new").unwrap();
+        drop(store);
+        let store = Store::open(&path, &Options::new()).unwrap();
+        golden::check(&store).unwrap_or_else(|e| panic!("{version}: {e}"));
+        check_integrity(&store).unwrap_or_else(|what| panic!("{version}: {what}"));
+    }
+}
+
+#[test]
+fn catalogs_of_every_version_can_be_rebuilt_from_the_segments() {
+    for version in VERSIONS {
+        let (_dir, path) = fixture(version);
+        fs::remove_file(path.join("catalog.tadb")).unwrap();
+        let report = repair(&path, &RepairOptions::new().rebuild_catalog(true), &Control::new()).unwrap();
+        assert!(report.commits_missing.is_empty() && report.findings.is_empty(), "{version}: {report:?}");
+        let store = Store::open(&path, &Options::new()).unwrap();
+        golden::check(&store).unwrap_or_else(|e| panic!("{version}: {e}"));
+        check_integrity(&store).unwrap_or_else(|what| panic!("{version}: {what}"));
+    }
+}
+
+// The fixture tells something only as long as what is written today is checked the same way.
+#[test]
+fn the_golden_store_written_today_is_what_the_fixture_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    golden::write(&path).unwrap();
+    let store = Store::open(&path, &Options::new()).unwrap();
+    golden::check(&store).unwrap();
+    store.put("scalar", &Tensor::from_slice(&[], &[1.0_f64]).unwrap()).unwrap();
+    assert!(golden::check(&store).is_err(), "a changed atom must be noticed");
+}

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Plants one bug at a time into a copy of the engine and runs the tests that ought to notice.
+
+A test harness is only worth what it catches. Each bug below is a mistake somebody could make; the run fails if any of
+them survives its tests, if it no longer applies because the code changed (then adapt it here), or if the unchanged copy
+fails. Run with `make planted`; takes some minutes, because each bug is a build of its own.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Bug:
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple  # (test binary, filter) pairs, any of which may notice
+
+
+BUGS = [
+    Bug(
+        "the sync of a segment is dropped",
+        "segment/appender.rs",
+        "        let outcome = self\n            .file\n            .sync_data()\n            .and_then(|()| if self.name_unsynced",
+        "        let outcome = io::Result::Ok(()).and_then(|()| if self.name_unsynced",
+        (("crash", "full_durability"),),
+    ),
+    Bug(
+        "the directory of a new segment is not synced",
+        "segment/appender.rs",
+        "if self.name_unsynced { self.volume.sync_dir(names::SEGMENTS) } else { Ok(()) }",
+        "if self.name_unsynced { Ok(()) } else { Ok(()) }",
+        (("crash", "full_durability"),),
+    ),
+    Bug(
+        "the catalog commits before the segments are synced",
+        "store/commit.rs",
+        "        self.sync_segments()?;\n        let transaction = self.transaction.take().ok_or_else(|| Error::internal(\"the transaction is over\"))?;\n"
+        "        if let Err(error) = transaction.commit() {",
+        "        self.transaction()?.set_synced(self.lsn)?;\n"
+        "        let transaction = self.transaction.take().ok_or_else(|| Error::internal(\"the transaction is over\"))?;\n"
+        "        let committed = transaction.commit();\n"
+        "        for (appender, _) in &mut self.shared { appender.sync()?; }\n"
+        "        for request in self.group.iter_mut() { for a in &mut request.staged.appenders { a.sync()?; } }\n"
+        "        if let Err(error) = committed {",
+        (("crash", "full_durability"),),
+    ),
+    Bug(
+        "a failed sync is tried again",
+        "segment/appender.rs",
+        "        let outcome = self\n            .file\n            .sync_data()\n            .and_then(",
+        "        let outcome = self\n            .file\n            .sync_data()\n            .or_else(|_| self.file.sync_data())\n            .and_then(",
+        (("faults", "lies"),),
+    ),
+    Bug(
+        "the name of the catalog's log is not synced",
+        "catalog/vfs.rs",
+        "self.mounted.volume.sync_dir(\"\").map_err(|_| ffi::SQLITE_IOERR_DIR_FSYNC)?;\n            self.name_unsynced = false;",
+        "self.name_unsynced = false;",
+        (("crash", "full_durability"),),
+    ),
+    Bug(
+        "the checksum of a chunk is not compared",
+        "segment/copy.rs",
+        "        if found == expected {",
+        "        if found == expected || true {",
+        (("damage", "ten_thousand"),),
+    ),
+    Bug(
+        "a record is believed wherever it lies",
+        "segment/record.rs",
+        "if fixed.salt.get() != salt || fixed.segment.get() != segment || fixed.record_offset.get() != offset {",
+        "if fixed.salt.get() != salt && fixed.segment.get() != segment && fixed.record_offset.get() != offset {",
+        (("damage", "ten_thousand"), ("LIB", "record")),
+    ),
+    Bug(
+        "the last chunk is one byte too long",
+        "segment/copy.rs",
+        "            let len = (run * chunk_bytes).min(self.record.raw_bytes - start) as usize;",
+        "            let len = (run * chunk_bytes).min(self.record.raw_bytes + 1 - start) as usize;\n"
+        "            let _ = map.slice(self.record.data_offset + start, len).map(|s| crc32fast::hash(&s));",
+        (("damage", "no_signal"), ("api", ""), ("model", "")),
+    ),
+    Bug(
+        "a range may reach one byte past its payload",
+        "segment/copy.rs",
+        ".filter(|_| range.end <= self.record.raw_bytes);",
+        ".filter(|_| range.end <= self.record.raw_bytes + 1);",
+        (("api", ""),),
+    ),
+    Bug(
+        "a page of the catalog is not checked",
+        "catalog/vfs.rs",
+        "        if sound { Ok(()) } else { Err(ffi::SQLITE_IOERR_DATA) }",
+        "        let _ = sound;\n        Ok(())",
+        (("damage", "ten_thousand"), ("LIB", "flipped")),
+    ),
+    Bug(
+        "a dead writer's tail is cut without burying what nobody saw",
+        "store/segments.rs",
+        "        catalog.fence(self.lock_timeout)?;\n",
+        "",
+        (("takeover", ""),),
+    ),
+    Bug(
+        "an aborted commit leaves its record in the segment",
+        "segment/appender.rs",
+        "        let was_written = self.written > mark;\n        self.take_back(mark);",
+        "        let was_written = self.written > mark;\n        self.tail = mark;",
+        (("faults", ""), ("crash", "")),
+    ),
+    Bug(
+        "the handle goes on after a failed commit of the catalog",
+        "store/commit.rs",
+        "                self.store.poison(\"a commit to the catalog failed\");\n",
+        "",
+        (("faults", ""),),
+    ),
+    Bug(
+        "a failed catalog commit takes its payloads back",
+        "store/commit.rs",
+        "own.chain(self.shared.iter_mut().map(|(appender, _)| appender)).for_each(Appender::leave_undecided);",
+        "own.chain(self.shared.iter_mut().map(|(appender, _)| appender)).for_each(|_| ());",
+        (("faults", ""),),
+    ),
+    Bug(
+        "the cache does not hear of a commit",
+        "store/cache.rs",
+        "        self.changed[slot_of(namespace, key)].fetch_max(lsn, Ordering::AcqRel);",
+        "        let _ = (namespace, key, lsn);",
+        (("model", ""),),
+    ),
+    Bug(
+        "other processes' commits are not looked for",
+        "store/mod.rs",
+        "if self.watch.stamp() == self.seen.load(Ordering::Acquire) { Ok(()) } else { self.refresh() }",
+        "if self.seen.load(Ordering::Acquire) != 0 && self.lsn.load(Ordering::Acquire) != 0 { Ok(()) } else { self.refresh() }",
+        (("model", "processes"), ("processes", "conditional")),
+    ),
+    Bug(
+        "two writers own one segment",
+        "segment/appender.rs",
+        "        Ok(taken.then_some(Lease { segment, _lock: lock }))",
+        "        let _ = taken;\n        Ok(Some(Lease { segment, _lock: lock }))",
+        (("processes", ""), ("model", "processes")),
+    ),
+    Bug(
+        "duplicates are found across namespaces",
+        "catalog/apply.rs",
+        "\"SELECT id FROM payload WHERE ns = ?1 AND digest = ?2\"",
+        "\"SELECT id FROM payload WHERE ?1 >= 0 AND digest = ?2\"",
+        (("model", ""), ("api", "")),
+    ),
+    Bug(
+        "a deleted payload stays in the live account",
+        "catalog/apply.rs",
+        "        if self.number(sql, [payload])? == Some(0) {\n            self.shift_dead(payload, 1)?;",
+        "        if self.number(sql, [payload])? == Some(0) {\n            self.shift_dead(payload, 0)?;",
+        (("api", "deleting"),),
+    ),
+    Bug(
+        "a condition is checked when the transaction begins, not when it commits",
+        "store/commit.rs",
+        "            check_condition(*expected, transaction.current_lsn(*namespace, key)?).map_err(|e| e.key(key))?;",
+        "            let _ = (expected, transaction.current_lsn(*namespace, key)?);",
+        (("api", "conditions"), ("processes", "conditional")),
+    ),
+    Bug(
+        "commits without syncs are believed after a power cut",
+        "store/recover.rs",
+        "    if head.synced_lsn < head.lsn && head.boot_id != volume.boot_id() {",
+        "    if head.synced_lsn > head.lsn && head.boot_id != volume.boot_id() {",
+        (("crash", "process_durability"),),
+    ),
+]
+
+
+def run_test(tree, target, test, name):
+    which = ["--lib"] if test == "LIB" else ["--test", test]
+    command = ["cargo", "test", "--quiet", "--package", "tensoratom", *which, "--", name]
+    environment = {"CARGO_TARGET_DIR": str(target), "RUST_BACKTRACE": "0", "CARGO_TERM_COLOR": "never"}
+    return subprocess.run(
+        command, cwd=tree, env={**os.environ, **environment}, text=True, capture_output=True, timeout=1200
+    )
+
+
+def verdict(done):
+    """'passed', 'caught', or why the run says nothing."""
+    output = done.stdout + done.stderr
+    if done.returncode == 0:
+        return "passed"
+    if "could not compile" in output or "error[E" in output:
+        return "does not compile:\n" + output[-2000:]
+    return "caught"
+
+
+def copy_tree(tree):
+    """The files git knows, as they are now."""
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
+    shutil.rmtree(tree, ignore_errors=True)
+    for name in listed.decode().split("\0"):
+        source = ROOT / name
+        if name and source.is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, tree / name)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", help="only bugs whose name contains one of these")
+    args = parser.parse_args()
+    tree, target = ROOT / "target/planted/tree", ROOT / "target/planted/target"
+    copy_tree(tree)
+    chosen = [bug for bug in BUGS if not args.words or any(word in bug.name for word in args.words)]
+    for test, name in sorted({pair for bug in chosen for pair in bug.tests}):
+        done = run_test(tree, target, test, name)
+        if verdict(done) != "passed":
+            sys.exit(f"the unchanged copy fails {test} {name}:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+    survivors = []
+    for bug in chosen:
+        path = tree / "engine/src" / bug.file
+        original = path.read_text()
+        if original.count(bug.old) != 1:
+            sys.exit(f"'{bug.name}' no longer applies to {bug.file}; adapt it to the code")
+        path.write_text(original.replace(bug.old, bug.new))
+        started = time.monotonic()
+        outcome = "survived"
+        for test, name in bug.tests:
+            result = verdict(run_test(tree, target, test, name))
+            if result == "caught":
+                outcome = f"caught by {test} {name}".rstrip()
+                break
+            if result != "passed":
+                sys.exit(f"'{bug.name}' {result}")
+        path.write_text(original)
+        print(f"{bug.name:72} {outcome} ({time.monotonic() - started:.0f} s)", flush=True)
+        if outcome == "survived":
+            survivors.append(bug.name)
+    if survivors:
+        sys.exit(f"{len(survivors)} of {len(chosen)} planted bugs survived: {survivors}")
+    print(f"all {len(chosen)} planted bugs were caught")
+
+
+if __name__ == "__main__":
+    main()

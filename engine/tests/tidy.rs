@@ -1,0 +1,237 @@
+//! House rules that a program can check. Each message says what to do.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules of the engine from the bottom up; each may use those before it, and itself. Those in one line are equals.
+const LAYERS: &[&[&str]] = &[
+    &["error"],
+    &["control", "digest", "dtype", "format", "key"],
+    &["file", "kernels"],
+    &["bytes"],
+    &["tensor"],
+    &["segment"],
+    &["catalog"],
+    &["search"],
+    &["store"],
+    &["interchange"],
+    &["testing"],
+];
+
+/// The only places that may say `unsafe`: maps and system calls, SQLite's file interface, vector instructions.
+const UNSAFE_HOMES: &[&str] = &["engine/src/file/", "engine/src/catalog/vfs.rs", "engine/src/kernels/"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Files below a folder with one of these endings, as paths from the root, with their text.
+fn files(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let built = ["target", "results", "corpus", "artifacts", "__pycache__"].contains(&name);
+            if name.starts_with('.') || built {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if endings.iter().any(|ending| name.ends_with(ending)) {
+                let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "nothing to check in {folder}");
+    found
+}
+
+/// The code of a file without its unit tests, which sit at the bottom.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap()
+}
+
+/// A line without its comment; rough, but strings with `//` in them are harmless here.
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap()
+}
+
+fn complain(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+fn rank(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// First components of every `crate::` path in a text.
+fn used_modules(text: &str) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        used.insert(name);
+    }
+    used
+}
+
+// A store that reaches into the catalog's SQL, or a segment that knows keys' versions, can no longer be changed alone.
+#[test]
+fn data_flows_one_way() {
+    let mut complaints = Vec::new();
+    for (name, text) in files("engine/src", &[".rs"]) {
+        let module = name["engine/src/".len()..].split(['/', '.']).next().unwrap();
+        if module == "lib" {
+            continue;
+        }
+        let Some(own) = rank(module) else {
+            complaints.push(format!("{name}: module '{module}' has no place in LAYERS; give it one"));
+            continue;
+        };
+        let code: String =
+            without_tests(&text).lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        for used in used_modules(&code) {
+            let above = rank(&used).is_some_and(|used_rank| used_rank > own || (used_rank == own && used != module));
+            if above {
+                complaints.push(format!("{name} uses crate::{used}, which lies above it; pass what it needs down"));
+            }
+        }
+    }
+    complain(&complaints);
+}
+
+#[test]
+fn unsafe_has_few_homes_and_proofs() {
+    let mut complaints = Vec::new();
+    for (name, text) in files("engine/src", &[".rs"]).into_iter().chain(files("cli/src", &[".rs"])) {
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let says = code(line).split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+            if !says || line.contains("unsafe_") {
+                continue;
+            }
+            if !UNSAFE_HOMES.iter().any(|home| name.starts_with(home)) {
+                complaints.push(format!("{name}:{}: unsafe outside its homes; move it behind one of them", number + 1));
+            }
+        }
+    }
+    complain(&complaints);
+}
+
+#[test]
+fn only_the_file_layer_touches_the_file_system_and_only_the_catalog_speaks_sql() {
+    let mut complaints = Vec::new();
+    for (name, text) in files("engine/src", &[".rs"]) {
+        for (number, line) in without_tests(&text).lines().enumerate().map(|(n, line)| (n + 1, code(line))) {
+            if line.contains("std::fs") && !name.starts_with("engine/src/file/") {
+                complaints.push(format!("{name}:{number}: std::fs outside file/; go through `Volume`"));
+            }
+            let sql = ["\"SELECT ", "\"INSERT ", "\"UPDATE ", "\"DELETE ", "\"PRAGMA "].iter().any(|s| line.contains(s));
+            if sql && !name.starts_with("engine/src/catalog/") && !name.starts_with("engine/src/testing/") {
+                complaints.push(format!("{name}:{number}: SQL outside catalog/; add a question or a change there"));
+            }
+        }
+    }
+    complain(&complaints);
+}
+
+#[test]
+fn every_source_file_says_what_lives_there_and_is_part_of_a_crate() {
+    let mut complaints = Vec::new();
+    let all: Vec<(String, String)> =
+        ["engine", "cli", "benches", "fuzz/fuzz_targets"].iter().flat_map(|folder| files(folder, &[".rs"])).collect();
+    for (name, text) in &all {
+        if !text.starts_with("//!") {
+            complaints.push(format!("{name}: the first line must be `//!` and say what lives there"));
+        }
+        let path = Path::new(name);
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let parent = path.parent().unwrap();
+        let is_root = ["lib", "main"].contains(&stem)
+            || ["tests", "examples", "benches", "fuzz_targets"].iter().any(|folder| parent.ends_with(folder));
+        let (module, dir) =
+            if stem == "mod" { (parent.file_name().unwrap().to_str().unwrap(), parent.parent().unwrap()) } else { (stem, parent) };
+        let declared = all.iter().any(|(other, text)| {
+            let other = Path::new(other);
+            let stem = other.file_stem().unwrap().to_str().unwrap();
+            let owns = if ["lib", "main", "mod"].contains(&stem) {
+                other.parent().unwrap() == dir
+            } else {
+                other.with_extension("") == dir || other.parent().unwrap() == dir
+            };
+            owns && text.lines().any(|line| line.trim_end().ends_with(&format!("mod {module};")))
+        });
+        if !is_root && !declared {
+            complaints.push(format!("{name}: no `mod {module};` names it; delete the file or declare it"));
+        }
+    }
+    complain(&complaints);
+}
+
+#[test]
+fn nothing_is_left_for_later_or_skipped() {
+    let mut complaints = Vec::new();
+    let this = "engine/tests/tidy.rs";
+    for (name, text) in files("", &[".rs", ".py", ".md", ".sh", ".toml", ".sql", "Makefile"]) {
+        if name == this {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            for word in ["TODO", "FIXME", "XXX", "#[ignore", "pytest.mark.skip", "todo!(", "unimplemented!("] {
+                if line.contains(word) {
+                    complaints.push(format!("{name}:{}: '{word}': do it, or delete it", number + 1));
+                }
+            }
+        }
+    }
+    complain(&complaints);
+}
+
+// A link that leads nowhere tells a newcomer that nobody reads this.
+#[test]
+fn links_in_documents_lead_somewhere() {
+    let mut complaints = Vec::new();
+    for (name, text) in files("", &[".md"]) {
+        let folder = root().join(Path::new(&name).parent().unwrap());
+        for part in text.split("](").skip(1) {
+            let target = part.split(')').next().unwrap();
+            let target = target.split('#').next().unwrap();
+            if target.is_empty() || target.contains("://") || target.contains(' ') {
+                continue;
+            }
+            if !folder.join(target).exists() {
+                complaints.push(format!("{name}: the link to '{target}' leads nowhere; correct it"));
+            }
+        }
+    }
+    complain(&complaints);
+}
+
+// What the readme says of the error kinds and the views is generated from nothing: compare it.
+#[test]
+fn documented_names_exist() {
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let manifest = fs::read_to_string(root().join("engine/Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let names: Vec<&str> =
+        dependencies.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name.trim())).collect();
+    let missing: Vec<String> = names
+        .iter()
+        .filter(|name| !architecture.contains(&format!("`{name}`")))
+        .map(|name| format!("ARCHITECTURE.md does not say why the engine depends on `{name}`"))
+        .collect();
+    complain(&missing);
+    let schema = fs::read_to_string(root().join("engine/src/catalog/schema.sql")).unwrap();
+    let format = fs::read_to_string(root().join("FORMAT.md")).unwrap();
+    for line in schema.lines() {
+        if let Some(view) = line.strip_prefix("CREATE VIEW ").and_then(|rest| rest.split(' ').next()) {
+            assert!(format.contains(&format!("`{view}`")), "FORMAT.md does not mention the public view `{view}`");
+        }
+    }
+}
