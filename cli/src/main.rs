@@ -1,5 +1,4 @@
 //! `tensoratom`: parses the command line, calls the engine, prints. Decides nothing itself.
-#![allow(clippy::print_stdout)] // this is the program that talks to the terminal
 
 mod args;
 mod commands;
@@ -13,8 +12,12 @@ use clap::Parser;
 use args::Cli;
 use output::Outcome;
 
-/// Wrong usage; apart from 2, which means that damage was found.
+const EXIT_FAILURE: u8 = 1;
+const EXIT_DAMAGE: u8 = 2;
+/// Wrong usage; apart from 2, which other programs use for it.
 const EXIT_USAGE: u8 = 64;
+/// As shells report a program that was stopped by Ctrl-C.
+const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -27,10 +30,16 @@ fn main() -> ExitCode {
     };
     match commands::run(cli.command) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::DamageFound) => ExitCode::from(2),
+        Ok(Outcome::DamageFound) => ExitCode::from(EXIT_DAMAGE),
+        Ok(Outcome::Interrupted) => {
+            output::print_interrupted();
+            ExitCode::from(EXIT_INTERRUPTED)
+        }
+        // `| head` has what it asked for.
+        Err(e) if output::is_reader_gone(&e) => ExitCode::SUCCESS,
         Err(e) => {
             output::print_error(&e);
-            ExitCode::from(if e.kind() == tensoratom::ErrorKind::Cancelled { 130 } else { 1 })
+            ExitCode::from(if e.kind() == tensoratom::ErrorKind::Cancelled { EXIT_INTERRUPTED } else { EXIT_FAILURE })
         }
     }
 }

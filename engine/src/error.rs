@@ -229,6 +229,12 @@ impl Error {
         self.at_path(path)
     }
 
+    /// The same error with advice in the words of a binding, say the name of its option.
+    #[must_use]
+    pub fn with_advice(self, advice: &'static str) -> Self {
+        self.hint(advice)
+    }
+
     /// What went wrong, as a program decides on it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

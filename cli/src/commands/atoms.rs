@@ -1,55 +1,30 @@
-//! `ls`, `get`, `put`, `rm`.
+//! `ls`, `put`, `rm`.
 
-use std::io::Write;
-use std::ops::Range;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::{Value, json};
-use tensoratom::{DType, Encoding, Error, Expect, FileFormat, ListOptions, Payload, PutOptions, Result};
+use serde_json::json;
+use tensoratom::{AtomInfo, DType, Encoding, Error, Expect, FileFormat, ListOptions, PutOptions, Result, Snapshot};
 
-use crate::args::{Get, Ls, Put, Rm};
+use crate::args::{Ls, Put, Rm};
 use crate::output::{
-    Align, FAINT, GOOD, Outcome, atom_json, grouped, key_json, key_text, plain_text, print_json, print_table, size,
-    time_text, values_text,
+    Align, FAINT, GOOD, JsonList, Outcome, Table, atom_json, count, grouped, plain_text, print_json, say, size,
 };
 
-/// Values shown of a row, and rows shown of an atom.
-const PREVIEW_VALUES: usize = 6;
-const PREVIEW_ROWS: u64 = 4;
-/// Bytes written to a file at a time.
-const BLOCK_BYTES: u64 = 8 << 20;
+/// Atoms of a listing that are in memory at a time.
+const PAGE_ATOMS: usize = 1_000;
 
 pub(crate) fn ls(args: &Ls) -> Result<Outcome> {
-    let store = super::open_to_read(&args.store.store)?;
+    let store = super::open_to_read(&args.store)?;
     let namespace = super::namespace(&store, &args.namespace)?;
-    let mut options = ListOptions::new().prefix(&args.prefix);
-    if let Some(limit) = args.limit {
-        options = options.limit(limit);
-    }
-    if let Some(after) = &args.after {
-        options = options.after(after.as_str());
-    }
-    let atoms = namespace.list(&options)?;
+    let snapshot = store.snapshot()?.in_namespace(&namespace);
     if args.json {
-        print_json(&Value::Array(atoms.iter().map(atom_json).collect()));
+        let mut list = JsonList::new();
+        each_page(&snapshot, args, |atoms| list.print(atoms.iter().map(atom_json)))?;
+        list.finish()?;
         return Ok(Outcome::Done);
     }
-    let rows: Vec<Vec<String>> = atoms
-        .iter()
-        .map(|info| {
-            let digest = info.digest.to_string();
-            vec![
-                key_text(&info.key),
-                info.dtype.to_string(),
-                info.shape_text(),
-                grouped(info.bytes),
-                digest[..12].to_owned(),
-                info.tier.map_or("-", tensoratom::Tier::name).to_owned(),
-                info.lsn.to_string(),
-            ]
-        })
-        .collect();
-    let headings = [
+    let mut table = Table::new([
         ("KEY", Align::Left),
         ("DTYPE", Align::Left),
         ("SHAPE", Align::Left),
@@ -57,103 +32,55 @@ pub(crate) fn ls(args: &Ls) -> Result<Outcome> {
         ("DIGEST", Align::Left),
         ("TIER", Align::Left),
         ("LSN", Align::Right),
-    ];
-    print_table(&headings, &rows);
-    let bytes: u64 = atoms.iter().map(|info| info.bytes).sum();
-    anstream::println!("{FAINT}{} atoms, {}{FAINT:#}", grouped(atoms.len() as u64), size(bytes));
+    ]);
+    let (mut listed, mut bytes) = (0, 0_u64);
+    each_page(&snapshot, args, |atoms| {
+        listed += atoms.len() as u64;
+        bytes = atoms.iter().fold(bytes, |sum, info| sum.saturating_add(info.bytes));
+        table.print(atoms.iter().map(row))
+    })?;
+    say!("{FAINT}{}, {}{FAINT:#}", count(listed, "atom"), size(bytes))?;
     Ok(Outcome::Done)
 }
 
-pub(crate) fn get(args: &Get) -> Result<Outcome> {
-    let store = super::open_to_read(&args.store.store)?;
-    let namespace = super::namespace(&store, &args.key.namespace)?;
-    let key = super::key(&args.key.key, args.key.int)?;
-    let payload = namespace.get(key)?;
-    if let Some(path) = &args.npy {
-        store.snapshot()?.export_npy(namespace.key(key), path)?;
-        anstream::println!("{GOOD}wrote{GOOD:#} {}", path.display());
-        return Ok(Outcome::Done);
-    }
-    if let Some(path) = &args.output {
-        return write_raw(&payload, args.rows.clone(), path);
-    }
-    if args.json {
-        let info = payload.info();
-        let mut value = atom_json(info);
-        let metadata = info.metadata.as_deref().map(|text| serde_json::from_str(text).unwrap_or(Value::Null));
-        value["metadata"] = metadata.unwrap_or(Value::Null);
-        value["created_us"] = json!(info.created_us);
-        print_json(&value);
-        return Ok(Outcome::Done);
-    }
-    show(&payload, args.rows.clone())?;
-    Ok(Outcome::Done)
-}
-
-/// Writes payload bytes to a file or to standard output, verified block by block.
-fn write_raw(payload: &Payload, rows: Option<Range<u64>>, path: &Path) -> Result<Outcome> {
-    let range = match rows {
-        Some(rows) => payload.row_range(rows)?,
-        None => 0..payload.len(),
+/// Calls `take` with page after page of what `ls` was asked for, at least once.
+fn each_page(snapshot: &Snapshot, args: &Ls, mut take: impl FnMut(&[AtomInfo]) -> Result<()>) -> Result<()> {
+    let mut left = args.limit.unwrap_or(usize::MAX);
+    let mut after = match &args.after {
+        Some(text) => Some(super::key(text, args.int)?.to_key()),
+        None => None,
     };
-    let mut target: Box<dyn Write> = if path == Path::new("-") {
-        Box::new(std::io::stdout().lock())
-    } else {
-        Box::new(std::fs::File::create(path).map_err(|e| Error::from_io("creating the file", e))?)
-    };
-    let mut at = range.start;
-    let mut buffer = vec![0; BLOCK_BYTES as usize];
-    while at < range.end {
-        let step = (range.end - at).min(BLOCK_BYTES);
-        let block = &mut buffer[..step as usize];
-        payload.read_into(at, block)?;
-        target.write_all(block).map_err(|e| Error::from_io("writing", e))?;
-        at += step;
+    loop {
+        let page = left.min(PAGE_ATOMS);
+        let mut options = ListOptions::new().prefix(&args.prefix).limit(page);
+        if let Some(key) = after {
+            options = options.after(key);
+        }
+        let atoms = snapshot.list(&options)?;
+        take(&atoms)?;
+        left -= atoms.len();
+        match atoms.last() {
+            Some(last) if left > 0 && atoms.len() == page => after = Some(last.key.clone()),
+            _ => return Ok(()),
+        }
     }
-    target.flush().map_err(|e| Error::from_io("writing", e))?;
-    Ok(Outcome::Done)
 }
 
-fn show(payload: &Payload, rows: Option<Range<u64>>) -> Result<()> {
-    let info = payload.info();
-    let mut lines = vec![
-        ("key", key_text(&info.key)),
-        ("dtype", info.dtype.to_string()),
-        ("shape", info.shape_text()),
-        ("bytes", format!("{} ({})", grouped(info.bytes), size(info.bytes))),
-        ("digest", info.digest.to_string()),
-        ("tier", info.tier.map_or("-", tensoratom::Tier::name).to_owned()),
-        ("version", format!("commit {}, {}", info.lsn, time_text(info.created_us))),
-    ];
-    if let Some(metadata) = &info.metadata {
-        lines.push(("metadata", plain_text(metadata)));
-    }
-    for (name, value) in lines {
-        anstream::println!("{FAINT}{name:>9}{FAINT:#}  {value}");
-    }
-    let more = |shown: usize, of: u64| if (shown as u64) < of { ", ..." } else { "" };
-    if info.shape.len() < 2 && rows.is_none() {
-        let bytes = payload.range(0..payload.len().min(64))?;
-        let values = values_text(info.dtype, &bytes, PREVIEW_VALUES);
-        let count = info.shape.first().copied().unwrap_or(1);
-        anstream::println!("{FAINT}   values{FAINT:#}  [{}{}]", values.join(", "), more(values.len(), count));
-        return Ok(());
-    }
-    let count = info.shape.first().copied().unwrap_or(0);
-    let rows = rows.unwrap_or(0..count.min(PREVIEW_ROWS));
-    for row in rows {
-        let bytes = payload.rows(row..row + 1)?;
-        let values = values_text(info.dtype, &bytes, PREVIEW_VALUES);
-        let width: u64 = info.shape.iter().skip(1).product();
-        let label = format!("row {row}");
-        anstream::println!("{FAINT}{label:>9}{FAINT:#}  [{}{}]", values.join(", "), more(values.len(), width));
-    }
-    Ok(())
+fn row(info: &AtomInfo) -> Vec<String> {
+    let mut digest = info.digest.to_string();
+    digest.truncate(12);
+    vec![
+        info.key.to_string(),
+        info.dtype.to_string(),
+        info.shape_text(),
+        grouped(info.bytes),
+        digest,
+        info.tier.map_or("-", tensoratom::Tier::name).to_owned(),
+        info.lsn.to_string(),
+    ]
 }
 
 pub(crate) fn put(args: &Put) -> Result<Outcome> {
-    let store = super::open_to_write(&args.store.store)?;
-    let namespace = super::namespace_to_write(&store, &args.key.namespace)?;
     let key = super::key(&args.key.key, args.key.int)?;
     let mut options = PutOptions::new();
     if let Some(metadata) = &args.metadata {
@@ -165,6 +92,8 @@ pub(crate) fn put(args: &Put) -> Result<Outcome> {
     if args.if_absent {
         options = options.expect(Expect::Absent);
     }
+    let store = super::open_to_write(&args.store)?;
+    let namespace = super::namespace_to_write(&store, &args.key.namespace)?;
     let mut txn = store.begin()?;
     let raw = args.dtype.is_some() || args.shape.is_some();
     if !raw && FileFormat::of_path(&args.file) == Some(FileFormat::Npy) {
@@ -172,47 +101,49 @@ pub(crate) fn put(args: &Put) -> Result<Outcome> {
     } else {
         let dtype = args.dtype.unwrap_or(DType::U8);
         let shape = match &args.shape {
-            Some(shape) => shape.clone(),
+            Some(shape) => shape.0.clone(),
             None => vec![whole_length(&args.file, dtype)?],
         };
         txn.put_raw_file(namespace.key(key), &args.file, dtype, &shape, &Encoding::Plain, &options)?;
     }
     let lsn = txn.commit()?;
-    anstream::println!("{GOOD}stored{GOOD:#} '{}', commit {lsn}", plain_text(&args.key.key));
+    if args.json {
+        print_json(&json!({ "lsn": lsn }))?;
+    } else {
+        say!("{GOOD}stored{GOOD:#} '{}', commit {lsn}", plain_text(&args.key.key))?;
+    }
     Ok(Outcome::Done)
 }
 
 /// Elements in a file of raw bytes, when no shape was given.
 fn whole_length(path: &Path, dtype: DType) -> Result<u64> {
-    let metadata = std::fs::metadata(path).map_err(|e| Error::from_io("looking at the file", e).with_path(path))?;
-    let element = u64::from(dtype.bits() / 8).max(1);
-    Ok(metadata.len() / element)
+    let metadata = std::fs::metadata(path).map_err(|e| Error::from_io("opening the file", e).with_path(path))?;
+    // Rounded down, so that a rest is refused as what it is: a length that does not fit.
+    Ok(metadata.len().saturating_mul(8) / u64::from(dtype.bits().max(1)))
 }
 
 pub(crate) fn rm(args: &Rm) -> Result<Outcome> {
-    let store = super::open_to_write(&args.store.store)?;
+    let store = super::open_to_write(&args.store)?;
     let namespace = super::namespace(&store, &args.namespace)?;
     let mut txn = store.begin()?;
     let deleted = match &args.prefix {
         Some(prefix) => txn.delete_prefix(Some(&namespace), prefix)?,
         None => {
-            for text in &args.keys {
-                let key = super::key(text, args.int)?;
+            let keys: BTreeSet<&String> = args.keys.iter().collect();
+            for text in &keys {
+                let address = namespace.key(super::key(text, args.int)?);
                 // What is not there cannot be deleted: say so, and delete nothing.
-                store.info(namespace.key(key))?;
-                txn.delete(namespace.key(key))?;
+                store.info(address).map_err(|e| super::advise_int(e, text, args.int))?;
+                txn.delete(address)?;
             }
-            args.keys.len() as u64
+            keys.len() as u64
         }
     };
-    if deleted > 0 {
-        txn.commit()?;
+    let lsn = if deleted > 0 { Some(txn.commit()?) } else { None };
+    if args.json {
+        print_json(&json!({ "deleted": deleted, "lsn": lsn }))?;
+    } else {
+        say!("{GOOD}deleted{GOOD:#} {}", count(deleted, "atom"))?;
     }
-    anstream::println!("{GOOD}deleted{GOOD:#} {} atoms", grouped(deleted));
     Ok(Outcome::Done)
-}
-
-/// A damaged thing's key in JSON.
-pub(crate) fn damage_key(damage: &tensoratom::Damage) -> Value {
-    damage.key.as_ref().map_or(Value::Null, key_json)
 }

@@ -3,14 +3,17 @@
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use tensoratom::{Result, VerifyOptions};
+use tensoratom::{Damage, Result, VerifyOptions, VerifyReport};
 
 use crate::args::{Stat, Verify};
-use crate::output::{Align, BAD, FAINT, GOOD, Outcome, grouped, key_text, plain_text, print_json, print_table, size};
+use crate::output::{
+    Align, BAD, FAINT, GOOD, Outcome, Table, count, grouped, is_reader_gone, key_json, plain_text, print_json, say,
+    size,
+};
 use crate::progress::Follow;
 
 pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
-    let store = super::open_to_read(&args.store.store)?;
+    let store = super::open_to_read(&args.store)?;
     let stat = store.stat()?;
     let parts = stat.accounted.parts();
     if args.json {
@@ -28,35 +31,35 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
             "stored_bytes": stat.stored_bytes,
             "disk_bytes": stat.disk_bytes,
             "accounted": accounted,
-        }));
+        }))?;
         return Ok(Outcome::Done);
     }
-    anstream::println!(
-        "{} atoms ({} versions) of {} payloads in {} segments, commit {}",
-        grouped(stat.atoms),
-        grouped(stat.versions),
-        grouped(stat.payloads),
-        grouped(stat.segments),
+    say!(
+        "{} ({}) of {} in {}, commit {}",
+        count(stat.atoms, "atom"),
+        count(stat.versions, "version"),
+        count(stat.payloads, "payload"),
+        count(stat.segments, "segment"),
         stat.lsn,
-    );
-    anstream::println!(
+    )?;
+    say!(
         "{} as users see them, {} stored once each, {} on disk:",
         size(stat.raw_bytes),
         size(stat.stored_bytes),
         size(stat.disk_bytes),
-    );
+    )?;
     let share = |bytes: u64| 100.0 * bytes as f64 / stat.disk_bytes.max(1) as f64;
     let row =
         |name: &str, bytes: u64| vec![name.to_owned(), grouped(bytes), size(bytes), format!("{:.1} %", share(bytes))];
-    let mut rows: Vec<Vec<String>> = parts.iter().map(|(name, bytes)| row(name, *bytes)).collect();
-    rows.push(row("= disk", stat.accounted.total()));
-    let headings = [("PART", Align::Left), ("BYTES", Align::Right), ("", Align::Right), ("SHARE", Align::Right)];
-    print_table(&headings, &rows);
+    let mut table =
+        Table::new([("PART", Align::Left), ("BYTES", Align::Right), ("", Align::Right), ("SHARE", Align::Right)]);
+    let sum = ("= disk", stat.accounted.total());
+    table.print(parts.iter().chain([&sum]).map(|(name, bytes)| row(name, *bytes)))?;
     Ok(Outcome::Done)
 }
 
 pub(crate) fn verify(args: &Verify) -> Result<Outcome> {
-    let store = super::open_to_read(&args.store.store)?;
+    let store = super::open_to_read(&args.store)?;
     let namespace = super::namespace(&store, &args.namespace)?;
     let options = match &args.prefix {
         Some(prefix) => VerifyOptions::new().prefix_in(&namespace, prefix),
@@ -66,58 +69,65 @@ pub(crate) fn verify(args: &Verify) -> Result<Outcome> {
     let started = Instant::now();
     let report = Follow::new("verify").run(|control| store.verify(&options, control))?;
     let seconds = started.elapsed().as_secs_f64();
-    let outcome = if report.is_sound() { Outcome::Done } else { Outcome::DamageFound };
-    if args.json {
-        let damaged: Vec<Value> = report
-            .damaged
-            .iter()
-            .map(|damage| {
-                json!({
-                    "key": super::atoms::damage_key(damage),
-                    "segment": damage.segment,
-                    "offset": damage.offset,
-                    "what": damage.what,
-                    "namespace": damage.namespace,
-                    "lsn": damage.lsn,
-                    "current": damage.is_current,
-                })
-            })
-            .collect();
-        print_json(&json!({
-            "atoms_checked": report.atoms_checked,
-            "payloads_checked": report.payloads_checked,
-            "chunks_checked": report.chunks_checked,
-            "bytes_checked": report.bytes_checked,
-            "seconds": seconds,
-            "damaged": damaged,
-        }));
-        return Ok(outcome);
+    let printed = if args.json { print_report_json(&report, seconds) } else { print_report(&report, seconds) };
+    match printed {
+        // Damage stays damage when only the first lines of the report were wanted.
+        Err(e) if !is_reader_gone(&e) => Err(e),
+        _ if report.is_sound() => Ok(Outcome::Done),
+        _ => Ok(Outcome::DamageFound),
     }
-    anstream::println!(
-        "checked {} atoms, {} payloads, {} chunks, {} in {seconds:.2} s ({:.2} GB/s)",
-        grouped(report.atoms_checked),
-        grouped(report.payloads_checked),
-        grouped(report.chunks_checked),
+}
+
+fn print_report_json(report: &VerifyReport, seconds: f64) -> Result<()> {
+    let damaged = report.damaged.iter().map(|damage| {
+        json!({
+            "key": damage.key.as_ref().map(key_json),
+            "segment": damage.segment,
+            "offset": damage.offset,
+            "what": damage.what,
+            "namespace": damage.namespace,
+            "lsn": damage.lsn,
+            "current": damage.is_current,
+        })
+    });
+    print_json(&json!({
+        "atoms_checked": report.atoms_checked,
+        "payloads_checked": report.payloads_checked,
+        "chunks_checked": report.chunks_checked,
+        "bytes_checked": report.bytes_checked,
+        "seconds": seconds,
+        "damaged": damaged.collect::<Vec<Value>>(),
+    }))
+}
+
+fn print_report(report: &VerifyReport, seconds: f64) -> Result<()> {
+    say!(
+        "checked {}, {}, {}, {} in {seconds:.2} s ({:.2} GB/s)",
+        count(report.atoms_checked, "atom"),
+        count(report.payloads_checked, "payload"),
+        count(report.chunks_checked, "chunk"),
         size(report.bytes_checked),
         report.bytes_checked as f64 / seconds / 1e9,
-    );
+    )?;
     if report.is_sound() {
-        anstream::println!("{GOOD}sound{GOOD:#}: every checksum and digest matches");
-        return Ok(outcome);
+        return say!("{GOOD}sound{GOOD:#}: every checksum and digest matches");
     }
-    anstream::println!("{BAD}damage{BAD:#}: {} finds", grouped(report.damaged.len() as u64));
-    for damage in &report.damaged {
-        let who = match &damage.key {
-            Some(key) if damage.is_current => key_text(key),
-            Some(key) => format!("{} (older version, commit {})", key_text(key), damage.lsn.unwrap_or(0)),
-            None => "(no atom)".to_owned(),
-        };
-        let place = match (damage.segment, damage.offset) {
-            (Some(segment), Some(offset)) => format!("segment {segment} at byte {}", grouped(offset)),
-            (Some(segment), None) => format!("segment {segment}"),
-            _ => "catalog".to_owned(),
-        };
-        anstream::println!("  {BAD}{who}{BAD:#} {FAINT}{place}{FAINT:#} {}", plain_text(&damage.what));
-    }
-    Ok(outcome)
+    say!("{BAD}damage{BAD:#}: {}", count(report.damaged.len() as u64, "find"))?;
+    report.damaged.iter().try_for_each(print_damage)
+}
+
+fn print_damage(damage: &Damage) -> Result<()> {
+    let who = match &damage.key {
+        Some(key) if damage.is_current => key.to_string(),
+        Some(key) => format!("{key} (older version, commit {})", damage.lsn.unwrap_or(0)),
+        None => "(no atom)".to_owned(),
+    };
+    let whose = if damage.namespace.is_empty() { String::new() } else { format!(" in namespace {}", damage.namespace) };
+    let place = match (damage.segment, damage.offset) {
+        (Some(segment), Some(offset)) => format!("segment {segment} at byte {}", grouped(offset)),
+        (Some(segment), None) => format!("segment {segment}"),
+        _ => "catalog".to_owned(),
+    };
+    let (who, whose, what) = (plain_text(&who), plain_text(&whose), plain_text(&damage.what));
+    say!("  {BAD}{who}{BAD:#}{whose} {FAINT}{place}{FAINT:#} {what}")
 }

@@ -4,15 +4,14 @@ mod atoms;
 mod bench;
 mod check;
 mod files;
+mod get;
 mod manage;
 
-use std::path::Path;
-
 use clap::CommandFactory;
-use tensoratom::{Error, KeyRef, Namespace, Options, Result, Store};
+use tensoratom::{Error, ErrorKind, KeyRef, Namespace, Options, Result, Store};
 
-use crate::args::{Cli, Command, NamespaceArg};
-use crate::output::Outcome;
+use crate::args::{Cli, Command, NamespaceArg, StoreArg};
+use crate::output::{Outcome, print_raw};
 
 pub(crate) fn run(command: Command) -> Result<Outcome> {
     match command {
@@ -20,7 +19,7 @@ pub(crate) fn run(command: Command) -> Result<Outcome> {
         Command::Import(args) => files::import(&args),
         Command::Export(args) => files::export(&args),
         Command::Ls(args) => atoms::ls(&args),
-        Command::Get(args) => atoms::get(&args),
+        Command::Get(args) => get::get(&args),
         Command::Put(args) => atoms::put(&args),
         Command::Rm(args) => atoms::rm(&args),
         Command::Stat(args) => check::stat(&args),
@@ -28,19 +27,24 @@ pub(crate) fn run(command: Command) -> Result<Outcome> {
         Command::Repair(args) => manage::repair(&args),
         Command::Sql(args) => manage::sql(&args),
         Command::Bench(args) => bench::bench(&args),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "tensoratom", &mut std::io::stdout());
-            Ok(Outcome::Done)
-        }
+        Command::Completions { shell } => completions(shell),
     }
 }
 
-fn open_to_read(path: &Path) -> Result<Store> {
-    Store::open(path, &Options::new().read_only(true))
+/// Made in memory first: the generator itself would panic when nobody reads on.
+fn completions(shell: clap_complete::Shell) -> Result<Outcome> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tensoratom", &mut script);
+    print_raw(&String::from_utf8_lossy(&script))?;
+    Ok(Outcome::Done)
 }
 
-fn open_to_write(path: &Path) -> Result<Store> {
-    Store::open(path, &Options::new())
+fn open_to_read(StoreArg { store }: &StoreArg) -> Result<Store> {
+    Store::open(store, &Options::new().read_only(true)).map_err(|e| e.with_path(store))
+}
+
+fn open_to_write(StoreArg { store }: &StoreArg) -> Result<Store> {
+    Store::open(store, &Options::new()).map_err(|e| e.with_path(store))
 }
 
 /// The namespace a command means, which must exist.
@@ -60,4 +64,10 @@ fn key(text: &str, int: bool) -> Result<KeyRef<'_>> {
     }
     let wrong = |_| Error::invalid_argument(format!("'{}' is no integer key", text.escape_debug()));
     text.parse().map(KeyRef::Int).map_err(wrong)
+}
+
+/// A key that is not there may be an integer that was taken for a name.
+fn advise_int(error: Error, text: &str, int: bool) -> Error {
+    let mistaken = error.kind() == ErrorKind::NotFound && !int && text.parse::<i64>().is_ok();
+    if mistaken { error.with_advice("integer keys need --int; `ls` shows the keys") } else { error }
 }

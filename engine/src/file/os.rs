@@ -440,8 +440,17 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Starts writing beside `target`. Readers that hold the old file open or mapped keep the old bytes.
+    /// Starts writing beside `target`. Readers that hold the old file open or mapped keep the old bytes. A link stays
+    /// and what it leads to is replaced; anything but a regular file is refused, since a rename would put a file in
+    /// the place of, say, `/dev/null`.
     pub fn create(target: &Path) -> io::Result<Self> {
+        let target = match fs::metadata(target) {
+            Ok(metadata) if !metadata.is_file() => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is something that is no regular file"));
+            }
+            Ok(_) => &fs::canonicalize(target)?,
+            Err(_) => target,
+        };
         let name = target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
         let mut temporary_name = OsStr::from_bytes(b".").to_owned();
         temporary_name.push(name);
@@ -502,6 +511,23 @@ mod tests {
         for name in ["", ".", "..", "../x", "a/../b", "/etc/passwd", "a/b/c", "x\0y"] {
             assert!(volume.open(name, Open::Create).is_err(), "{name:?}");
         }
+    }
+
+    // Exporting to `/dev/null` as root must not replace the device by a file, nor a link by what it should lead to.
+    #[test]
+    fn only_regular_files_are_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, soft) = (dir.path().join("real"), dir.path().join("soft"));
+        std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        assert!(Replacement::create(&dir.path().join("socket")).is_err());
+        assert!(Replacement::create(dir.path()).is_err());
+        fs::write(&real, b"old").unwrap();
+        std::os::unix::fs::symlink("real", &soft).unwrap();
+        let whole = Replacement::create(&soft).unwrap();
+        whole.file().unwrap().write_at(b"new", 0).unwrap();
+        whole.finish().unwrap();
+        assert!(fs::symlink_metadata(&soft).unwrap().is_symlink());
+        assert_eq!(fs::read(&real).unwrap(), b"new");
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn read_header(source: &Source) -> Result<(Header, u64)> {
 
 pub(super) fn put(txn: &mut WriteTxn, address: Address<'_>, source: &Source, options: &PutOptions) -> Result<()> {
     let (header, len) = read_header(source)?;
-    put_array(txn, address, source, &header, len, options)
+    put_array(txn, address, source, &header, len, options, &Control::new())
 }
 
 fn put_array(
@@ -136,10 +136,20 @@ fn put_array(
     header: &Header,
     len: u64,
     options: &PutOptions,
+    control: &Control<'_>,
 ) -> Result<()> {
+    let step = |done| {
+        control.report(Progress {
+            bytes_done: done,
+            bytes_total: len,
+            items_done: u64::from(done == len),
+            items_total: 1,
+        });
+        control.check()
+    };
     let Header { dtype, shape, data_offset, big_endian, fortran } = header;
     if !big_endian && !fortran {
-        return raw::put_range(txn, address, source, *data_offset, *dtype, shape, &Encoding::Plain, options);
+        return raw::put_range(txn, address, source, *data_offset, *dtype, shape, &Encoding::Plain, options, step);
     }
     let mut buffer = source.read(*data_offset, len)?;
     let size = (dtype.bits() / 8) as usize;
@@ -149,7 +159,8 @@ fn put_array(
     if *fortran {
         buffer = to_c_order(&buffer, shape, size)?;
     }
-    txn.put_with(address, &Tensor::new(*dtype, shape, buffer.as_slice())?, options)
+    txn.put_with(address, &Tensor::new(*dtype, shape, buffer.as_slice())?, options)?;
+    step(len)
 }
 
 /// Elements in C order from elements in Fortran order.
@@ -192,8 +203,7 @@ pub(super) fn import(
     let (header, len) = read_header(source)?;
     let before = txn.new_payload_bytes();
     let address = Address { namespace: options.namespace, key: key.as_ref() };
-    put_array(txn, address, source, &header, len, &PutOptions::new())?;
-    control.report(Progress { bytes_done: len, bytes_total: len, items_done: 1, items_total: 1 });
+    put_array(txn, address, source, &header, len, &PutOptions::new(), control)?;
     Ok(ImportReport {
         atoms: 1,
         file_bytes: source.len,

@@ -28,11 +28,12 @@ pub(super) fn put(
             source.len
         )));
     }
-    put_range(txn, address, source, 0, dtype, shape, encoding, options)
+    put_range(txn, address, source, 0, dtype, shape, encoding, options, |_| Ok(()))
 }
 
-/// Puts a range of a file whose length follows from type and shape.
-#[allow(clippy::too_many_arguments)] // one call, two callers, nothing to group
+/// Puts a range of a file whose length follows from type and shape. Calls `step` after each block with the bytes done;
+/// an error of it ends the work.
+#[allow(clippy::too_many_arguments)] // one call, three callers, nothing to group
 pub(super) fn put_range(
     txn: &mut WriteTxn,
     address: Address<'_>,
@@ -42,15 +43,22 @@ pub(super) fn put_range(
     shape: &[u64],
     encoding: &Encoding,
     options: &PutOptions,
+    mut step: impl FnMut(u64) -> Result<()>,
 ) -> Result<()> {
     let len = byte_len(dtype, shape, encoding)?;
     if len <= WHOLE_BYTES_MAX {
         let bytes = source.read(offset, len)?;
-        return txn.put_with(address, &Tensor::encoded(dtype, shape, encoding.clone(), bytes.as_slice())?, options);
+        txn.put_with(address, &Tensor::encoded(dtype, shape, encoding.clone(), bytes.as_slice())?, options)?;
+        return step(len);
     }
     let open: Vec<Option<u64>> = shape.iter().copied().map(Some).collect();
     let mut writer = PayloadWriter::encoded(txn, address, dtype, &open, encoding.clone(), options)?;
-    copy_through(source, offset, len, |block| writer.append(block))?;
+    let mut done = 0;
+    copy_through(source, offset, len, |block| {
+        writer.append(block)?;
+        done += block.len() as u64;
+        step(done)
+    })?;
     writer.finish()
 }
 
@@ -61,7 +69,8 @@ fn copy_through(source: &Source, offset: u64, len: u64, mut take: impl FnMut(&[u
     for _ in 0..2 {
         let _ = empty.send(AlignedBuffer::zeroed(BLOCK_BYTES)?);
     }
-    std::thread::scope(|scope| {
+    // Moved in, so that an error of `take` drops this end of the channels before the other thread is waited for.
+    std::thread::scope(move |scope| {
         scope.spawn(move || {
             let mut at = 0;
             while at < len {
@@ -85,4 +94,25 @@ fn copy_through(source: &Source, offset: u64, len: u64, mut take: impl FnMut(&[u
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    // A full disk or a cancelled import in the middle of a large tensor left both threads waiting for each other.
+    #[test]
+    fn an_error_in_the_middle_ends_the_reading_thread() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(5 * BLOCK_BYTES as u64).unwrap();
+        let source = Source::open(Path::new(file.path())).unwrap();
+        let (mut blocks, full) = (0, || Error::internal("full"));
+        let outcome = copy_through(&source, 0, source.len, |_| {
+            blocks += 1;
+            if blocks == 2 { Err(full()) } else { Ok(()) }
+        });
+        assert_eq!(outcome.unwrap_err().what(), "full");
+    }
 }

@@ -159,18 +159,20 @@ pub(super) fn import(
     let mut report = ImportReport { file_bytes: source.len, ..ImportReport::default() };
     let before = txn.new_payload_bytes();
     for (key, dtype, shape, encoding, offset, len) in plan {
-        control.check()?;
         let address = Address { namespace: options.namespace, key: key.as_ref() };
         let put = PutOptions::new();
-        raw::put_range(txn, address, source, data_start + offset, dtype, &shape, &encoding, &put)?;
+        let step = |done: u64| {
+            control.report(Progress {
+                bytes_done: report.payload_bytes + done,
+                bytes_total: layout.data_bytes,
+                items_done: report.atoms + u64::from(done == len),
+                items_total: layout.tensors.len() as u64,
+            });
+            control.check()
+        };
+        raw::put_range(txn, address, source, data_start + offset, dtype, &shape, &encoding, &put, step)?;
         report.atoms += 1;
         report.payload_bytes += len;
-        control.report(Progress {
-            bytes_done: report.payload_bytes,
-            bytes_total: layout.data_bytes,
-            items_done: report.atoms,
-            items_total: layout.tensors.len() as u64,
-        });
     }
     txn.put_manifest(options.namespace, &options.prefix, &source.name, FORMAT, &header)?;
     report.new_bytes = txn.new_payload_bytes() - before;

@@ -43,11 +43,7 @@ pub(super) fn open_path(path: &Path, options: &Options, missing: Missing) -> Res
         Missing::Fail => OsVolume::open(path),
         Missing::Create | Missing::Demand => OsVolume::create(path),
     };
-    let volume = opened.map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => not_a_store("there is no such directory"),
-        io::ErrorKind::NotADirectory => not_a_store("the path is not a directory"),
-        _ => Error::io("opening the directory", e),
-    })?;
+    let volume = opened.map_err(no_directory)?;
     if missing == Missing::Demand && StoreIdentity::read(&volume)?.is_some() {
         return Err(already_exists());
     }
@@ -74,7 +70,16 @@ fn handle(inner: Arc<StoreInner>, options: &Options) -> Store {
     Store { inner, durability: options.durability, read_mode }
 }
 
-fn not_a_store(what: &str) -> Error {
+/// Why a directory could not be opened.
+pub(super) fn no_directory(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => not_a_store("there is no such directory"),
+        io::ErrorKind::NotADirectory => not_a_store("the path is not a directory"),
+        _ => Error::io("opening the directory", error),
+    }
+}
+
+pub(super) fn not_a_store(what: &str) -> Error {
     Error::new(ErrorKind::NotAStore, what).hint("create a store with `init`, or check the path")
 }
 

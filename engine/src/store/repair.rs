@@ -12,7 +12,7 @@ use crate::format::{RecordHeaderBytes, SEGMENT_HEADER_AREA, SegmentHeaderBytes, 
 use crate::segment::{Scan, ScanStop, SegmentHeader, SegmentReader, read_footer};
 
 use super::identity::StoreIdentity;
-use super::open::{Gate, check_medium};
+use super::open::{Gate, check_medium, no_directory, not_a_store};
 use super::options::Options;
 use super::recover::read_commit;
 
@@ -62,7 +62,7 @@ pub struct RepairReport {
 /// Repairs the store in a directory. Blocks until every segment was read. Fails with `Busy` while any process has the
 /// store open, `NotAStore` when there are no segments either.
 pub fn repair(path: impl AsRef<Path>, options: &RepairOptions, control: &Control<'_>) -> Result<RepairReport> {
-    let volume = OsVolume::open(path.as_ref()).doing("opening the directory");
+    let volume = OsVolume::open(path.as_ref()).map_err(no_directory);
     volume
         .and_then(|volume| repair_volume(Arc::new(volume), options, control))
         .map_err(|e| e.during("repair").at_path(path.as_ref()))
@@ -74,6 +74,11 @@ pub(crate) fn repair_volume(
     control: &Control<'_>,
 ) -> Result<RepairReport> {
     check_medium(&*volume, false)?;
+    // Looked at before the lock file is made: a directory of other things is left as it is.
+    let holds = |name| volume.exists(name).doing("looking for a store");
+    if !holds(names::STORE)? && !holds(names::SEGMENTS)? {
+        return Err(not_a_store("the directory holds no store"));
+    }
     let defaults = Options::new();
     let gate = Gate::open(&*volume, false, defaults.lock_timeout)?;
     gate.enter(LockMode::Exclusive)?;

@@ -158,7 +158,7 @@ impl Snapshot {
 }
 
 pub(super) fn not_found(operation: &'static str, address: Address<'_>) -> Error {
-    Error::new(ErrorKind::NotFound, "no such atom").during(operation).key(address.key)
+    Error::new(ErrorKind::NotFound, "no such atom").during(operation).key(address.key).hint("`ls` shows the keys")
 }
 
 impl Store {
