@@ -132,7 +132,8 @@ fn only_the_file_layer_touches_the_file_system_and_only_the_catalog_speaks_sql()
             if line.contains("std::fs") && !name.starts_with("engine/src/file/") {
                 complaints.push(format!("{name}:{number}: std::fs outside file/; go through `Volume`"));
             }
-            let sql = ["\"SELECT ", "\"INSERT ", "\"UPDATE ", "\"DELETE ", "\"PRAGMA "].iter().any(|s| line.contains(s));
+            let sql =
+                ["\"SELECT ", "\"INSERT ", "\"UPDATE ", "\"DELETE ", "\"PRAGMA "].iter().any(|s| line.contains(s));
             if sql && !name.starts_with("engine/src/catalog/") && !name.starts_with("engine/src/testing/") {
                 complaints.push(format!("{name}:{number}: SQL outside catalog/; add a question or a change there"));
             }
@@ -155,8 +156,11 @@ fn every_source_file_says_what_lives_there_and_is_part_of_a_crate() {
         let parent = path.parent().unwrap();
         let is_root = ["lib", "main"].contains(&stem)
             || ["tests", "examples", "benches", "fuzz_targets"].iter().any(|folder| parent.ends_with(folder));
-        let (module, dir) =
-            if stem == "mod" { (parent.file_name().unwrap().to_str().unwrap(), parent.parent().unwrap()) } else { (stem, parent) };
+        let (module, dir) = if stem == "mod" {
+            (parent.file_name().unwrap().to_str().unwrap(), parent.parent().unwrap())
+        } else {
+            (stem, parent)
+        };
         let declared = all.iter().any(|(other, text)| {
             let other = Path::new(other);
             let stem = other.file_stem().unwrap().to_str().unwrap();

@@ -10,7 +10,9 @@ use std::sync::Arc;
 /// Invariant the engine keeps: it asks for slices of *committed* ranges only, and no process ever writes or cuts a
 /// committed range again. Bytes behind that range may be changing or may lie past the end of the file; they are
 /// inside the mapping and outside every slice.
-pub struct Map(Inner);
+#[derive(Clone)]
+#[repr(align(64))] // a counter shares its cache line with no other counter
+pub struct Map(Arc<Inner>);
 
 enum Inner {
     Os(memmap2::MmapRaw),
@@ -21,17 +23,17 @@ enum Inner {
 
 impl Map {
     pub(super) fn from_os(raw: memmap2::MmapRaw) -> Self {
-        Map(Inner::Os(raw))
+        Map(Arc::new(Inner::Os(raw)))
     }
 
     /// A map that is a private copy.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn from_copy(bytes: Vec<u8>) -> Self {
-        Map(Inner::Copy(bytes.into_boxed_slice()))
+        Map(Arc::new(Inner::Copy(bytes.into_boxed_slice())))
     }
 
     fn len(&self) -> usize {
-        match &self.0 {
+        match &*self.0 {
             Inner::Os(raw) => raw.len(),
             #[cfg(any(test, feature = "testing"))]
             Inner::Copy(bytes) => bytes.len(),
@@ -56,7 +58,7 @@ impl Map {
     /// touching the bytes would have killed the process.
     pub fn populate(&self, offset: u64, len: usize) -> io::Result<()> {
         let start = self.bounds(offset, len).ok_or(io::ErrorKind::UnexpectedEof)?;
-        match &self.0 {
+        match &*self.0 {
             Inner::Os(raw) if len > 0 => match raw.advise_range(memmap2::Advice::PopulateRead, start, len) {
                 Ok(()) => Ok(()),
                 Err(e) if e.raw_os_error() == Some(libc::EFAULT) => Err(io::Error::new(
@@ -69,6 +71,12 @@ impl Map {
             #[cfg(any(test, feature = "testing"))]
             Inner::Copy(_) => Ok(()),
         }
+    }
+
+    /// The same map behind a counter of its own: slices of it are cloned and dropped without touching what slices of
+    /// others count in, so that threads that read different payloads do not wait for each other's caches.
+    pub fn counted_apart(&self) -> Arc<Self> {
+        Arc::new(self.clone())
     }
 
     /// A slice of a committed range; `None` when the map does not reach that far.
@@ -105,7 +113,7 @@ impl Deref for MapSlice {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        match &self.map.0 {
+        match &*self.map.0 {
             Inner::Os(raw) => {
                 // SAFETY: `add` needs the result inside one allocation.
                 // - `start + len <= raw.len()`: checked by `Map::slice` / `part`, and a map never shrinks.

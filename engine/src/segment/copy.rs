@@ -2,8 +2,8 @@
 //! reads each time.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,8 +24,6 @@ pub(crate) struct PayloadCopy {
     record: Record,
     table: Box<[ChunkEntry]>,
     verified: Verified,
-    /// The whole payload in the map, from when all of it is verified: what every later read is a part of.
-    whole: OnceLock<MapSlice>,
 }
 
 /// Which chunks this process has verified through the map.
@@ -62,7 +60,7 @@ impl Verified {
 impl PayloadCopy {
     fn new(reader: Arc<SegmentReader>, record: Record, table: Box<[ChunkEntry]>) -> Self {
         let verified = Verified::new(table.len());
-        PayloadCopy { reader, record, table, verified, whole: OnceLock::new() }
+        PayloadCopy { reader, record, table, verified }
     }
 
     /// Reads header and chunk table of the record at `offset` and compares them with what the catalog expects.
@@ -81,28 +79,22 @@ impl PayloadCopy {
     }
 
     /// The bytes of a range of the payload in the map, after verifying the chunks it touches.
-    #[inline]
     pub(crate) fn slice(&self, range: Range<u64>) -> Result<MapSlice> {
         let (start, len) = self.check_range(&range)?;
-        match self.whole.get().and_then(|whole| whole.part(start, len)) {
-            Some(slice) => Ok(slice),
-            None => self.first_slice(&range),
-        }
+        let map = self.reader.map(self.record.table_offset)?;
+        self.verify_mapped(&map, &range)?;
+        map.slice(self.record.data_offset + start as u64, len)
+            .ok_or_else(|| Error::internal("the map is shorter than it said"))
     }
 
-    #[cold]
-    fn first_slice(&self, range: &Range<u64>) -> Result<MapSlice> {
-        let map = self.reader.map(self.record.table_offset)?;
-        let in_map = |range: &Range<u64>| {
-            let (start, len) = self.check_range(range)?;
-            map.slice(self.record.data_offset + start as u64, len)
-                .ok_or_else(|| Error::internal("the map is shorter than it said"))
-        };
-        self.verify_mapped(&map, range)?;
-        if self.verified.all() {
-            let _ = self.whole.set(in_map(&(0..self.record.raw_bytes))?);
+    /// The whole payload in the map once every chunk was verified, in a slice whose clones count in a place of their own.
+    pub(crate) fn whole(&self) -> Result<Option<MapSlice>> {
+        if !self.verified.all() {
+            return Ok(None);
         }
-        in_map(range)
+        let len = usize::try_from(self.record.raw_bytes).map_err(|_| Error::internal("payload length"))?;
+        let map = self.reader.map(self.record.table_offset)?.counted_apart();
+        Ok(map.slice(self.record.data_offset, len))
     }
 
     /// Copies a range of the payload into `target`, verifying every chunk it touches, by positioned reads only.

@@ -1,6 +1,6 @@
 //! Atoms as callers see them: a descriptor, and a handle on the payload that reads it verified.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, OnceLock};
 
 use crate::bytes::{AlignedBuffer, Bytes};
@@ -8,6 +8,7 @@ use crate::catalog::{CopyRow, VersionRow};
 use crate::digest::Digest;
 use crate::dtype::{DType, Encoding, row_bytes};
 use crate::error::{Error, ErrorKind, Result};
+use crate::file::MapSlice;
 use crate::format::Tier;
 use crate::key::Key;
 use crate::segment::PayloadCopy;
@@ -67,21 +68,71 @@ impl AtomInfo {
     }
 }
 
-/// A version with the way to its payload. Shared by the cache and by all handles on it.
+/// A version with the way to its payload.
 #[derive(Debug)]
-pub(crate) struct Atom {
+pub(crate) struct Version {
     pub(crate) info: AtomInfo,
     place: Option<CopyRow>,
     copy: OnceLock<Arc<PayloadCopy>>,
     segments: Arc<Segments>,
 }
 
+/// A version as one part of the cache and the handles made from it share it. What they count, they count here: threads
+/// that read through different parts of the cache never write to the same cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Atom {
+    version: Arc<Version>,
+    /// The whole payload in the map, from when all of it is verified: what every later read is a part of.
+    whole: OnceLock<MapSlice>,
+}
+
+impl Deref for Atom {
+    type Target = Version;
+
+    #[inline]
+    fn deref(&self) -> &Version {
+        &self.version
+    }
+}
+
 impl Atom {
     pub(crate) fn new(row: VersionRow, place: Option<CopyRow>, segments: Arc<Segments>) -> Self {
         let tier = place.as_ref().map(|place| place.tier);
-        Atom { info: AtomInfo::new(row, tier), place, copy: OnceLock::new(), segments }
+        let version = Version { info: AtomInfo::new(row, tier), place, copy: OnceLock::new(), segments };
+        Atom { version: Arc::new(version), whole: OnceLock::new() }
     }
 
+    /// The same version, with counters of its own.
+    pub(crate) fn counted_apart(&self) -> Self {
+        Atom { version: Arc::clone(&self.version), whole: OnceLock::new() }
+    }
+
+    /// Verified bytes in the map: after the first touch of everything, two loads and a count.
+    #[inline]
+    fn slice(&self, range: Range<u64>) -> Result<MapSlice> {
+        let part = |whole: &MapSlice| {
+            let start = usize::try_from(range.start).ok()?;
+            whole.part(start, usize::try_from(range.end.checked_sub(range.start)?).ok()?)
+        };
+        match self.whole.get().and_then(part) {
+            Some(slice) => Ok(slice),
+            None => self.first_slice(range),
+        }
+    }
+
+    #[cold]
+    fn first_slice(&self, range: Range<u64>) -> Result<MapSlice> {
+        let copy = self.copy()?;
+        let slice = copy.slice(range)?;
+        if let Some(whole) = copy.whole()? {
+            let _ = self.whole.set(whole);
+        }
+        Ok(slice)
+    }
+}
+
+impl Version {
     /// The opened copy: one load once it is open.
     #[inline]
     fn copy(&self) -> Result<&Arc<PayloadCopy>> {
@@ -162,9 +213,7 @@ impl Payload {
             Source::Stored(atom) => {
                 atom.segments.fork().check()?;
                 match self.mode {
-                    ReadMode::Mapped => {
-                        atom.copy()?.slice(range).map(Bytes::mapped).map_err(|e| self.explain(e, "get"))
-                    }
+                    ReadMode::Mapped => atom.slice(range).map(Bytes::mapped).map_err(|e| self.explain(e, "get")),
                     ReadMode::Positioned => self.copy_range(range),
                 }
             }

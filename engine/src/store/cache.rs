@@ -1,13 +1,16 @@
 //! What was read before: descriptors by key, each valid as long as no commit touched its key since.
 //! A commit bumps the key's slot in a table of LSNs, so that an answer that was read before the commit and arrives in
 //! the cache after it is never taken for current.
+//!
+//! What threads read again and again they read from a front of their own, because a counter that two processors write
+//! to in turn costs more than everything else in a repeated read.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use quick_cache::sync::Cache;
-use quick_cache::{Equivalent, Weighter};
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
 use crate::key::{Key, KeyRef};
 
@@ -17,15 +20,23 @@ use super::atom::Atom;
 const SLOTS: usize = 1 << 16;
 /// Rough size of a cached descriptor without its text.
 const ENTRY_BYTES: u64 = 400;
+/// Fronts, at most; threads beyond that share.
+const FRONTS_MAX: usize = 16;
+/// The part of the budget that goes to all fronts together: one in so many bytes.
+const FRONTS_SHARE: u64 = 4;
 
 #[derive(Debug)]
 pub(crate) struct AtomCache {
-    entries: Cache<CacheKey, Cached, ByBytes>,
+    entries: Entries,
+    /// One per processor; none where there is one processor only.
+    fronts: Box<[Entries]>,
     /// For each slot the LSN of the last commit that changed a key in it.
     changed: Box<[AtomicU64]>,
     /// Everything read before this LSN is out of date.
     floor: AtomicU64,
 }
+
+type Entries = Cache<CacheKey, Cached, ByBytes>;
 
 /// A descriptor and when it was known to be current.
 #[derive(Clone, Debug)]
@@ -97,12 +108,39 @@ fn slot_of(namespace: u32, key: KeyRef<'_>) -> usize {
     ((hash >> 32) ^ hash) as usize % SLOTS
 }
 
+fn entries(budget_bytes: u64, shards: usize) -> Entries {
+    let expected = usize::try_from(budget_bytes / ENTRY_BYTES).unwrap_or(0).clamp(16, 1 << 20);
+    let mut options = OptionsBuilder::new();
+    options.shards(shards).estimated_items_capacity(expected).weight_capacity(budget_bytes);
+    match options.build() {
+        Ok(options) => {
+            Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default())
+        }
+        // Only for options left out, which are not.
+        Err(_) => Cache::with_weighter(expected, budget_bytes, ByBytes),
+    }
+}
+
+/// A small number that tells the calling thread from others.
+#[inline]
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.try_with(|number| *number).unwrap_or(0)
+}
+
 impl AtomCache {
     /// A cache of about this many bytes.
     pub(crate) fn new(budget_bytes: u64) -> Self {
-        let expected = usize::try_from(budget_bytes / ENTRY_BYTES).unwrap_or(0).clamp(16, 1 << 20);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let front_count = if processors > 1 { processors.min(FRONTS_MAX) } else { 0 };
+        let fronts_bytes = if front_count > 0 { budget_bytes / FRONTS_SHARE } else { 0 };
+        let front_bytes = fronts_bytes / front_count.max(1) as u64;
         AtomCache {
-            entries: Cache::with_weighter(expected, budget_bytes, ByBytes),
+            entries: entries(budget_bytes - fronts_bytes, processors * 4),
+            fronts: (0..front_count).map(|_| entries(front_bytes, 1)).collect(),
             changed: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             floor: AtomicU64::new(0),
         }
@@ -111,12 +149,29 @@ impl AtomCache {
     /// The version of a key that is valid at `lsn` (`u64::MAX`: now), if it is known here.
     #[inline]
     pub(crate) fn get(&self, namespace: u32, key: KeyRef<'_>, lsn: u64) -> Option<Arc<Atom>> {
-        let cached = self.entries.get(&BorrowedKey(namespace, key))?;
+        let front = self.fronts.get(thread_number() % self.fronts.len().max(1));
+        let known = front.and_then(|front| front.get(&BorrowedKey(namespace, key)));
+        match known.filter(|cached| self.is_valid(cached, lsn)) {
+            Some(cached) => Some(cached.atom),
+            None => self.get_behind(front, namespace, key, lsn),
+        }
+    }
+
+    /// From what all threads share; kept in the front from now on.
+    fn get_behind(&self, front: Option<&Entries>, namespace: u32, key: KeyRef<'_>, lsn: u64) -> Option<Arc<Atom>> {
+        let cached = self.entries.get(&BorrowedKey(namespace, key)).filter(|cached| self.is_valid(cached, lsn))?;
+        let Some(front) = front else { return Some(cached.atom) };
+        let own = Cached { atom: Arc::new(cached.atom.counted_apart()), ..cached };
+        front.insert(CacheKey(namespace, key.to_key()), own.clone());
+        Some(own.atom)
+    }
+
+    #[inline]
+    fn is_valid(&self, cached: &Cached, lsn: u64) -> bool {
         let changed = self.changed[cached.slot].load(Ordering::Acquire).max(self.floor.load(Ordering::Acquire));
         let still_current = cached.as_of >= changed;
         // For an older snapshot it is enough that the version was made before it and was still current at it.
-        let valid = cached.atom.info.lsn <= lsn && (still_current || cached.as_of >= lsn);
-        valid.then_some(cached.atom)
+        cached.atom.info.lsn <= lsn && (still_current || cached.as_of >= lsn)
     }
 
     /// Remembers what was the current version of a key when the catalog stood at `as_of`.
