@@ -126,7 +126,7 @@ fn read_header(source: &Source) -> Result<(Header, u64)> {
 
 pub(super) fn put(txn: &mut WriteTxn, address: Address<'_>, source: &Source, options: &PutOptions) -> Result<()> {
     let (header, len) = read_header(source)?;
-    put_array(txn, address, source, &header, len, options)
+    put_array(txn, address, source, &header, len, options, &|_| Ok(()))
 }
 
 fn put_array(
@@ -136,10 +136,11 @@ fn put_array(
     header: &Header,
     len: u64,
     options: &PutOptions,
+    follow: &dyn Fn(u64) -> Result<()>,
 ) -> Result<()> {
     let Header { dtype, shape, data_offset, big_endian, fortran } = header;
     if !big_endian && !fortran {
-        return raw::put_range(txn, address, source, *data_offset, *dtype, shape, &Encoding::Plain, options);
+        return raw::put_range(txn, address, source, *data_offset, *dtype, shape, &Encoding::Plain, options, follow);
     }
     let mut buffer = source.read(*data_offset, len)?;
     let size = (dtype.bits() / 8) as usize;
@@ -192,8 +193,13 @@ pub(super) fn import(
     let (header, len) = read_header(source)?;
     let before = txn.new_payload_bytes();
     let address = Address { namespace: options.namespace, key: key.as_ref() };
-    put_array(txn, address, source, &header, len, &PutOptions::new())?;
-    control.report(Progress { bytes_done: len, bytes_total: len, items_done: 1, items_total: 1 });
+    let report = |items_done, bytes_done| {
+        control.check()?;
+        control.report(Progress { bytes_done, bytes_total: len, items_done, items_total: 1 });
+        Ok(())
+    };
+    put_array(txn, address, source, &header, len, &PutOptions::new(), &|done| report(0, done))?;
+    report(1, len)?;
     Ok(ImportReport {
         atoms: 1,
         file_bytes: source.len,

@@ -28,10 +28,11 @@ pub(super) fn put(
             source.len
         )));
     }
-    put_range(txn, address, source, 0, dtype, shape, encoding, options)
+    put_range(txn, address, source, 0, dtype, shape, encoding, options, &|_| Ok(()))
 }
 
-/// Puts a range of a file whose length follows from type and shape.
+/// Puts a range of a file whose length follows from type and shape. `follow` hears of every block how many bytes are
+/// done, and may end the matter.
 #[allow(clippy::too_many_arguments)] // one call, two callers, nothing to group
 pub(super) fn put_range(
     txn: &mut WriteTxn,
@@ -42,6 +43,7 @@ pub(super) fn put_range(
     shape: &[u64],
     encoding: &Encoding,
     options: &PutOptions,
+    follow: &dyn Fn(u64) -> Result<()>,
 ) -> Result<()> {
     let len = byte_len(dtype, shape, encoding)?;
     if len <= WHOLE_BYTES_MAX {
@@ -50,7 +52,10 @@ pub(super) fn put_range(
     }
     let open: Vec<Option<u64>> = shape.iter().copied().map(Some).collect();
     let mut writer = PayloadWriter::encoded(txn, address, dtype, &open, encoding.clone(), options)?;
-    copy_through(source, offset, len, |block| writer.append(block))?;
+    copy_through(source, offset, len, |block| {
+        writer.append(block)?;
+        follow(writer.len_bytes())
+    })?;
     writer.finish()
 }
 
@@ -61,7 +66,9 @@ fn copy_through(source: &Source, offset: u64, len: u64, mut take: impl FnMut(&[u
     for _ in 0..2 {
         let _ = empty.send(AlignedBuffer::zeroed(BLOCK_BYTES)?);
     }
-    std::thread::scope(|scope| {
+    std::thread::scope(move |scope| {
+        // Moved in here, so that leaving early hangs up on the reader before the scope waits for it.
+        let (filled, empty) = (filled, empty);
         scope.spawn(move || {
             let mut at = 0;
             while at < len {

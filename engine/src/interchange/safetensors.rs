@@ -162,15 +162,21 @@ pub(super) fn import(
         control.check()?;
         let address = Address { namespace: options.namespace, key: key.as_ref() };
         let put = PutOptions::new();
-        raw::put_range(txn, address, source, data_start + offset, dtype, &shape, &encoding, &put)?;
+        let follow = |atoms: u64, bytes: u64| {
+            control.check()?;
+            control.report(Progress {
+                bytes_done: report.payload_bytes + bytes,
+                bytes_total: layout.data_bytes,
+                items_done: report.atoms + atoms,
+                items_total: layout.tensors.len() as u64,
+            });
+            Ok(())
+        };
+        let at = data_start + offset;
+        raw::put_range(txn, address, source, at, dtype, &shape, &encoding, &put, &|done| follow(0, done))?;
+        follow(1, len)?;
         report.atoms += 1;
         report.payload_bytes += len;
-        control.report(Progress {
-            bytes_done: report.payload_bytes,
-            bytes_total: layout.data_bytes,
-            items_done: report.atoms,
-            items_total: layout.tensors.len() as u64,
-        });
     }
     txn.put_manifest(options.namespace, &options.prefix, &source.name, FORMAT, &header)?;
     report.new_bytes = txn.new_payload_bytes() - before;
@@ -319,6 +325,11 @@ fn made_plan(snapshot: &Snapshot, options: &ExportOptions) -> Result<Plan> {
     }
     if atoms.is_empty() {
         return Err(Error::new(ErrorKind::NotFound, "no atoms under the prefix"));
+    }
+    // The integer 5 and the name "5" are two keys and would be one name.
+    let mut names: HashSet<&str> = HashSet::with_capacity(atoms.len());
+    if let Some((_, _, info)) = atoms.iter().find(|(_, name, _)| !names.insert(name.as_str())) {
+        return Err(Error::new(ErrorKind::InvalidKey, "another atom would have the same name").key(&info.key));
     }
     atoms.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let mut end = 0_usize;

@@ -1,0 +1,95 @@
+//! Defects that a reading of the whole engine found, each with its story.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tensoratom::file::{Entry, File, Identity, Open};
+use tensoratom::testing::crash::small_options;
+use tensoratom::testing::random::Random;
+use tensoratom::testing::{Fault, FaultKind, FaultVolume, Medium, SimDisk, Volume};
+use tensoratom::{
+    Control, DType, Durability, ErrorKind, ExportOptions, FileFormat, ImportOptions, ListOptions, Options, PutOptions,
+    Store, Tensor, VerifyOptions,
+};
+
+fn put_bytes(store: &Store, key: &str, bytes: &[u8]) -> tensoratom::Result<u64> {
+    store.put(key, &Tensor::new(DType::U8, &[bytes.len() as u64], bytes)?)
+}
+
+/// A safetensors file with one tensor of so many bytes.
+fn one_tensor_file(path: &Path, len: u64) {
+    let mut header = format!(r#"{{"big":{{"dtype":"U8","shape":[{len}],"data_offsets":[0,{len}]}}}}"#);
+    while !header.len().is_multiple_of(8) {
+        header.push(' ');
+    }
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header.as_bytes());
+    fs::write(path, &bytes).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(bytes.len() as u64 + len).unwrap();
+}
+
+// Story: while a tensor of more than 32 MiB is stored, a second thread reads ahead. When storing failed, say on a full
+// disk, the reader waited for a buffer that nobody would give back, and the importer for the reader: for ever.
+#[test]
+fn an_import_that_runs_out_of_space_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("big.safetensors");
+    one_tensor_file(&path, 80 << 20);
+    let disk = SimDisk::new();
+    let store = Store::open_on(disk.process(), &Options::new().threads(1), true).unwrap();
+    disk.set_capacity(disk.used_bytes() + (20 << 20));
+    let (done, outcome) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = done.send(store.import_file(&path, &ImportOptions::new(), &Control::new()).map_err(|e| e.kind()));
+    });
+    let outcome = outcome.recv_timeout(Duration::from_secs(60)).expect("the import hangs");
+    assert_eq!(outcome, Err(ErrorKind::DiskFull));
+}
+
+// Story: the cancel flag was looked at between tensors only, so that a single tensor of 100 GB could not be stopped.
+#[test]
+fn an_import_stops_inside_a_large_tensor() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("big.safetensors");
+    one_tensor_file(&path, 80 << 20);
+    let store = Store::open_on(SimDisk::new().process(), &Options::new().threads(1), true).unwrap();
+    let cancel = AtomicBool::new(false);
+    let seen = AtomicBool::new(false);
+    let stop = |progress: tensoratom::Progress| {
+        seen.store(progress.bytes_done < progress.bytes_total, Ordering::SeqCst);
+        cancel.store(true, Ordering::SeqCst);
+    };
+    let outcome = store.import_file(&path, &ImportOptions::new(), &Control::new().progress(&stop).cancel(&cancel));
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert!(seen.load(Ordering::SeqCst), "progress was reported inside the tensor");
+}
+
+// Story: the integer key 5 and the name "5" became two tensors of one name, and the file could not be read.
+#[test]
+fn an_export_refuses_two_tensors_of_one_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open_on(SimDisk::new().process(), &Options::new(), true).unwrap();
+    store.put(5, &Tensor::from_slice(&[2], &[1_u8, 2]).unwrap()).unwrap();
+    store.put("5", &Tensor::from_slice(&[3], &[1_u8, 2, 3]).unwrap()).unwrap();
+    let path = dir.path().join("x.safetensors");
+    let outcome = store.export_file(&path, &ExportOptions::new(), &Control::new());
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidKey);
+    assert!(!path.exists());
+}
+
+// Story: the format test of the import, so that the helper above is a sound file.
+#[test]
+fn the_large_file_of_these_tests_is_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.bin");
+    one_tensor_file(&path, 100);
+    let store = Store::open_on(SimDisk::new().process(), &Options::new(), true).unwrap();
+    let options = ImportOptions::new().format(FileFormat::Safetensors);
+    assert_eq!(store.import_file(&path, &options, &Control::new()).unwrap().payload_bytes, 100);
+}
