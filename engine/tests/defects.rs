@@ -83,6 +83,50 @@ fn an_export_refuses_two_tensors_of_one_name() {
     assert!(!path.exists());
 }
 
+// Story: exporting to /dev/null as root replaced the device by a file, for the whole machine.
+#[test]
+fn an_export_replaces_files_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open_on(SimDisk::new().process(), &Options::new(), true).unwrap();
+    put_bytes(&store, "a", b"x").unwrap();
+    let target = dir.path().join("target");
+    let link = dir.path().join("link.npy");
+    fs::write(&target, b"old").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    store.snapshot().unwrap().export_npy("a", &link).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "a link stays a link");
+    assert_ne!(fs::read(&target).unwrap(), b"old");
+    let device = dir.path().join("device.npy");
+    std::os::unix::fs::symlink("/dev/null", &device).unwrap();
+    for path in [&device, &dir.path().to_path_buf()] {
+        assert!(store.snapshot().unwrap().export_npy("a", path).is_err());
+    }
+    assert!(fs::symlink_metadata(&device).unwrap().is_symlink());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "nothing partial is left");
+}
+
+// Story: two threads that exported to one name wrote into one temporary file, and renamed a mixture of the two.
+#[test]
+fn two_exports_to_one_name_do_not_mix() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open_on(SimDisk::new().process(), &Options::new(), true).unwrap();
+    for (key, byte) in [("a", 1_u8), ("b", 2)] {
+        put_bytes(&store, key, &vec![byte; 12 << 20]).unwrap();
+    }
+    let path = dir.path().join("x.npy");
+    for _ in 0..6 {
+        std::thread::scope(|scope| {
+            for key in ["a", "b"] {
+                let (store, path) = (&store, &path);
+                scope.spawn(move || store.snapshot().unwrap().export_npy(key, path).unwrap());
+            }
+        });
+        let bytes = fs::read(&path).unwrap();
+        let data = &bytes[bytes.len() - (12 << 20)..];
+        assert!(data.iter().all(|byte| *byte == data[0]), "a mixture");
+    }
+}
+
 // Story: the format test of the import, so that the helper above is a sound file.
 #[test]
 fn the_large_file_of_these_tests_is_sound() {
