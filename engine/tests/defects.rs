@@ -70,6 +70,17 @@ fn an_import_stops_inside_a_large_tensor() {
     assert!(seen.load(Ordering::SeqCst), "progress was reported inside the tensor");
 }
 
+// Story: the first dimension of packed bits alone has no rows of whole bytes. Row 1 of [16] was the second byte, so bits
+// 8 to 15.
+#[test]
+fn single_bits_are_no_rows() {
+    let store = Store::open_on(SimDisk::new().process(), &Options::new(), true).unwrap();
+    store.put("bits", &Tensor::new(DType::B1, &[16], &[0x0f, 0xf0]).unwrap()).unwrap();
+    store.put("rows", &Tensor::new(DType::B1, &[2, 8], &[0x0f, 0xf0]).unwrap()).unwrap();
+    assert_eq!(store.get("bits").unwrap().rows(1..2).unwrap_err().kind(), ErrorKind::InvalidShape);
+    assert_eq!(store.get("rows").unwrap().rows(1..2).unwrap()[..], [0xf0]);
+}
+
 // Story: the integer key 5 and the name "5" became two tensors of one name, and the file could not be read.
 #[test]
 fn an_export_refuses_two_tensors_of_one_name() {
@@ -81,6 +92,40 @@ fn an_export_refuses_two_tensors_of_one_name() {
     let outcome = store.export_file(&path, &ExportOptions::new(), &Control::new());
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidKey);
     assert!(!path.exists());
+}
+
+// Story: a wait "for ever" overflowed the clock and panicked, and a cache without bound overflowed a sum.
+#[test]
+fn the_largest_options_are_options() {
+    let options = Options::new().lock_timeout(Duration::MAX).cache_bytes(u64::MAX);
+    let store = Store::open_on(SimDisk::new().process(), &options, true).unwrap();
+    put_bytes(&store, "a", b"x").unwrap();
+    assert_eq!(store.get("a").unwrap().bytes().unwrap()[..], *b"x");
+    let none = Store::open_on(SimDisk::new().process(), &Options::new().cache_bytes(0), true).unwrap();
+    put_bytes(&none, "a", b"x").unwrap();
+    assert_eq!(none.get("a").unwrap().bytes().unwrap()[..], *b"x");
+}
+
+// Story: an empty query, or one whose answer is too large for SQLite, was reported as a defect of the library.
+#[test]
+fn what_is_wrong_with_a_query_is_the_querys_fault() {
+    let store = Store::open_on(SimDisk::new().process(), &Options::new(), true).unwrap();
+    for sql in ["", "  -- nothing", "SELECT zeroblob(2000000000)", "SELECT abs(-9223372036854775808)", "SELECT ?1 +"] {
+        assert_eq!(store.query(sql, 10).unwrap_err().kind(), ErrorKind::InvalidArgument, "{sql}");
+    }
+}
+
+// Story: a scale that is not finite was written as JSON's null. The key could not be read again, no listing that came
+// across it could, and a rebuild lost the whole commit.
+#[test]
+fn a_scale_must_be_a_number_that_can_be_written() {
+    let store = Store::open_on(SimDisk::new().process(), &Options::new(), true).unwrap();
+    for scale in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let encoding = tensoratom::Encoding::Quantized { block: 0, scale: vec![scale], zero_point: vec![] };
+        let tensor = Tensor::encoded(DType::I8, &[2], encoding, &[1, 2]).unwrap();
+        assert_eq!(store.put("q", &tensor).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+    assert!(store.list(&ListOptions::new()).unwrap().is_empty());
 }
 
 // Story: exporting to /dev/null as root replaced the device by a file, for the whole machine.

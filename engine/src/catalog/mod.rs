@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 
+use crate::control::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
@@ -131,7 +132,7 @@ impl Catalog {
     /// Starts a transaction, waiting up to `timeout` for other threads and processes. `durable` transactions have
     /// survived power loss when [`Transaction::commit`] returns; others survive the process only.
     pub(crate) fn begin(&self, durable: bool, timeout: Duration) -> Result<Transaction<'_>> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         let (slot, role) = if durable { (&self.full, Role::WriteFull) } else { (&self.process, Role::WriteProcess) };
         let busy = || {
             Error::new(ErrorKind::Busy, format!("the write lock was not free within {timeout:?}"))

@@ -100,6 +100,7 @@ fn slot_of(namespace: u32, key: KeyRef<'_>) -> usize {
 impl AtomCache {
     /// A cache of about this many bytes.
     pub(crate) fn new(budget_bytes: u64) -> Self {
+        let budget_bytes = budget_bytes.min(1 << 48); // no machine has more, and sums of weights stay far from overflow
         let expected = usize::try_from(budget_bytes / ENTRY_BYTES).unwrap_or(0).clamp(16, 1 << 20);
         AtomCache {
             entries: Cache::with_weighter(expected, budget_bytes, ByBytes),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, Watch, remove_files};
+use crate::control::deadline;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::file::{File, ForkGuard, LockMode, Medium, Open, OsVolume, Volume};
 use crate::format::names;
@@ -104,7 +105,7 @@ impl Gate {
     /// Waits until no other process creates, recovers or repairs the store.
     pub(super) fn enter(&self, mode: LockMode) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let deadline = Instant::now() + self.timeout;
+        let deadline = deadline(self.timeout);
         let mut pause = Duration::from_micros(200);
         while !file.try_lock(EXCLUSIVE_WORK, mode).doing("locking the store")? {
             if Instant::now() >= deadline {
