@@ -192,7 +192,7 @@ layout! {
         previous_id: [u8; 16],
         copy_count: U32,
         operation_count: U32,
-        /// LSN of the first commit that went to the catalog together with this one.
+        /// LSN of the first commit that was not known to be durable when this one was made.
         group_lsn: U64,
         reserved: U64,
     }

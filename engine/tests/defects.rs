@@ -115,6 +115,208 @@ fn what_is_wrong_with_a_query_is_the_querys_fault() {
     }
 }
 
+// Story: a service stored atoms from the tasks of its own rayon pool. Whoever led a group of commits handed the hashing to
+// the store's pool and, waiting, took up another of its pool's tasks, which waited for the leader: for ever.
+#[test]
+fn tasks_of_another_pool_can_commit() {
+    let (done, outcome) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        use rayon::prelude::*;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let options = Options::new().chunk_bytes(4096).threads(2);
+        let store = Store::open_on(SimDisk::new().process(), &options, true).unwrap();
+        pool.install(|| {
+            (0..400_u64).into_par_iter().for_each(|i| {
+                put_bytes(&store, &format!("{i}"), &Random::new(i).bytes(100_000)).unwrap();
+            });
+        });
+        let _ = done.send(store.list(&ListOptions::new()).unwrap().len());
+    });
+    assert_eq!(outcome.recv_timeout(Duration::from_secs(60)), Ok(400), "the commits wait for each other");
+}
+
+// Story: a commit without full durability made a new segment; a later durable one, in another segment, synced the first
+// one's bytes and not its name. After a power cut the durable commit was there and the one before it damaged.
+#[test]
+fn a_durable_commit_makes_the_names_of_earlier_segments_durable() {
+    let disk = SimDisk::new();
+    let full = Store::open_on(disk.process(), &small_options(Durability::Full), true).unwrap();
+    put_bytes(&full, "zero", &[0; 100]).unwrap();
+    let process = Store::open_on(disk.process(), &small_options(Durability::Process), false).unwrap();
+    put_bytes(&process, "one", &[1; 5_000]).unwrap();
+    put_bytes(&full, "two", &[2; 100]).unwrap();
+    let after = SimDisk::from_image(&disk.power_cut(|_| 0));
+    let store = Store::open_on(after.process(), &small_options(Durability::Full), false).unwrap();
+    assert_eq!(store.get("two").unwrap().bytes().unwrap()[..], [2; 100]);
+    assert_eq!(store.get("one").unwrap().bytes().unwrap()[..], [1; 5_000]);
+}
+
+// Story: commits without full durability were lost in a power cut together with a durable commit in the making, whose
+// record had reached the disk. It looked like the trace of a catalog that had lost commits, and the store was refused.
+#[test]
+fn a_durable_commit_cut_short_after_lost_ones_is_not_missed() {
+    let mut cuts = 0;
+    for at in 1.. {
+        let disk = SimDisk::new();
+        let options = small_options(Durability::Full);
+        put_bytes(&Store::open_on(disk.process(), &options, true).unwrap(), "zero", &[0; 100]).unwrap();
+        let victim = disk.process();
+        let (volume, plan) = FaultVolume::new(Arc::clone(&victim) as Arc<dyn Volume>);
+        let full = Store::open_on(volume, &options, false).unwrap();
+        // Both take a segment of their own, now that the first is taken.
+        put_bytes(&full, "first", &[0; 100]).unwrap();
+        let process = Store::open_on(disk.process(), &small_options(Durability::Process), false).unwrap();
+        put_bytes(&process, "one", &[1; 5_000]).unwrap();
+        plan.kill_with(victim);
+        plan.arm(Fault { at, sticky: false, kind: FaultKind::Kill }, |call| call.contains("sync"));
+        let acknowledged = put_bytes(&full, "two", &[2; 100]).is_ok();
+        let ended = plan.hit().is_none();
+        let after = SimDisk::from_image(&disk.power_cut(|_| 0));
+        let store = Store::open_on(after.process(), &options, false).unwrap_or_else(|e| panic!("at sync {at}: {e}"));
+        assert_eq!(store.get("first").unwrap().bytes().unwrap()[..], [0; 100]);
+        assert!(store.exists("two").unwrap() || !acknowledged);
+        assert!(store.verify(&VerifyOptions::new(), &Control::new()).unwrap().is_sound(), "at sync {at}");
+        if ended {
+            break;
+        }
+        cuts += 1;
+    }
+    assert!(cuts >= 3);
+}
+
+// Story: the sync of an earlier, not yet durable commit failed; so did the durable commit that needed it. The next
+// durable commit synced the same file again, was told that all is well, and called the lost bytes durable.
+#[test]
+fn a_failed_sync_of_an_earlier_commit_is_not_tried_again() {
+    let disk = SimDisk::new();
+    let full = Store::open_on(disk.process(), &small_options(Durability::Full), true).unwrap();
+    put_bytes(&full, "zero", &[0; 100]).unwrap();
+    let process = Store::open_on(disk.process(), &small_options(Durability::Process), false).unwrap();
+    put_bytes(&process, "one", &[1; 5_000]).unwrap();
+    disk.fail_sync(2); // the first is that of the durable commit's own segment
+    assert_eq!(put_bytes(&full, "two", &[2; 100]).unwrap_err().kind(), ErrorKind::Io);
+    assert!(!disk.is_sync_failure_pending());
+    let acknowledged = put_bytes(&full, "three", &[3; 100]).is_ok();
+    let after = SimDisk::from_image(&disk.power_cut(|_| 0));
+    let store = Store::open_on(after.process(), &small_options(Durability::Full), false).unwrap();
+    if acknowledged {
+        assert_eq!(store.get("three").unwrap().bytes().unwrap()[..], [3; 100]);
+    }
+    for info in store.list(&ListOptions::new()).unwrap() {
+        store.get(&info.key).unwrap().bytes().unwrap();
+    }
+}
+
+// Story: after a power cut a reader was the first to open the store. The writer that came next was not alone, skipped
+// the recovery, and commits that had lost their bytes stayed for good, hiding the sound versions before them.
+#[test]
+fn lost_commits_are_taken_back_even_beside_a_reader() {
+    let disk = SimDisk::new();
+    let full = Store::open_on(disk.process(), &small_options(Durability::Full), true).unwrap();
+    put_bytes(&full, "key", &[1; 5_000]).unwrap();
+    put_bytes(&full, "other", &[1; 10]).unwrap();
+    let process = Store::open_on(disk.process(), &small_options(Durability::Process), false).unwrap();
+    put_bytes(&process, "key", &[2; 5_000]).unwrap();
+    // The catalog's log survived by chance, the segment's new bytes did not.
+    let mut image = disk.image();
+    for (name, bytes) in &mut image.files {
+        if name.ends_with(".seg") && bytes.windows(5_000).any(|window| *window == [2; 5_000]) {
+            let at = bytes.windows(5_000).position(|window| *window == [2; 5_000]).unwrap();
+            bytes[at..at + 5_000].fill(0);
+        }
+    }
+    let after = SimDisk::from_image(&image);
+    let reader = Store::open_on(after.process(), &Options::new().read_only(true), false).unwrap();
+    assert!(reader.get("key").unwrap().bytes().is_err());
+    assert_eq!(reader.get("other").unwrap().bytes().unwrap()[..], [1; 10]);
+    let writer = Store::open_on(after.process(), &small_options(Durability::Full), false).unwrap();
+    assert_eq!(writer.get("key").unwrap().bytes().unwrap()[..], [1; 5_000]);
+    // The reader must not take the number of the lost commit for the new one's.
+    put_bytes(&writer, "other", &[3; 10]).unwrap();
+    assert_eq!(reader.get("other").unwrap().bytes().unwrap()[..], [3; 10]);
+    assert_eq!(reader.get("key").unwrap().bytes().unwrap()[..], [1; 5_000]);
+}
+
+// Story: the shared index of SQLite's log grows after the log holds the commit. With the disk full just then the commit
+// was called failed and its payloads were cut off; after a crash the log was replayed and the commit was there without them.
+#[test]
+fn a_commit_that_the_log_holds_keeps_its_payloads_on_a_full_disk() {
+    let disk = SimDisk::new();
+    let victim = disk.process();
+    let (volume, plan) = FaultVolume::new(Arc::clone(&victim) as Arc<dyn Volume>);
+    let store = Store::open_on(volume, &Options::new().threads(1), true).unwrap();
+    put_bytes(&store, "key", b"old").unwrap();
+    let mut txn = store.begin().unwrap();
+    let metadata = format!(r#"{{"x":"{}"}}"#, "y".repeat(900_000));
+    for i in 0..20 {
+        let options = PutOptions::new().metadata(metadata.clone());
+        txn.put_with(format!("m{i}").as_str(), &Tensor::from_slice(&[1], &[i as u8]).unwrap(), &options).unwrap();
+    }
+    txn.put("key", &Tensor::from_slice(&[3], b"new").unwrap()).unwrap();
+    plan.arm(Fault { at: 1, sticky: false, kind: FaultKind::Error(libc::ENOSPC) }, |call| call == "shared_memory");
+    let outcome = txn.commit();
+    assert_eq!(plan.hit(), Some("shared_memory"), "the log's index did not grow: {outcome:?}");
+    assert!(outcome.is_err());
+    victim.kill();
+    drop(store);
+    let store = Store::open_on(disk.process(), &Options::new(), false).unwrap();
+    let bytes = store.get("key").unwrap().bytes().unwrap();
+    assert!(bytes[..] == *b"old" || bytes[..] == *b"new");
+    assert!(store.verify(&VerifyOptions::new(), &Control::new()).unwrap().is_sound());
+}
+
+// Story: a process died after its commit had reached a new segment. The next open put the commit into the catalog and
+// called it durable, without syncing the segment's name: after a power cut the commit was there and its segment was not.
+#[test]
+fn what_a_recovery_rolls_forward_survives_a_power_cut() {
+    let mut rolled_forward = 0;
+    for at in 1.. {
+        let disk = SimDisk::new();
+        let options = small_options(Durability::Full);
+        put_bytes(&Store::open_on(disk.process(), &options, true).unwrap(), "old", &[1; 100_000]).unwrap();
+        let victim = disk.process();
+        let (volume, plan) = FaultVolume::new(Arc::clone(&victim) as Arc<dyn Volume>);
+        let store = Store::open_on(volume, &options, false).unwrap();
+        put_bytes(&store, "small", &[1; 10]).unwrap(); // takes the first segment over, and syncs the directory for it
+        plan.kill_with(victim);
+        plan.arm(Fault { at, sticky: false, kind: FaultKind::Kill }, |call| call != "read_at");
+        let acknowledged = put_bytes(&store, "new", &[2; 100_000]).is_ok();
+        drop(store);
+        if plan.hit().is_none() {
+            break;
+        }
+        let store = Store::open_on(disk.process(), &options, false).unwrap();
+        let seen = store.exists("new").unwrap();
+        rolled_forward += usize::from(seen && !acknowledged);
+        // Before the store is closed, which would sync more.
+        let after = SimDisk::from_image(&disk.power_cut(|_| 0));
+        let store = Store::open_on(after.process(), &options, false).unwrap();
+        assert_eq!(store.exists("new").unwrap(), seen, "killed at call {at}");
+        assert!(store.verify(&VerifyOptions::new(), &Control::new()).unwrap().is_sound(), "killed at call {at}");
+    }
+    assert!(rolled_forward > 0);
+}
+
+// Story: a store whose catalog file was gone answered "unable to open database file", as if the device had failed, and
+// said nothing of the repair that brings it back.
+#[test]
+fn a_missing_catalog_is_named_and_can_be_rebuilt() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let store = Store::create(&path, &Options::new()).unwrap();
+    put_bytes(&store, "a", b"x").unwrap();
+    drop(store);
+    for name in fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()) {
+        if name.file_name().unwrap().to_str().unwrap().starts_with("catalog") {
+            fs::remove_file(name).unwrap();
+        }
+    }
+    assert_eq!(Store::open(&path, &Options::new()).unwrap_err().kind(), ErrorKind::CatalogCorrupt);
+    let options = tensoratom::RepairOptions::new().rebuild_catalog(true);
+    tensoratom::repair(&path, &options, &Control::new()).unwrap();
+    assert_eq!(Store::open(&path, &Options::new()).unwrap().get("a").unwrap().bytes().unwrap()[..], *b"x");
+}
+
 // Story: a scale that is not finite was written as JSON's null. The key could not be read again, no listing that came
 // across it could, and a rebuild lost the whole commit.
 #[test]
@@ -126,6 +328,34 @@ fn a_scale_must_be_a_number_that_can_be_written() {
         assert_eq!(store.put("q", &tensor).unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
     assert!(store.list(&ListOptions::new()).unwrap().is_empty());
+}
+
+// Story: a file in the segment folder that the catalog does not know was deleted at the next open unless its header
+// named this store: somebody's only copy of another store's segment, put there by mistake, or one whose header had rotted.
+#[test]
+fn files_that_are_no_unfinished_segments_of_ours_are_left_alone() {
+    let disk = SimDisk::new();
+    drop(Store::open_on(disk.process(), &small_options(Durability::Full), true).unwrap());
+    let other = SimDisk::new();
+    let store = Store::open_on(other.process(), &small_options(Durability::Full), true).unwrap();
+    put_bytes(&store, "a", &[1; 500]).unwrap();
+    drop(store);
+    let mut image = disk.image();
+    let foreign = other.image().files["segments/00000001.seg"].clone();
+    let mut rotten = foreign.clone();
+    rotten[20] ^= 1;
+    image.files.insert("segments/00000007.seg".into(), foreign);
+    image.files.insert("segments/00000008.seg".into(), rotten);
+    image.files.insert("segments/00000003.seg".into(), vec![0; 65_536]);
+    image.files.insert("segments/18446744073709551615.seg".into(), vec![0; 65_536]);
+    let disk = SimDisk::from_image(&image);
+    let store = Store::open_on(disk.process(), &small_options(Durability::Full), false).unwrap();
+    put_bytes(&store, "a", &[1; 500]).unwrap();
+    let files = disk.image().files;
+    assert!(files.contains_key("segments/00000007.seg") && files.contains_key("segments/00000008.seg"));
+    assert!(!files.contains_key("segments/00000003.seg"), "a segment that was never finished is removed");
+    let stat = store.stat().unwrap();
+    assert_eq!(stat.accounted.total(), stat.disk_bytes);
 }
 
 // Story: exporting to /dev/null as root replaced the device by a file, for the whole machine.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
 use crate::control::deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -86,6 +86,9 @@ impl Catalog {
         store_uuid: [u8; 16],
         read_only: bool,
     ) -> Result<Self> {
+        if !volume.exists(name).map_err(|e| Error::io("looking for the catalog", e))? {
+            return Err(connection::damaged("the catalog file is missing"));
+        }
         let mount = Mount::new(volume, Arc::clone(&fork))?;
         let first = connection::open(&mount, name, Role::Read, read_only)?;
         let pragma = |sql| first.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| error("opening", e));
@@ -169,7 +172,7 @@ impl Catalog {
     /// seen by nobody and would still be found by the next replay of the log; after this it never will.
     pub(crate) fn fence(&self, timeout: Duration) -> Result<()> {
         let transaction = self.begin(true, timeout)?;
-        transaction.changes(0)?.count_fence()?;
+        transaction.count_fence()?;
         transaction.commit()
     }
 
@@ -285,6 +288,11 @@ impl Transaction<'_> {
         self.changes(0)?.mark_suspect(segment)
     }
 
+    /// Makes the transaction one that is written even if it changes nothing else. See [`Catalog::fence`].
+    pub(crate) fn count_fence(&self) -> Result<()> {
+        self.changes(0)?.count_fence()
+    }
+
     /// Says that all commits up to `lsn` are durable.
     pub(crate) fn set_synced(&self, lsn: u64) -> Result<()> {
         self.changes(lsn)?.set_synced(lsn)
@@ -308,7 +316,13 @@ impl Transaction<'_> {
     /// Makes the transaction visible to everyone, and durable if it was begun so.
     pub(crate) fn commit(mut self) -> Result<()> {
         self.finished = true;
-        let outcome = self.connection()?.execute_batch("COMMIT").map_err(|e| error("committing to", e));
+        let outcome = self.connection()?.execute_batch("COMMIT").map_err(|e| match e.sqlite_error() {
+            // The log holds the commit whole, and only its index could not grow: this is no full disk that stopped it.
+            Some(failure) if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
+                Error::new(ErrorKind::Io, "committing to the catalog").source_box(e.into())
+            }
+            _ => error("committing to", e),
+        });
         if outcome.is_err() {
             self.roll_back();
         }

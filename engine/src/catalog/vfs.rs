@@ -388,7 +388,10 @@ impl OpenFile {
             let start = region as u64 * size as u64;
             let memory = file
                 .shared_memory(start..start + size as u64, extend && !shm.read_only, !shm.read_only)
-                .map_err(|e| bare(write_code(&e, ffi::SQLITE_IOERR_SHMMAP)))?;
+                // Not SQLITE_FULL, which says that the log has nothing of the commit: the index grows after the log is written.
+                .map_err(|e| {
+                    bare(if is_disk_full(&e) { ffi::SQLITE_IOERR_SHMSIZE } else { ffi::SQLITE_IOERR_SHMMAP })
+                })?;
             if shm.regions.len() <= region {
                 shm.regions.resize_with(region + 1, || None);
             }

@@ -113,11 +113,19 @@ impl AtomCache {
     #[inline]
     pub(crate) fn get(&self, namespace: u32, key: KeyRef<'_>, lsn: u64) -> Option<Arc<Atom>> {
         let cached = self.entries.get(&BorrowedKey(namespace, key))?;
-        let changed = self.changed[cached.slot].load(Ordering::Acquire).max(self.floor.load(Ordering::Acquire));
-        let still_current = cached.as_of >= changed;
+        let floor = self.floor.load(Ordering::Acquire);
+        if cached.as_of < floor {
+            return None;
+        }
+        let still_current = cached.as_of >= self.changed[cached.slot].load(Ordering::Acquire);
         // For an older snapshot it is enough that the version was made before it and was still current at it.
         let valid = cached.atom.info.lsn <= lsn && (still_current || cached.as_of >= lsn);
         valid.then_some(cached.atom)
+    }
+
+    /// Lets go of everything, and so of the files behind it that nobody else uses.
+    pub(crate) fn clear(&self) {
+        self.entries.clear();
     }
 
     /// Remembers what was the current version of a key when the catalog stood at `as_of`.

@@ -164,9 +164,12 @@ fn open_inner(
     let segments = Arc::new(Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options));
     if alone {
         recover::recover(&volume, &catalog, &identity, options.lock_timeout)?;
+    } else if !read_only {
+        // Only readers can have come before us since the power was cut: they recover nothing.
+        recover::take_back_after_power_cut(&volume, &catalog, options.lock_timeout)?;
     }
     // A first read attaches to the shared memory that the watch looks at.
-    let lsn = catalog.read()?.view()?.head()?.lsn;
+    let head = catalog.read()?.view()?.head()?;
     let watch = Watch::new(&*volume)?;
     let ballast = !read_only && keep_ballast(&*volume);
     Ok(Arc::new(StoreInner {
@@ -174,8 +177,8 @@ fn open_inner(
         cache: AtomCache::new(options.cache_bytes),
         // Not a stamp: the first call compares for real. Commits since `lsn` was read are found then.
         seen: AtomicU64::new(watch.stamp().wrapping_add(1)),
-        lsn: AtomicU64::new(lsn),
-        refreshing: Mutex::new(()),
+        lsn: AtomicU64::new(head.lsn),
+        known: Mutex::new(head.commit_id),
         watch,
         segments,
         catalog,
