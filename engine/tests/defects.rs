@@ -330,6 +330,78 @@ fn a_scale_must_be_a_number_that_can_be_written() {
     assert!(store.list(&ListOptions::new()).unwrap().is_empty());
 }
 
+/// A process that may read a directory and not write to it.
+#[derive(Debug)]
+struct Guest(Arc<tensoratom::testing::SimProcess>);
+
+impl Volume for Guest {
+    fn open(&self, name: &str, how: Open) -> io::Result<Arc<dyn File>> {
+        if how == Open::Read { self.0.open(name, how) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    }
+    fn create_dir(&self, _: &str) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+    fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
+        self.0.list(dir)
+    }
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        self.0.exists(name)
+    }
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        self.0.sync_dir(dir)
+    }
+    fn medium(&self) -> io::Result<Medium> {
+        self.0.medium()
+    }
+    fn is_read_only(&self) -> bool {
+        true
+    }
+    fn is_world_writable(&self) -> io::Result<bool> {
+        Ok(false)
+    }
+    fn identity(&self) -> Identity {
+        self.0.identity()
+    }
+    fn boot_id(&self) -> u128 {
+        self.0.boot_id()
+    }
+    fn now_us(&self) -> i64 {
+        self.0.now_us()
+    }
+    fn random(&self, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.random(buffer)
+    }
+}
+
+// Story: a user who may read a store and not write to it opened it while nobody else had it open. SQLite's log and shared
+// memory did not exist then, and were never looked for again: what a writer committed later was not seen, and pages of
+// two states of the catalog were mixed.
+#[test]
+fn a_reader_without_write_permission_sees_the_writer_that_comes_later() {
+    let disk = SimDisk::new();
+    put_bytes(&Store::open_on(disk.process(), &Options::new(), true).unwrap(), "a", b"first").unwrap();
+    let guest = Store::open_on(Arc::new(Guest(disk.process())), &Options::new(), false).unwrap();
+    assert_eq!(guest.get("a").unwrap().bytes().unwrap()[..], *b"first");
+    for round in 0..3 {
+        let writer = Store::open_on(disk.process(), &Options::new(), false).unwrap();
+        for i in 0..40 {
+            put_bytes(&writer, &format!("{round}/{i}"), format!("{round} {i}").as_bytes()).unwrap();
+        }
+        put_bytes(&writer, "a", format!("round {round}").as_bytes()).unwrap();
+        let read = guest.get("a").unwrap().bytes().unwrap();
+        assert_eq!(read[..], *format!("round {round}").as_bytes());
+        assert_eq!(guest.list(&ListOptions::new()).unwrap().len(), 40 * (round + 1) + 1);
+        drop(writer);
+        assert_eq!(guest.list(&ListOptions::new()).unwrap().len(), 40 * (round + 1) + 1);
+    }
+}
+
 // Story: a file in the segment folder that the catalog does not know was deleted at the next open unless its header
 // named this store: somebody's only copy of another store's segment, put there by mistake, or one whose header had rotted.
 #[test]

@@ -170,7 +170,7 @@ fn open_inner(
     }
     // A first read attaches to the shared memory that the watch looks at.
     let head = catalog.read()?.view()?.head()?;
-    let watch = Watch::new(&*volume)?;
+    let watch = Watch::new(&volume)?;
     let ballast = !read_only && keep_ballast(&*volume);
     Ok(Arc::new(StoreInner {
         queue: super::CommitQueue::default(),
