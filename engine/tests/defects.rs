@@ -115,6 +115,61 @@ fn what_is_wrong_with_a_query_is_the_querys_fault() {
     }
 }
 
+// Story: payloads that leave a quarter of a segment free never filled one, so that each left an open segment with two
+// file handles and its preallocated space behind, until the process had no handles left.
+#[test]
+fn open_segments_do_not_pile_up() {
+    let disk = SimDisk::new();
+    let store = Store::open_on(disk.process(), &small_options(Durability::Process), true).unwrap();
+    let mut random = Random::new(1);
+    for i in 0..100 {
+        put_bytes(&store, &format!("{i}"), &random.bytes(80_000)).unwrap();
+    }
+    let open = store.query("SELECT count(*) FROM segments WHERE state = 'open'", 10).unwrap();
+    let tensoratom::SqlValue::Integer(open) = open.rows[0][0] else { panic!("{open:?}") };
+    assert!(open <= 65, "{open} segments are open");
+    assert!(store.verify(&VerifyOptions::new(), &Control::new()).unwrap().is_sound());
+}
+
+// Story: every segment ever read kept two file handles and a map. A store of 150 GB used up the 1,024 handles a process
+// usually has, and then nothing could be read any more.
+#[test]
+fn more_segments_than_file_handles_can_be_read() {
+    if std::env::var_os("TENSORATOM_FEW_HANDLES").is_none() {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "more_segments_than_file_handles_can_be_read"])
+            .env("TENSORATOM_FEW_HANDLES", "1")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        return;
+    }
+    assert!(limit_handles(160));
+    let dir = tempfile::tempdir().unwrap();
+    let options = small_options(Durability::Process);
+    let store = Store::create(dir.path().join("s"), &options).unwrap();
+    let mut random = Random::new(1);
+    let keys: Vec<String> = (0..150).map(|i| format!("{i:03}")).collect();
+    for key in &keys {
+        put_bytes(&store, key, &random.bytes(120_000)).unwrap();
+    }
+    drop(store);
+    let store = Store::open(dir.path().join("s"), &options).unwrap();
+    for round in 0..2 {
+        for key in &keys {
+            assert_eq!(store.get(key).unwrap().bytes().unwrap().len(), 120_000, "{key} in round {round}");
+        }
+    }
+    assert!(store.verify(&VerifyOptions::new(), &Control::new()).unwrap().is_sound());
+}
+
+/// Lowers the number of files this process may have open.
+fn limit_handles(files: u64) -> bool {
+    let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
+    // SAFETY: `setrlimit` reads one live structure.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0 }
+}
+
 // Story: a service stored atoms from the tasks of its own rayon pool. Whoever led a group of commits handed the hashing to
 // the store's pool and, waiting, took up another of its pool's tasks, which waited for the leader: for ever.
 #[test]
@@ -133,6 +188,35 @@ fn tasks_of_another_pool_can_commit() {
         let _ = done.send(store.list(&ListOptions::new()).unwrap().len());
     });
     assert_eq!(outcome.recv_timeout(Duration::from_secs(60)), Ok(400), "the commits wait for each other");
+}
+
+// Story: a key whose payload was damaged was remembered with the place of the damaged copy. Storing the same bytes under
+// another key brought a sound copy, but the first key went on failing until the process ended.
+#[test]
+fn a_new_copy_heals_every_key_of_the_payload() {
+    let disk = SimDisk::new();
+    let bytes = Random::new(3).bytes(5_000);
+    let store = Store::open_on(disk.process(), &Options::new(), true).unwrap();
+    put_bytes(&store, "a", &bytes).unwrap();
+    put_bytes(&store, "b", &bytes).unwrap();
+    drop(store);
+    disk.tamper("segments/00000001.seg", |file| {
+        let at = file.windows(64).position(|window| *window == bytes[..64]).unwrap();
+        file[at] ^= 1;
+    });
+    let store = Store::open_on(disk.process(), &Options::new(), false).unwrap();
+    let other = Store::open_on(disk.process(), &Options::new(), false).unwrap();
+    for store in [&store, &other] {
+        for key in ["a", "b"] {
+            assert_eq!(store.get(key).unwrap().bytes().unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+    }
+    put_bytes(&store, "a", &bytes).unwrap();
+    for store in [&store, &other] {
+        for key in ["a", "b"] {
+            assert_eq!(store.get(key).unwrap().bytes().unwrap()[..], bytes[..], "{key}");
+        }
+    }
 }
 
 // Story: a commit without full durability made a new segment; a later durable one, in another segment, synced the first

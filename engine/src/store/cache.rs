@@ -69,12 +69,7 @@ struct ByBytes;
 
 impl Weighter<CacheKey, Cached> for ByBytes {
     fn weight(&self, _key: &CacheKey, value: &Cached) -> u64 {
-        let info = &value.atom.info;
-        let key = match &info.key {
-            Key::Int(_) => 0,
-            Key::Name(name) => 2 * name.len() as u64,
-        };
-        ENTRY_BYTES + key + info.shape.len() as u64 * 8 + info.metadata.as_ref().map_or(0, |text| text.len() as u64)
+        ENTRY_BYTES + value.atom.weight_bytes()
     }
 }
 
@@ -120,7 +115,7 @@ impl AtomCache {
         let still_current = cached.as_of >= self.changed[cached.slot].load(Ordering::Acquire);
         // For an older snapshot it is enough that the version was made before it and was still current at it.
         let valid = cached.atom.info.lsn <= lsn && (still_current || cached.as_of >= lsn);
-        valid.then_some(cached.atom)
+        (valid && !cached.atom.is_damaged()).then_some(cached.atom)
     }
 
     /// Lets go of everything, and so of the files behind it that nobody else uses.

@@ -67,7 +67,7 @@ pub struct Store {
 #[derive(Debug)]
 pub(crate) struct StoreInner {
     queue: CommitQueue,
-    cache: AtomCache,
+    cache: Arc<AtomCache>,
     /// The header of the catalog's log as it was when the cache was last brought up to date.
     seen: AtomicU64,
     lsn: AtomicU64,

@@ -161,7 +161,8 @@ fn open_inner(
     gate.enter(if read_only { LockMode::Shared } else { LockMode::Exclusive })?;
     let alone = !read_only && gate.is_alone()?;
     let catalog = Catalog::open(Arc::clone(&volume), Arc::clone(&fork), names::CATALOG, identity.uuid, read_only)?;
-    let segments = Arc::new(Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options));
+    let cache = Arc::new(AtomCache::new(options.cache_bytes));
+    let segments = Arc::new(Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options, &cache));
     if alone {
         recover::recover(&volume, &catalog, &identity, options.lock_timeout)?;
     } else if !read_only {
@@ -174,8 +175,8 @@ fn open_inner(
     let ballast = !read_only && keep_ballast(&*volume);
     Ok(Arc::new(StoreInner {
         queue: super::CommitQueue::default(),
-        cache: AtomCache::new(options.cache_bytes),
-        // Not a stamp: the first call compares for real. Commits since `lsn` was read are found then.
+        cache,
+        // Not a stamp: the first call compares for real. Commits since `head` was read are found then.
         seen: AtomicU64::new(watch.stamp().wrapping_add(1)),
         lsn: AtomicU64::new(head.lsn),
         known: Mutex::new(head.commit_id),
