@@ -568,3 +568,23 @@ fn the_large_file_of_these_tests_is_sound() {
     let options = ImportOptions::new().format(FileFormat::Safetensors);
     assert_eq!(store.import_file(&path, &options, &Control::new()).unwrap().payload_bytes, 100);
 }
+
+// Story: the only way to see all atoms was a vector of all of them, or paging by hand.
+#[test]
+fn a_listing_of_any_length_can_be_walked() {
+    let store = Store::open_on(SimDisk::new().process(), &Options::new(), true).unwrap();
+    let mut txn = store.begin().unwrap();
+    for i in 0..2_500_i64 {
+        txn.put(i, &Tensor::from_slice(&[1], &[1_u8]).unwrap()).unwrap();
+    }
+    txn.commit().unwrap();
+    let snapshot = store.snapshot().unwrap();
+    store.delete(7).unwrap();
+    for limit in [0, 1, 1024, 1025, 2_500, 9_999] {
+        let options = ListOptions::new().limit(limit);
+        let walked: Vec<_> = snapshot.iter(&options).map(|info| info.unwrap().key).collect();
+        let listed: Vec<_> = snapshot.list(&options).unwrap().into_iter().map(|info| info.key).collect();
+        assert_eq!(walked, listed);
+        assert_eq!(walked.len(), limit.min(2_500));
+    }
+}

@@ -36,7 +36,7 @@ pub use options::{Durability, Options, ReadMode};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use repair::repair_volume;
 pub use repair::{RepairOptions, RepairReport, repair};
-pub use snapshot::{Address, AsOf, ListOptions, Snapshot};
+pub use snapshot::{Address, AsOf, Atoms, ListOptions, Snapshot};
 pub use staging::Expect;
 pub use stat::{Accounted, Stat};
 pub use txn::{PutOptions, WriteTxn};
