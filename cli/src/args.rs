@@ -183,6 +183,9 @@ pub(crate) struct Ls {
     /// Only keys behind this one
     #[arg(long, value_name = "KEY")]
     pub(crate) after: Option<String>,
+    /// That key is an integer
+    #[arg(long, requires = "after")]
+    pub(crate) int: bool,
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,
     /// Print JSON

@@ -1,5 +1,7 @@
 //! What is printed: aligned tables, numbers people can read, values, JSON, errors.
 
+use std::io::Write;
+
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use tensoratom::{AtomInfo, Bytes, DType, Error, Key};
@@ -15,11 +17,35 @@ pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const FAINT: Style = Style::new().dimmed();
 
+/// Prints a line. Ends the program when nobody reads any more, as `ls | head` does, and fails on a full disk.
+macro_rules! say {
+    ($($part:tt)*) => { $crate::output::print_line(format_args!($($part)*)) };
+}
+pub(crate) use say;
+
+pub(crate) fn print_line(line: std::fmt::Arguments<'_>) {
+    end_unless_written(writeln!(anstream::stdout().lock(), "{line}"));
+}
+
+/// Ends the program if standard output took nothing: quietly, when its reader has gone.
+pub(crate) fn end_unless_written(outcome: std::io::Result<()>) {
+    match outcome {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(e) => {
+            print_error(&Error::from_io("writing to standard output", e));
+            std::process::exit(1);
+        }
+    }
+}
+
 /// Prints an error with its path, which the message leaves out.
 pub(crate) fn print_error(error: &Error) {
     let place = error.path().map(|path| format!("{}: ", path.display())).unwrap_or_default();
     let kind = error.kind();
-    anstream::eprintln!("{BAD}error{BAD:#}: {place}{error} {FAINT}[{kind} {}]{FAINT:#}", kind.number());
+    let line = format!("{BAD}error{BAD:#}: {place}{error} {FAINT}[{kind} {}]{FAINT:#}", kind.number());
+    // Where even this cannot be written, the exit code still tells.
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
 /// `1,234,567`.
@@ -72,9 +98,9 @@ pub(crate) fn print_table(headings: &[(&str, Align)], rows: &[Vec<String>]) {
         }
         out.trim_end().to_owned()
     };
-    anstream::println!("{FAINT}{}{FAINT:#}", line(&mut headings.iter().map(|(text, _)| *text)));
+    say!("{FAINT}{}{FAINT:#}", line(&mut headings.iter().map(|(text, _)| *text)));
     for row in rows {
-        anstream::println!("{}", line(&mut row.iter().map(String::as_str)));
+        say!("{}", line(&mut row.iter().map(String::as_str)));
     }
 }
 
@@ -118,7 +144,7 @@ pub(crate) fn atom_json(info: &AtomInfo) -> Value {
 
 /// Prints a JSON value on lines of its own.
 pub(crate) fn print_json(value: &Value) {
-    anstream::println!("{value:#}");
+    say!("{value:#}");
 }
 
 /// Time as `2026-11-24 09:39:07 UTC`.

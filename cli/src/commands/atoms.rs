@@ -9,8 +9,8 @@ use tensoratom::{DType, Encoding, Error, Expect, FileFormat, ListOptions, Payloa
 
 use crate::args::{Get, Ls, Put, Rm};
 use crate::output::{
-    Align, FAINT, GOOD, Outcome, atom_json, grouped, key_json, key_text, plain_text, print_json, print_table, size,
-    time_text, values_text,
+    Align, FAINT, GOOD, Outcome, atom_json, grouped, key_json, key_text, plain_text, print_json, print_table, say,
+    size, time_text, values_text,
 };
 
 /// Values shown of a row, and rows shown of an atom.
@@ -27,7 +27,7 @@ pub(crate) fn ls(args: &Ls) -> Result<Outcome> {
         options = options.limit(limit);
     }
     if let Some(after) = &args.after {
-        options = options.after(after.as_str());
+        options = options.after(super::key(after, args.int)?.to_key());
     }
     let atoms = namespace.list(&options)?;
     if args.json {
@@ -60,7 +60,7 @@ pub(crate) fn ls(args: &Ls) -> Result<Outcome> {
     ];
     print_table(&headings, &rows);
     let bytes: u64 = atoms.iter().map(|info| info.bytes).sum();
-    anstream::println!("{FAINT}{} atoms, {}{FAINT:#}", grouped(atoms.len() as u64), size(bytes));
+    say!("{FAINT}{} atoms, {}{FAINT:#}", grouped(atoms.len() as u64), size(bytes));
     Ok(Outcome::Done)
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn get(args: &Get) -> Result<Outcome> {
     let payload = namespace.get(key)?;
     if let Some(path) = &args.npy {
         store.snapshot()?.export_npy(namespace.key(key), path)?;
-        anstream::println!("{GOOD}wrote{GOOD:#} {}", path.display());
+        say!("{GOOD}wrote{GOOD:#} {}", path.display());
         return Ok(Outcome::Done);
     }
     if let Some(path) = &args.output {
@@ -129,14 +129,14 @@ fn show(payload: &Payload, rows: Option<Range<u64>>) -> Result<()> {
         lines.push(("metadata", plain_text(metadata)));
     }
     for (name, value) in lines {
-        anstream::println!("{FAINT}{name:>9}{FAINT:#}  {value}");
+        say!("{FAINT}{name:>9}{FAINT:#}  {value}");
     }
     let more = |shown: usize, of: u64| if (shown as u64) < of { ", ..." } else { "" };
     if info.shape.len() < 2 && rows.is_none() {
         let bytes = payload.range(0..payload.len().min(64))?;
         let values = values_text(info.dtype, &bytes, PREVIEW_VALUES);
         let count = info.shape.first().copied().unwrap_or(1);
-        anstream::println!("{FAINT}   values{FAINT:#}  [{}{}]", values.join(", "), more(values.len(), count));
+        say!("{FAINT}   values{FAINT:#}  [{}{}]", values.join(", "), more(values.len(), count));
         return Ok(());
     }
     let count = info.shape.first().copied().unwrap_or(0);
@@ -144,9 +144,9 @@ fn show(payload: &Payload, rows: Option<Range<u64>>) -> Result<()> {
     for row in rows {
         let bytes = payload.rows(row..row + 1)?;
         let values = values_text(info.dtype, &bytes, PREVIEW_VALUES);
-        let width: u64 = info.shape.iter().skip(1).product();
+        let width = info.shape.iter().skip(1).fold(1_u64, |product, &dim| product.saturating_mul(dim));
         let label = format!("row {row}");
-        anstream::println!("{FAINT}{label:>9}{FAINT:#}  [{}{}]", values.join(", "), more(values.len(), width));
+        say!("{FAINT}{label:>9}{FAINT:#}  [{}{}]", values.join(", "), more(values.len(), width));
     }
     Ok(())
 }
@@ -178,15 +178,14 @@ pub(crate) fn put(args: &Put) -> Result<Outcome> {
         txn.put_raw_file(namespace.key(key), &args.file, dtype, &shape, &Encoding::Plain, &options)?;
     }
     let lsn = txn.commit()?;
-    anstream::println!("{GOOD}stored{GOOD:#} '{}', commit {lsn}", plain_text(&args.key.key));
+    say!("{GOOD}stored{GOOD:#} '{}', commit {lsn}", plain_text(&args.key.key));
     Ok(Outcome::Done)
 }
 
 /// Elements in a file of raw bytes, when no shape was given.
 fn whole_length(path: &Path, dtype: DType) -> Result<u64> {
     let metadata = std::fs::metadata(path).map_err(|e| Error::from_io("looking at the file", e).with_path(path))?;
-    let element = u64::from(dtype.bits() / 8).max(1);
-    Ok(metadata.len() / element)
+    Ok(metadata.len().saturating_mul(8) / u64::from(dtype.bits()).max(1))
 }
 
 pub(crate) fn rm(args: &Rm) -> Result<Outcome> {
@@ -196,19 +195,20 @@ pub(crate) fn rm(args: &Rm) -> Result<Outcome> {
     let deleted = match &args.prefix {
         Some(prefix) => txn.delete_prefix(Some(&namespace), prefix)?,
         None => {
+            let mut deleted = 0;
             for text in &args.keys {
                 let key = super::key(text, args.int)?;
                 // What is not there cannot be deleted: say so, and delete nothing.
                 store.info(namespace.key(key))?;
-                txn.delete(namespace.key(key))?;
+                deleted += u64::from(txn.delete(namespace.key(key))?);
             }
-            args.keys.len() as u64
+            deleted
         }
     };
     if deleted > 0 {
         txn.commit()?;
     }
-    anstream::println!("{GOOD}deleted{GOOD:#} {} atoms", grouped(deleted));
+    say!("{GOOD}deleted{GOOD:#} {} atoms", grouped(deleted));
     Ok(Outcome::Done)
 }
 

@@ -3,10 +3,12 @@
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use tensoratom::{Result, VerifyOptions};
+use tensoratom::{Error, ErrorKind, Result, VerifyOptions};
 
 use crate::args::{Stat, Verify};
-use crate::output::{Align, BAD, FAINT, GOOD, Outcome, grouped, key_text, plain_text, print_json, print_table, size};
+use crate::output::{
+    Align, BAD, FAINT, GOOD, Outcome, grouped, key_text, plain_text, print_error, print_json, print_table, say, size,
+};
 use crate::progress::Follow;
 
 pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
@@ -31,7 +33,7 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
         }));
         return Ok(Outcome::Done);
     }
-    anstream::println!(
+    say!(
         "{} atoms ({} versions) of {} payloads in {} segments, commit {}",
         grouped(stat.atoms),
         grouped(stat.versions),
@@ -39,7 +41,7 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
         grouped(stat.segments),
         stat.lsn,
     );
-    anstream::println!(
+    say!(
         "{} as users see them, {} stored once each, {} on disk:",
         size(stat.raw_bytes),
         size(stat.stored_bytes),
@@ -56,7 +58,10 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
 }
 
 pub(crate) fn verify(args: &Verify) -> Result<Outcome> {
-    let store = super::open_to_read(&args.store.store)?;
+    let store = match super::open_to_read(&args.store.store) {
+        Err(e) if e.kind() == ErrorKind::CatalogCorrupt => return Ok(damaged_catalog(&e, args.json)),
+        other => other?,
+    };
     let namespace = super::namespace(&store, &args.namespace)?;
     let options = match &args.prefix {
         Some(prefix) => VerifyOptions::new().prefix_in(&namespace, prefix),
@@ -93,7 +98,7 @@ pub(crate) fn verify(args: &Verify) -> Result<Outcome> {
         }));
         return Ok(outcome);
     }
-    anstream::println!(
+    say!(
         "checked {} atoms, {} payloads, {} chunks, {} in {seconds:.2} s ({:.2} GB/s)",
         grouped(report.atoms_checked),
         grouped(report.payloads_checked),
@@ -102,10 +107,10 @@ pub(crate) fn verify(args: &Verify) -> Result<Outcome> {
         report.bytes_checked as f64 / seconds / 1e9,
     );
     if report.is_sound() {
-        anstream::println!("{GOOD}sound{GOOD:#}: every checksum and digest matches");
+        say!("{GOOD}sound{GOOD:#}: every checksum and digest matches");
         return Ok(outcome);
     }
-    anstream::println!("{BAD}damage{BAD:#}: {} finds", grouped(report.damaged.len() as u64));
+    say!("{BAD}damage{BAD:#}: {} finds", grouped(report.damaged.len() as u64));
     for damage in &report.damaged {
         let who = match &damage.key {
             Some(key) if damage.is_current => key_text(key),
@@ -117,7 +122,18 @@ pub(crate) fn verify(args: &Verify) -> Result<Outcome> {
             (Some(segment), None) => format!("segment {segment}"),
             _ => "catalog".to_owned(),
         };
-        anstream::println!("  {BAD}{who}{BAD:#} {FAINT}{place}{FAINT:#} {}", plain_text(&damage.what));
+        say!("  {BAD}{who}{BAD:#} {FAINT}{place}{FAINT:#} {}", plain_text(&damage.what));
     }
     Ok(outcome)
+}
+
+/// The report on a store whose catalog is too damaged to be opened.
+fn damaged_catalog(error: &Error, as_json: bool) -> Outcome {
+    if as_json {
+        let damage = json!({ "key": null, "segment": null, "offset": null, "what": error.to_string() });
+        print_json(&json!({ "atoms_checked": 0, "chunks_checked": 0, "damaged": [damage] }));
+    } else {
+        print_error(error);
+    }
+    Outcome::DamageFound
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tensoratom::{ExportOptions, ImportOptions, Options, Result, Store};
 
 use crate::args::{Export, Import};
-use crate::output::{GOOD, Outcome, grouped, print_json, size};
+use crate::output::{GOOD, Outcome, grouped, print_json, say, size};
 use crate::progress::Follow;
 
 pub(crate) fn import(args: &Import) -> Result<Outcome> {
@@ -24,14 +24,14 @@ pub(crate) fn import(args: &Import) -> Result<Outcome> {
         }));
         return Ok(Outcome::Done);
     }
-    anstream::println!(
+    say!(
         "{GOOD}imported{GOOD:#} {} atoms, {} in {seconds:.2} s ({:.2} GB/s), commit {}",
         grouped(report.atoms),
         size(report.file_bytes),
         report.file_bytes as f64 / seconds / 1e9,
         report.lsn,
     );
-    anstream::println!(
+    say!(
         "  new in the store: {}; held already: {}",
         size(report.new_bytes.min(report.payload_bytes)),
         size(report.payload_bytes.saturating_sub(report.new_bytes)),
@@ -58,7 +58,7 @@ pub(crate) fn export(args: &Export) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let header = if report.header_kept { "header as imported" } else { "header made anew" };
-    anstream::println!(
+    say!(
         "{GOOD}exported{GOOD:#} {} tensors, {} in {seconds:.2} s ({:.2} GB/s), {header}",
         grouped(report.atoms),
         size(report.file_bytes),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use tensoratom::{Error, Options, RepairOptions, Result, SqlValue, Store};
 
 use crate::args::{Init, Repair, Sql};
-use crate::output::{Align, BAD, FAINT, GOOD, Outcome, grouped, plain_text, print_json, print_table, size};
+use crate::output::{Align, BAD, FAINT, GOOD, Outcome, grouped, plain_text, print_json, print_table, say, size};
 use crate::progress::Follow;
 
 pub(crate) fn init(args: &Init) -> Result<Outcome> {
@@ -12,7 +12,7 @@ pub(crate) fn init(args: &Init) -> Result<Outcome> {
         u32::try_from(args.chunk_size).map_err(|_| Error::invalid_argument("chunks are that small at most: 64MiB"))?;
     let options = Options::new().segment_bytes(args.segment_size).chunk_bytes(chunk_bytes);
     let store = Store::create(&args.store.store, &options)?;
-    anstream::println!(
+    say!(
         "{GOOD}created{GOOD:#} {} {FAINT}(id {}, segments of {}, chunks of {}){FAINT:#}",
         args.store.store.display(),
         store.uuid(),
@@ -40,28 +40,26 @@ pub(crate) fn repair(args: &Repair) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     if report.identity_rewritten {
-        anstream::println!("{GOOD}rewrote{GOOD:#} store.json from the segments");
+        say!("{GOOD}rewrote{GOOD:#} store.json from the segments");
     }
     if report.catalog_rebuilt {
-        anstream::println!(
+        say!(
             "{GOOD}rebuilt{GOOD:#} the catalog: {} commits from {} records in {} segments, {} atoms",
             grouped(report.commits_applied),
             grouped(report.records_found),
             grouped(report.segments_scanned),
             grouped(report.atoms),
         );
-        anstream::println!("  the old catalog is kept as catalog.old.tadb; delete it when you are satisfied");
+        say!("  the old catalog is kept as catalog.old.tadb; delete it when you are satisfied");
     }
     for (first, last) in &report.commits_missing {
-        anstream::println!(
-            "{BAD}missing{BAD:#}: the records of commits {first} to {last}; what only they changed is lost"
-        );
+        say!("{BAD}missing{BAD:#}: the records of commits {first} to {last}; what only they changed is lost");
     }
     for finding in &report.findings {
-        anstream::println!("  {}", plain_text(finding));
+        say!("  {}", plain_text(finding));
     }
     if !report.identity_rewritten && !report.catalog_rebuilt && report.findings.is_empty() {
-        anstream::println!("nothing to repair");
+        say!("nothing to repair");
     }
     Ok(Outcome::Done)
 }
@@ -85,7 +83,7 @@ pub(crate) fn sql(args: &Sql) -> Result<Outcome> {
         result.columns.iter().enumerate().map(|(i, name)| (name.as_str(), align(i))).collect();
     let rows: Vec<Vec<String>> = result.rows.iter().map(|row| row.iter().map(value_text).collect()).collect();
     print_table(&headings, &rows);
-    anstream::println!("{FAINT}{} rows{FAINT:#}", grouped(result.rows.len() as u64));
+    say!("{FAINT}{} rows{FAINT:#}", grouped(result.rows.len() as u64));
     Ok(Outcome::Done)
 }
 

@@ -6,13 +6,14 @@ mod check;
 mod files;
 mod manage;
 
+use std::io::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
 use tensoratom::{Error, KeyRef, Namespace, Options, Result, Store};
 
 use crate::args::{Cli, Command, NamespaceArg};
-use crate::output::Outcome;
+use crate::output::{Outcome, end_unless_written};
 
 pub(crate) fn run(command: Command) -> Result<Outcome> {
     match command {
@@ -29,7 +30,9 @@ pub(crate) fn run(command: Command) -> Result<Outcome> {
         Command::Sql(args) => manage::sql(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "tensoratom", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tensoratom", &mut script);
+            end_unless_written(std::io::stdout().write_all(&script));
             Ok(Outcome::Done)
         }
     }
