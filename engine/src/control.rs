@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -63,6 +64,12 @@ impl<'a> Control<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// When a wait that begins now ends. One longer than the clock can count ends in a hundred years.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).or_else(|| now.checked_add(Duration::from_secs(100 * 365 * 86_400))).unwrap_or(now)
 }
 
 impl fmt::Debug for Control<'_> {

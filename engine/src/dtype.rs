@@ -182,9 +182,13 @@ pub fn byte_len(dtype: DType, shape: &[u64], encoding: &Encoding) -> Result<u64>
     Ok(bytes)
 }
 
-/// Bytes of one step along the first dimension, where rows are addressable: not for scalars or blocks across rows.
+/// Bytes of one step along the first dimension, where rows are addressable: not for scalars, blocks across rows, or
+/// single packed bits.
 pub(crate) fn row_bytes(dtype: DType, shape: &[u64], encoding: &Encoding) -> Result<u64> {
     match shape.split_first() {
+        Some((_, [])) if dtype == DType::B1 => {
+            Err(Error::new(ErrorKind::InvalidShape, "packed bits in one dimension have no rows of whole bytes"))
+        }
         Some((_, rest)) => byte_len(dtype, if rest.is_empty() { &[1] } else { rest }, encoding),
         None => Err(Error::new(ErrorKind::InvalidShape, "a scalar has no rows")),
     }

@@ -33,7 +33,8 @@ pub(crate) mod names {
     pub(crate) fn parse_segment(leaf: &str) -> Option<u64> {
         let digits = leaf.strip_suffix(".seg")?;
         let id: u64 = digits.parse().ok()?;
-        (digits.len() >= 8 && id > 0 && segment(id).ends_with(leaf)).then_some(id)
+        // Far below what the catalog can number, so that there is always a next one.
+        (digits.len() >= 8 && (1..1 << 48).contains(&id) && segment(id).ends_with(leaf)).then_some(id)
     }
 }
 
@@ -191,7 +192,7 @@ layout! {
         previous_id: [u8; 16],
         copy_count: U32,
         operation_count: U32,
-        /// LSN of the first commit that went to the catalog together with this one.
+        /// LSN of the first commit that was not known to be durable when this one was made.
         group_lsn: U64,
         reserved: U64,
     }

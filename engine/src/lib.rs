@@ -50,7 +50,8 @@
 //! Every type is `Send` and `Sync`. Readers never block and are never blocked. After `fork` the handles of the parent
 //! answer with [`ErrorKind::Forked`] in the child, which can open the store anew. No signal handlers are installed.
 //! In mapped mode, a file that is truncated *while its bytes are being used* raises SIGBUS, as with any mapped file;
-//! [`ReadMode::Positioned`] has no such case.
+//! [`ReadMode::Positioned`] maps no payload; what is mapped then is the catalog's small shared-memory file alone, which
+//! nobody has a reason to cut.
 
 mod bytes;
 mod catalog;
@@ -81,7 +82,7 @@ pub use format::{Codec, Tier};
 pub use interchange::{ExportOptions, ExportReport, FileFormat, ImportOptions, ImportReport};
 pub use key::{Key, KeyRef, NAME_BYTES_MAX};
 pub use store::{
-    Accounted, Address, AsOf, AtomInfo, Damage, Durability, Expect, ListOptions, Namespace, Options, Payload,
+    Accounted, Address, AsOf, AtomInfo, Atoms, Damage, Durability, Expect, ListOptions, Namespace, Options, Payload,
     PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport, Snapshot, Stat, Store, VerifyOptions,
     VerifyReport, WriteTxn, repair,
 };

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use tensoratom::{Damage, Result, VerifyOptions, VerifyReport};
+use tensoratom::{Damage, Error, ErrorKind, Result, VerifyOptions, VerifyReport};
 
 use crate::args::{Stat, Verify};
 use crate::output::{
-    Align, BAD, FAINT, GOOD, Outcome, Table, count, grouped, is_reader_gone, key_json, plain_text, print_json, say,
-    size,
+    Align, BAD, FAINT, GOOD, Outcome, Table, count, grouped, is_reader_gone, key_json, plain_text, print_error,
+    print_json, say, size,
 };
 use crate::progress::Follow;
 
@@ -59,7 +59,10 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
 }
 
 pub(crate) fn verify(args: &Verify) -> Result<Outcome> {
-    let store = super::open_to_read(&args.store)?;
+    let store = match super::open_to_read(&args.store) {
+        Err(e) if e.kind() == ErrorKind::CatalogCorrupt => return report_damaged_catalog(&e, args.json),
+        other => other?,
+    };
     let namespace = super::namespace(&store, &args.namespace)?;
     let options = match &args.prefix {
         Some(prefix) => VerifyOptions::new().prefix_in(&namespace, prefix),
@@ -76,6 +79,17 @@ pub(crate) fn verify(args: &Verify) -> Result<Outcome> {
         _ if report.is_sound() => Ok(Outcome::Done),
         _ => Ok(Outcome::DamageFound),
     }
+}
+
+/// A catalog too damaged to open is damage found, like any other.
+fn report_damaged_catalog(error: &Error, as_json: bool) -> Result<Outcome> {
+    if as_json {
+        let find = json!({ "key": null, "segment": null, "offset": null, "what": error.to_string() });
+        print_json(&json!({ "atoms_checked": 0, "chunks_checked": 0, "damaged": [find] }))?;
+    } else {
+        print_error(error);
+    }
+    Ok(Outcome::DamageFound)
 }
 
 fn print_report_json(report: &VerifyReport, seconds: f64) -> Result<()> {

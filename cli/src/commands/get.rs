@@ -117,7 +117,7 @@ fn show(payload: &Payload, rows: Option<Range<u64>>) -> Result<()> {
         return line("values", &list(&values, info.shape.first().copied().unwrap_or(1)));
     }
     let count = info.shape.first().copied().unwrap_or(0);
-    let width: u64 = info.shape.iter().skip(1).product();
+    let width = info.shape.iter().skip(1).fold(1_u64, |product, &dim| product.saturating_mul(dim));
     let shown = rows.clone().unwrap_or(0..count.min(PREVIEW_ROWS));
     for row in shown.clone() {
         let values = values_text(info.dtype, &payload.rows(row..row + 1)?, PREVIEW_VALUES);

@@ -176,3 +176,16 @@ fn bench_measures_and_leaves_nothing() {
     assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 0);
     place.run(["bench", "nowhere"]).fails(1);
 }
+
+// A script that watches for exit code 2 must hear of a damaged catalog as well, not only of damaged payloads.
+#[test]
+fn a_damaged_catalog_is_damage_found() {
+    let place = three_atoms();
+    place.write("store/catalog.tadb", [7; 4096]);
+    let ran = place.run(["verify", "store", "--json"]);
+    assert_eq!(ran.code, Some(2), "{}", String::from_utf8_lossy(&ran.stderr));
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(report["damaged"].as_array().unwrap().len(), 1);
+    assert!(report["damaged"][0]["what"].as_str().unwrap().contains("--rebuild-catalog"));
+    assert_eq!(place.run(["verify", "store"]).code, Some(2));
+}

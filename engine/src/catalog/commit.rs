@@ -21,7 +21,8 @@ pub(crate) struct Commit {
     pub(crate) time_us: u64,
     pub(crate) id: CommitId,
     pub(crate) previous_id: CommitId,
-    /// First commit of the group: while it is not in the catalog, none of the group was acknowledged.
+    /// First commit that was not known to be durable when this one was made: of this one's group, or, before it, of those
+    /// made without full durability. While it is not in the catalog, this one was not acknowledged.
     pub(crate) group_lsn: u64,
     /// Acknowledged only after it was durable, and everything before it.
     pub(crate) durable: bool,

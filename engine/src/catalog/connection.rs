@@ -101,7 +101,7 @@ pub(super) fn error(doing: &'static str, source: rusqlite::Error) -> Error {
     };
     let primary = failure.extended_code & 0xff;
     let kind = match (primary, failure.extended_code) {
-        (ffi::SQLITE_FULL, _) => ErrorKind::DiskFull,
+        (ffi::SQLITE_FULL, _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => ErrorKind::DiskFull,
         (ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED, _) => ErrorKind::Busy,
         (ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB, _) | (_, ffi::SQLITE_IOERR_DATA) => {
             return damaged(what).source_box(source.into());

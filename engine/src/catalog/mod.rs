@@ -17,8 +17,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
+use crate::control::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
@@ -85,6 +86,9 @@ impl Catalog {
         store_uuid: [u8; 16],
         read_only: bool,
     ) -> Result<Self> {
+        if !volume.exists(name).map_err(|e| Error::io("looking for the catalog", e))? {
+            return Err(connection::damaged("the catalog file is missing"));
+        }
         let mount = Mount::new(volume, Arc::clone(&fork))?;
         let first = connection::open(&mount, name, Role::Read, read_only)?;
         let pragma = |sql| first.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| error("opening", e));
@@ -131,7 +135,7 @@ impl Catalog {
     /// Starts a transaction, waiting up to `timeout` for other threads and processes. `durable` transactions have
     /// survived power loss when [`Transaction::commit`] returns; others survive the process only.
     pub(crate) fn begin(&self, durable: bool, timeout: Duration) -> Result<Transaction<'_>> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         let (slot, role) = if durable { (&self.full, Role::WriteFull) } else { (&self.process, Role::WriteProcess) };
         let busy = || {
             Error::new(ErrorKind::Busy, format!("the write lock was not free within {timeout:?}"))
@@ -168,7 +172,7 @@ impl Catalog {
     /// seen by nobody and would still be found by the next replay of the log; after this it never will.
     pub(crate) fn fence(&self, timeout: Duration) -> Result<()> {
         let transaction = self.begin(true, timeout)?;
-        transaction.changes(0)?.count_fence()?;
+        transaction.count_fence()?;
         transaction.commit()
     }
 
@@ -284,6 +288,11 @@ impl Transaction<'_> {
         self.changes(0)?.mark_suspect(segment)
     }
 
+    /// Makes the transaction one that is written even if it changes nothing else. See [`Catalog::fence`].
+    pub(crate) fn count_fence(&self) -> Result<()> {
+        self.changes(0)?.count_fence()
+    }
+
     /// Says that all commits up to `lsn` are durable.
     pub(crate) fn set_synced(&self, lsn: u64) -> Result<()> {
         self.changes(lsn)?.set_synced(lsn)
@@ -307,7 +316,13 @@ impl Transaction<'_> {
     /// Makes the transaction visible to everyone, and durable if it was begun so.
     pub(crate) fn commit(mut self) -> Result<()> {
         self.finished = true;
-        let outcome = self.connection()?.execute_batch("COMMIT").map_err(|e| error("committing to", e));
+        let outcome = self.connection()?.execute_batch("COMMIT").map_err(|e| match e.sqlite_error() {
+            // The log holds the commit whole, and only its index could not grow: this is no full disk that stopped it.
+            Some(failure) if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
+                Error::new(ErrorKind::Io, "committing to the catalog").source_box(e.into())
+            }
+            _ => error("committing to", e),
+        });
         if outcome.is_err() {
             self.roll_back();
         }

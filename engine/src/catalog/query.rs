@@ -13,6 +13,7 @@ use crate::format::{Codec, Tier};
 use crate::key::{Key, KeyRef, prefix_end};
 use crate::segment::encoding_from_text;
 
+use super::commit::CommitId;
 use super::connection::{damaged, error};
 use super::rows::{
     CommitRow, CopyRow, Found, Head, ManifestRow, PayloadId, SegmentRow, SegmentState, SegmentSums, StoredRow, Totals,
@@ -285,6 +286,11 @@ impl<'c> View<'c> {
              UNION ALL SELECT ns, key FROM atom_version WHERE lsn_to > ?1 AND lsn_to <= ?2 LIMIT ?3";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.all(sql, params![to_db(after), to_db(until), limit], |row| Ok((row.get(0)?, key_at(row, 1)?)))
+    }
+
+    /// Name of a commit.
+    pub(crate) fn commit_id(self, lsn: u64) -> Result<Option<CommitId>> {
+        self.one("SELECT id FROM commit_log WHERE lsn = ?1", [to_db(lsn)], |row| row.get(0))
     }
 
     /// The newest commit at or before a moment.

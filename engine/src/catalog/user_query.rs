@@ -42,14 +42,27 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
     }
 }
 
+/// Failures of the file, the system or a lock.
+fn is_ours(primary: i32) -> bool {
+    matches!(
+        primary,
+        ffi::SQLITE_IOERR
+            | ffi::SQLITE_CORRUPT
+            | ffi::SQLITE_NOTADB
+            | ffi::SQLITE_BUSY
+            | ffi::SQLITE_LOCKED
+            | ffi::SQLITE_NOMEM
+            | ffi::SQLITE_FULL
+            | ffi::SQLITE_CANTOPEN
+            | ffi::SQLITE_READONLY
+            | ffi::SQLITE_PROTOCOL
+    )
+}
+
 pub(super) fn run(connection: &mut Connection, sql: &str, row_limit: usize) -> Result<QueryResult> {
     // Whatever is no failure of the file or the system is a fault of the query.
     let wrong = |e: rusqlite::Error| match &e {
-        rusqlite::Error::SqliteFailure(failure, _)
-            if !matches!(failure.extended_code & 0xff, ffi::SQLITE_ERROR | ffi::SQLITE_AUTH) =>
-        {
-            error("querying", e)
-        }
+        rusqlite::Error::SqliteFailure(failure, _) if is_ours(failure.extended_code & 0xff) => error("querying", e),
         _ => Error::new(ErrorKind::InvalidArgument, "the query was refused")
             .source_box(e.into())
             .hint("one SELECT over atoms, versions, payloads, segments, commits, changes, lineages or manifests"),

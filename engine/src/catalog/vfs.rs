@@ -244,7 +244,15 @@ impl OpenFile {
         self.file.as_deref().ok_or(ffi::SQLITE_READONLY)
     }
 
-    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Code> {
+    /// Looks again for a log that was not there: where this process may not write, others may, and make one.
+    fn look_again(&mut self) {
+        if self.file.is_none() && !self.mounted.fork.is_forked() {
+            self.file = self.mounted.volume.open(&self.name, Open::Read).ok();
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8], offset: u64) -> Result<(), Code> {
+        self.look_again();
         if self.file.is_none() {
             buffer.fill(0);
             return Err(ffi::SQLITE_IOERR_SHORT_READ);
@@ -288,7 +296,8 @@ impl OpenFile {
         Ok(())
     }
 
-    fn len(&self) -> Result<i64, Code> {
+    fn len(&mut self) -> Result<i64, Code> {
+        self.look_again();
         if self.file.is_none() {
             return Ok(0);
         }
@@ -362,6 +371,12 @@ impl OpenFile {
         if self.mounted.fork.is_forked() {
             return Err(ffi::SQLITE_IOERR);
         }
+        if let Some(shm) = &mut self.shm
+            && shm.file.is_none()
+        {
+            // A writer may have come since.
+            shm.file = self.mounted.volume.open(&format!("{}-shm", self.name), Open::Read).ok();
+        }
         if self.shm.is_none() {
             let name = format!("{}-shm", self.name);
             let volume = &self.mounted.volume;
@@ -388,7 +403,10 @@ impl OpenFile {
             let start = region as u64 * size as u64;
             let memory = file
                 .shared_memory(start..start + size as u64, extend && !shm.read_only, !shm.read_only)
-                .map_err(|e| bare(write_code(&e, ffi::SQLITE_IOERR_SHMMAP)))?;
+                // Not SQLITE_FULL, which says that the log has nothing of the commit: the index grows after the log is written.
+                .map_err(|e| {
+                    bare(if is_disk_full(&e) { ffi::SQLITE_IOERR_SHMSIZE } else { ffi::SQLITE_IOERR_SHMMAP })
+                })?;
             if shm.regions.len() <= region {
                 shm.regions.resize_with(region + 1, || None);
             }

@@ -1,16 +1,15 @@
 //! The operating system's files: Linux calls behind the traits of this folder.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -50,13 +49,15 @@ impl OsVolume {
     /// Creates a directory (and missing parents) for its owner alone, and opens it. An existing one is opened as it is.
     pub fn create(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
-        if !path.is_dir() {
+        let missing: Vec<&Path> =
+            path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()).collect();
+        if !missing.is_empty() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-            // The new name must survive power loss together with what is put inside.
-            if let Some(parent) = path.parent() {
-                let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-                fs::File::open(parent)?.sync_all()?;
-            }
+        }
+        // Each new name must survive power loss together with what is put inside.
+        for dir in missing {
+            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            fs::File::open(parent)?.sync_all()?;
         }
         Self::open(path)
     }
@@ -273,6 +274,20 @@ fn mount_type(dev: u64) -> Option<String> {
 #[derive(Debug)]
 struct OsFile {
     file: fs::File,
+    /// The process that locked a part of it through this handle; 0 for none.
+    locked_by: AtomicU32,
+}
+
+impl Drop for OsFile {
+    fn drop(&mut self) {
+        // Closing alone would not do: a child forked meanwhile shares the open file and would keep the locks alive.
+        // In such a child the locks are its parent's.
+        let locked_by = *self.locked_by.get_mut();
+        if locked_by != 0 && locked_by == std::process::id() {
+            // Best effort: without children the close that follows gives them up as well.
+            let _ = self.unlock(0..i64::MAX as u64);
+        }
+    }
 }
 
 impl OsFile {
@@ -285,7 +300,7 @@ impl OsFile {
         if writable && stat.st_nlink > 1 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file has other hard links; copy it instead"));
         }
-        Ok(Arc::new(OsFile { file }))
+        Ok(Arc::new(OsFile { file, locked_by: AtomicU32::new(0) }))
     }
 
     /// Past RLIMIT_FSIZE the kernel would send a signal that kills the host by default, so the limit is asked first.
@@ -371,6 +386,7 @@ impl File for OsFile {
             LockMode::Shared => libc::F_RDLCK,
             LockMode::Exclusive => libc::F_WRLCK,
         };
+        self.locked_by.store(std::process::id(), Ordering::Relaxed);
         match self.lock_call(libc::F_OFD_SETLK, kind, &range) {
             Ok(_) => Ok(true),
             Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
@@ -425,6 +441,11 @@ impl OsFile {
     }
 }
 
+/// How many files this process may have open; `None` for no limit.
+pub fn open_files_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
 /// Opens a file of the user's for reading, wherever it lies. Links are followed; FIFOs and devices are refused.
 pub fn open_source(path: &Path) -> io::Result<Arc<dyn File>> {
     let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
@@ -440,25 +461,32 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Starts writing beside `target`. Readers that hold the old file open or mapped keep the old bytes. A link stays
-    /// and what it leads to is replaced; anything but a regular file is refused, since a rename would put a file in
-    /// the place of, say, `/dev/null`.
+    /// Starts writing beside `target`. Readers that hold the old file open or mapped keep the old bytes. A link is
+    /// followed and stays; what is there and no regular file (a device, a directory) is refused.
     pub fn create(target: &Path) -> io::Result<Self> {
         let target = match fs::metadata(target) {
-            Ok(metadata) if !metadata.is_file() => {
+            Ok(there) if there.is_file() => fs::canonicalize(target)?,
+            Ok(_) => {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is something that is no regular file"));
             }
-            Ok(_) => &fs::canonicalize(target)?,
-            Err(_) => target,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => target.to_owned(),
+            Err(e) => return Err(e),
         };
-        let name = target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
-        let mut temporary_name = OsStr::from_bytes(b".").to_owned();
-        temporary_name.push(name);
-        temporary_name.push(format!(".{}.partial", std::process::id()));
-        let temporary = target.with_file_name(temporary_name);
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(&temporary, flags, Mode::from_raw_mode(0o666))?;
-        Ok(Replacement { temporary, target: target.to_owned(), file: Some(OsFile::checked(fd.into(), true)?) })
+        if target.file_name().is_none() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file name"));
+        }
+        // New, never opened by name again: two writers of one target, of this process or another, must not share it.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        loop {
+            static NEXT: AtomicU64 = AtomicU64::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let temporary = target.with_file_name(format!(".tensoratom-{}-{number}.partial", std::process::id()));
+            match rustix::fs::open(&temporary, flags, Mode::from_raw_mode(0o666)) {
+                Err(rustix::io::Errno::EXIST) => {} // left behind by a process that was killed
+                Err(e) => return Err(e.into()),
+                Ok(fd) => return Ok(Replacement { temporary, target, file: Some(OsFile::checked(fd.into(), true)?) }),
+            }
+        }
     }
 
     /// The file to write into.

@@ -94,6 +94,8 @@ pub(crate) struct Appender {
     name_unsynced: bool,
     /// A call failed in a way after which this segment must not be appended to.
     broken: bool,
+    /// What failed was a sync: nobody, in whatever process, may append to the segment or sync it again.
+    sync_failed: bool,
     /// And nothing may be cut either.
     undecided: bool,
 }
@@ -139,6 +141,7 @@ impl Appender {
             unsynced: true,
             name_unsynced: true,
             broken: false,
+            sync_failed: false,
             undecided: false,
         };
         let written = appender.reserve(SEGMENT_HEADER_AREA).and_then(|()| {
@@ -200,6 +203,7 @@ impl Appender {
             unsynced: true,
             name_unsynced: true, // its creator may have died before the directory was synced
             broken: false,
+            sync_failed: false,
             undecided: false,
         };
         // Space that was preallocated and never written is kept: cutting it would cost a sync.
@@ -233,6 +237,11 @@ impl Appender {
 
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// True when a sync failed, of which all processes have to be told before the lease is given up.
+    pub(crate) fn has_failed_sync(&self) -> bool {
+        self.sync_failed
     }
 
     /// True when nothing was appended since the last commit.
@@ -302,14 +311,15 @@ impl Appender {
         }
     }
 
-    /// Appends a payload that is at hand as a whole. Hashes and writes large ones on all cores of `pool`.
-    /// `digest`, where the caller knows it, saves hashing again.
+    /// Appends a payload that is at hand as a whole. Hashes and writes large ones on all cores of `pool`, which must not be
+    /// given while a lock is held: a thread of the caller's own pool runs others of its tasks while it waits for ours, and
+    /// they may want the lock. `digest`, where the caller knows it, saves hashing again.
     pub(crate) fn append(
         &mut self,
         description: Description,
         payload: &[u8],
         digest: Option<Digest>,
-        pool: &rayon::ThreadPool,
+        pool: Option<&rayon::ThreadPool>,
     ) -> Result<Written> {
         let mark = self.tail;
         let result = self.append_unguarded(description, payload, digest, pool);
@@ -324,7 +334,7 @@ impl Appender {
         description: Description,
         payload: &[u8],
         digest: Option<Digest>,
-        pool: &rayon::ThreadPool,
+        pool: Option<&rayon::ThreadPool>,
     ) -> Result<Written> {
         self.check_usable()?;
         let mut body = Body::start(self, &description, is_large(payload.len() as u64))?;
@@ -414,7 +424,8 @@ impl Appender {
         let was_written = self.written > mark;
         self.take_back(mark);
         if was_written && !self.broken {
-            self.broken = self.file.sync_data().is_err();
+            // Best effort for the caller, who has an error already; the failure itself is remembered.
+            let _ = self.sync_file();
         }
     }
 
@@ -445,19 +456,25 @@ impl Appender {
         if !self.unsynced && !self.name_unsynced {
             return Ok(());
         }
+        // After a sync that failed the next one may succeed and mean nothing.
+        self.check_usable()?;
+        self.sync_file()?;
+        self.unsynced = false;
+        self.name_unsynced = false;
+        Ok(())
+    }
+
+    fn sync_file(&mut self) -> Result<()> {
         let outcome = self
             .file
             .sync_data()
             .and_then(|()| if self.name_unsynced { self.volume.sync_dir(names::SEGMENTS) } else { Ok(()) });
-        if let Err(e) = outcome {
+        outcome.map_err(|e| {
             self.broken = true;
-            return Err(self.io("syncing the segment", e).hint(
-                "the data of this commit is lost; the segment is abandoned and the next commit uses another one",
-            ));
-        }
-        self.unsynced = false;
-        self.name_unsynced = false;
-        Ok(())
+            self.sync_failed = true;
+            self.io("syncing the segment", e)
+                .hint("the data of this commit is lost; the segment is abandoned and the next commit uses another one")
+        })
     }
 
     /// Writes what was collected, without syncing.
@@ -490,7 +507,7 @@ impl Appender {
         self.write_at(&bytes, start, "writing the segment footer")?;
         self.file.set_len(end).map_err(|e| self.io("cutting the sealed segment", e))?;
         self.allocated = end;
-        self.file.sync_data().map_err(|e| self.io("syncing the sealed segment", e))
+        self.sync_file()
     }
 
     /// Starts a payload whose length is not known yet. `large` chooses the alignment.
@@ -531,7 +548,7 @@ impl Stream {
         while !bytes.is_empty() {
             if self.block.is_empty() && bytes.len() >= block_bytes {
                 let (block, rest) = bytes.split_at(block_bytes);
-                self.body.write_block(&mut self.appender, block, pool)?;
+                self.body.write_block(&mut self.appender, block, Some(pool))?;
                 bytes = rest;
                 continue;
             }
@@ -539,7 +556,7 @@ impl Stream {
             self.block.extend_from_slice(&bytes[..take]);
             bytes = &bytes[take..];
             if self.block.len() == block_bytes {
-                self.body.write_block(&mut self.appender, &self.block, pool)?;
+                self.body.write_block(&mut self.appender, &self.block, Some(pool))?;
                 self.block.clear();
             }
         }
@@ -557,7 +574,7 @@ impl Stream {
 
     fn finish_unguarded(&mut self, shape: Vec<u64>, pool: &rayon::ThreadPool) -> Result<Written> {
         if !self.block.is_empty() {
-            self.body.write_block(&mut self.appender, &self.block, pool)?;
+            self.body.write_block(&mut self.appender, &self.block, Some(pool))?;
         }
         self.description.shape = shape;
         let body = std::mem::take(&mut self.body);
@@ -604,13 +621,13 @@ impl Body {
     }
 
     /// Hashes a block and keeps its checksums. All blocks but the last are multiples of the chunk size.
-    fn hash_block(&mut self, block: &[u8], pool: &rayon::ThreadPool) {
+    fn hash_block(&mut self, block: &[u8], pool: Option<&rayon::ThreadPool>) {
         // A closure that cannot fail makes this call infallible.
         let _ = self.process(block, pool, |_, _| Ok(()));
     }
 
     /// Hashes, checksums and writes a block in one pass over its chunks, while each is in cache.
-    fn write_block(&mut self, appender: &mut Appender, block: &[u8], pool: &rayon::ThreadPool) -> Result<()> {
+    fn write_block(&mut self, appender: &mut Appender, block: &[u8], pool: Option<&rayon::ThreadPool>) -> Result<()> {
         let start = self.data_offset + self.raw_bytes;
         appender.reserve(start + block.len() as u64)?;
         appender.unsynced = true;
@@ -623,7 +640,7 @@ impl Body {
     fn process(
         &mut self,
         block: &[u8],
-        pool: &rayon::ThreadPool,
+        pool: Option<&rayon::ThreadPool>,
         write: impl Fn(u64, &[u8]) -> io::Result<()> + Sync,
     ) -> io::Result<()> {
         let chunk_bytes = self.chunk_bytes as usize;
@@ -635,10 +652,11 @@ impl Body {
             let entry = ChunkEntry { stored_bytes: chunk.len() as u32, crc32: crc32fast::hash(chunk) };
             write(offset, chunk).map(|()| (leaf, entry))
         };
-        let parts: Vec<(Option<Leaf>, ChunkEntry)> = if block.len() <= chunk_bytes {
-            block.chunks(chunk_bytes).enumerate().map(one).collect::<io::Result<_>>()?
-        } else {
-            pool.install(|| block.par_chunks(chunk_bytes).enumerate().map(one).collect::<io::Result<_>>())?
+        let parts: Vec<(Option<Leaf>, ChunkEntry)> = match pool {
+            Some(pool) if block.len() > chunk_bytes => {
+                pool.install(|| block.par_chunks(chunk_bytes).enumerate().map(one).collect::<io::Result<_>>())?
+            }
+            _ => block.chunks(chunk_bytes).enumerate().map(one).collect::<io::Result<_>>()?,
         };
         for (leaf, entry) in parts {
             leaf.into_iter().for_each(|leaf| self.digest.push(leaf));
@@ -695,4 +713,29 @@ fn is_zero(file: &dyn File, start: u64, end: u64) -> io::Result<bool> {
     let mut bytes = vec![0; len as usize];
     let got = file.read_at(&mut bytes, start)?;
     Ok(bytes[..got].iter().all(|&byte| byte == 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::sim::SimDisk;
+
+    // Story: one commit of a group failed and was taken back with a sync, which failed as well. The rest of the group
+    // synced the same file again, was told that all is well, and lost bytes were acknowledged as durable.
+    #[test]
+    fn a_segment_is_never_synced_again_after_a_sync_that_failed() {
+        let disk = SimDisk::new();
+        let volume: Arc<dyn Volume> = disk.process();
+        volume.create_dir(names::SEGMENTS).unwrap();
+        let placement = Placement { volume, store_uuid: [1; 16], chunk_bytes: 4096, tier: Tier::Warm };
+        let mut appender = Appender::create(&placement, 1, 1 << 20).unwrap();
+        appender.append(Description::commit(3, 0), b"one", None, None).unwrap();
+        let mark = appender.tail();
+        appender.append(Description::commit(3, 0), b"two", None, None).unwrap();
+        appender.write_out().unwrap();
+        disk.fail_sync(1);
+        appender.retract(mark);
+        assert!(appender.has_failed_sync());
+        assert_eq!(appender.sync().unwrap_err().kind(), ErrorKind::Io);
+    }
 }

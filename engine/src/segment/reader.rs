@@ -76,6 +76,7 @@ impl SegmentReader {
         let map = self
             .file
             .map(end, self.capacity_bytes.max(end))
+            .or_else(|_| self.file.map(end, end)) // where address space is scarce, what is needed now must do
             .map_err(|e| Error::io("mapping the segment", e).segment(self.id))?;
         let map = Arc::new(map);
         *slot = Some(Arc::clone(&map));

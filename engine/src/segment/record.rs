@@ -69,6 +69,12 @@ pub(crate) fn encoding_to_text(encoding: &Encoding) -> Result<String> {
     if encoding.is_plain() {
         return Ok(String::new());
     }
+    if let Encoding::Quantized { scale, .. } = encoding
+        && !scale.iter().all(|scale| scale.is_finite())
+    {
+        // JSON has no such numbers: the text could be written and never be read again.
+        return Err(Error::new(ErrorKind::InvalidArgument, "a scale that is not a finite number"));
+    }
     let text = serde_json::to_string(encoding)
         .map_err(|e| Error::new(ErrorKind::InvalidArgument, "the encoding cannot be written").source_box(e.into()))?;
     if text.len() > TEXT_BYTES_MAX {

@@ -1,6 +1,6 @@
 //! Walks the records of a segment from header to header, as a rebuild or a takeover does when no index can be trusted.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::file::File;
 use crate::format::{ALIGN_SMALL, RECORD_MAGIC, RecordKind};
 
@@ -63,6 +63,8 @@ impl<'a> Scan<'a> {
         }
         match self.parse(self.offset) {
             Ok(record) => Ok(Some(self.accept(record, false))),
+            // What the device refuses is no damage, after which a tail might be cut.
+            Err(error) if error.kind() == ErrorKind::Io => Err(error),
             Err(error) => {
                 let blank = is_blank(self.reader.file(), self.offset, self.limit).map_err(|e| self.io(e))?;
                 // A zeroed page looks like free space, so a rebuild searches on behind it as well.

@@ -1,6 +1,7 @@
 //! Atoms as callers see them: a descriptor, and a handle on the payload that reads it verified.
 
 use std::ops::{Deref, Range};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::bytes::{AlignedBuffer, Bytes};
@@ -74,6 +75,8 @@ pub(crate) struct Version {
     pub(crate) info: AtomInfo,
     place: Option<CopyRow>,
     copy: OnceLock<Arc<PayloadCopy>>,
+    /// A read found damage: the catalog may know a newer copy by now, so the cache asks it again.
+    damaged: AtomicBool,
     segments: Arc<Segments>,
 }
 
@@ -99,7 +102,13 @@ impl Deref for Atom {
 impl Atom {
     pub(crate) fn new(row: VersionRow, place: Option<CopyRow>, segments: Arc<Segments>) -> Self {
         let tier = place.as_ref().map(|place| place.tier);
-        let version = Version { info: AtomInfo::new(row, tier), place, copy: OnceLock::new(), segments };
+        let version = Version {
+            info: AtomInfo::new(row, tier),
+            place,
+            copy: OnceLock::new(),
+            damaged: AtomicBool::new(false),
+            segments,
+        };
         Atom { version: Arc::new(version), whole: OnceLock::new() }
     }
 
@@ -133,6 +142,35 @@ impl Atom {
 }
 
 impl Version {
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Adds the key to an error of a read, and remembers damage.
+    fn explain(&self, error: Error) -> Error {
+        if error.kind() == ErrorKind::Corrupt {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        error.key(&self.info.key)
+    }
+
+    /// Bytes of memory that grow with what the atom is: text, shape, scales, checksums of chunks.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        let info = &self.info;
+        let key = match &info.key {
+            Key::Int(_) => 0,
+            Key::Name(name) => 2 * name.len() as u64,
+        };
+        let encoding = match &info.encoding {
+            Encoding::Plain => 0,
+            Encoding::Blocks { layout, .. } => layout.len() as u64,
+            Encoding::Quantized { scale, zero_point, .. } => 4 * (scale.len() as u64 + zero_point.len() as u64),
+        };
+        let metadata = info.metadata.as_ref().map_or(0, |text| text.len() as u64);
+        // Once opened, a copy keeps its encoding as well, and eight bytes and a bit for each chunk.
+        key + info.shape.len() as u64 * 16 + 2 * encoding + metadata + self.segments.chunk_table_bytes(info.bytes)
+    }
+
     /// The opened copy: one load once it is open.
     #[inline]
     fn copy(&self) -> Result<&Arc<PayloadCopy>> {
@@ -145,9 +183,9 @@ impl Version {
     #[cold]
     fn open_copy(&self) -> Result<&Arc<PayloadCopy>> {
         let place =
-            self.place.as_ref().ok_or_else(|| Error::corrupt("no copy of the payload is left").key(&self.info.key))?;
+            self.place.as_ref().ok_or_else(|| self.explain(Error::corrupt("no copy of the payload is left")))?;
         let copy = self.segments.open_copy(place, &self.info.digest, self.info.bytes);
-        let copy = copy.map_err(|e| e.key(&self.info.key))?;
+        let copy = copy.map_err(|e| self.explain(e))?;
         Ok(self.copy.get_or_init(|| copy))
     }
 }
@@ -225,7 +263,10 @@ impl Payload {
     }
 
     fn explain(&self, error: Error, operation: &'static str) -> Error {
-        error.during(operation).key(&self.info().key)
+        match &self.source {
+            Source::Stored(atom) => atom.explain(error.during(operation)),
+            Source::Staged { info, .. } => error.during(operation).key(&info.key),
+        }
     }
 
     fn copy_range(&self, range: Range<u64>) -> Result<Bytes> {

@@ -80,12 +80,7 @@ struct ByBytes;
 
 impl Weighter<CacheKey, Cached> for ByBytes {
     fn weight(&self, _key: &CacheKey, value: &Cached) -> u64 {
-        let info = &value.atom.info;
-        let key = match &info.key {
-            Key::Int(_) => 0,
-            Key::Name(name) => 2 * name.len() as u64,
-        };
-        ENTRY_BYTES + key + info.shape.len() as u64 * 8 + info.metadata.as_ref().map_or(0, |text| text.len() as u64)
+        ENTRY_BYTES + value.atom.weight_bytes()
     }
 }
 
@@ -134,6 +129,7 @@ fn thread_number() -> usize {
 impl AtomCache {
     /// A cache of about this many bytes.
     pub(crate) fn new(budget_bytes: u64) -> Self {
+        let budget_bytes = budget_bytes.min(1 << 48); // no machine has more, and sums of weights stay far from overflow
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let front_count = if processors > 1 { processors.min(FRONTS_MAX) } else { 0 };
         let fronts_bytes = if front_count > 0 { budget_bytes / FRONTS_SHARE } else { 0 };
@@ -168,10 +164,16 @@ impl AtomCache {
 
     #[inline]
     fn is_valid(&self, cached: &Cached, lsn: u64) -> bool {
-        let changed = self.changed[cached.slot].load(Ordering::Acquire).max(self.floor.load(Ordering::Acquire));
-        let still_current = cached.as_of >= changed;
+        let still_current = cached.as_of >= self.changed[cached.slot].load(Ordering::Acquire);
         // For an older snapshot it is enough that the version was made before it and was still current at it.
-        cached.atom.info.lsn <= lsn && (still_current || cached.as_of >= lsn)
+        let valid = cached.atom.info.lsn <= lsn && (still_current || cached.as_of >= lsn);
+        valid && cached.as_of >= self.floor.load(Ordering::Acquire) && !cached.atom.is_damaged()
+    }
+
+    /// Lets go of everything, and so of the files behind it that nobody else uses.
+    pub(crate) fn clear(&self) {
+        self.entries.clear();
+        self.fronts.iter().for_each(Entries::clear);
     }
 
     /// Remembers what was the current version of a key when the catalog stood at `as_of`.

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -21,11 +22,15 @@ use super::staging::{Change, Content, Expect, ManifestChange, Staged};
 /// Room that a commit record and a few small payloads usually need.
 const COMMIT_BYTES_USUAL: u64 = 16 << 10;
 
+/// How long a leader waits for as many as came last time, at most: less than a sync takes on any disk.
+const LINGER: Duration = Duration::from_micros(150);
+
 /// Transactions that wait for their turn.
 #[derive(Debug, Default)]
 pub(super) struct CommitQueue {
     state: Mutex<QueueState>,
     turn: Condvar,
+    arrival: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +38,8 @@ struct QueueState {
     waiting: Vec<Request>,
     done: HashMap<u64, Result<u64>>,
     leading: bool,
+    /// Size of the last group: whoever was in it is likely to come again at once.
+    expected: usize,
     next_ticket: u64,
 }
 
@@ -50,6 +57,7 @@ impl CommitQueue {
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         state.waiting.push(Request { ticket, staged, durable });
+        self.arrival.notify_one();
         loop {
             if let Some(outcome) = state.done.remove(&ticket) {
                 return outcome;
@@ -60,7 +68,13 @@ impl CommitQueue {
             self.turn.wait(&mut state);
         }
         state.leading = true;
+        if durable {
+            // Those whose commits just returned are about to bring the next; a moment saves them a sync of their own.
+            let deadline = Instant::now() + LINGER;
+            while state.waiting.len() < state.expected && !self.arrival.wait_until(&mut state, deadline).timed_out() {}
+        }
         let group = std::mem::take(&mut state.waiting);
+        state.expected = group.len();
         drop(state);
 
         let tickets: Vec<u64> = group.iter().map(|request| request.ticket).collect();
@@ -270,7 +284,7 @@ impl<'s> Attempt<'s> {
             time_us,
             id,
             previous_id: self.id,
-            group_lsn: self.unsynced.end + 1,
+            group_lsn: self.unsynced.start + 1,
             durable: self.durable,
             copies: Vec::new(),
             operations,
@@ -293,10 +307,8 @@ impl<'s> Attempt<'s> {
             let (written, tier) = match payload.content {
                 Content::Written(written) => (written, Tier::Warm),
                 Content::Buffered(bytes) => {
-                    let store = self.store;
                     let appender = self.appender_for(index, &payload.description, payload.raw_bytes)?;
-                    let pool = store.segments.pool()?;
-                    (appender.append(payload.description, &bytes, Some(digest), pool)?, appender.tier())
+                    (appender.append(payload.description, &bytes, Some(digest), None)?, appender.tier())
                 }
                 Content::Existing => {
                     return Err(Error::new(ErrorKind::Conflict, "a payload was removed while the transaction ran")
@@ -318,9 +330,8 @@ impl<'s> Attempt<'s> {
         }
         let body = commit.encode()?;
         let description = Description::commit(body.len() as u64, commit.time_us);
-        let store = self.store;
         let appender = self.appender_for(index, &description, body.len() as u64)?;
-        let written = appender.append(description, &body, None, store.segments.pool()?)?;
+        let written = appender.append(description, &body, None, None)?;
         Ok((commit, (written.segment, written.offset, written.extent_bytes)))
     }
 
@@ -391,48 +402,58 @@ impl<'s> Attempt<'s> {
             return all.try_for_each(Appender::write_out);
         }
         // Commits that were not made durable lie before this one, which must not outlive them.
-        let older = match self.unsynced.is_empty() {
-            true => Vec::new(),
-            false => self.transaction()?.view()?.segments_between(self.unsynced.start, self.unsynced.end)?,
-        };
-        let mut failed = None;
-        {
-            let own = self.group.iter_mut().zip(&self.outcomes).filter(|(_, outcome)| outcome.is_ok());
-            let own = own.flat_map(|(request, _)| request.staged.appenders.iter_mut());
-            for appender in own.chain(self.shared.iter_mut().map(|(appender, _)| appender)) {
-                if let Err(error) = appender.sync() {
-                    failed = Some((appender.id(), error));
-                    break;
-                }
+        let older = self.unsynced_segments()?;
+        let own = self.group.iter_mut().zip(&self.outcomes).filter(|(_, outcome)| outcome.is_ok());
+        let own = own.flat_map(|(request, _)| request.staged.appenders.iter_mut());
+        for appender in own.chain(self.shared.iter_mut().map(|(appender, _)| appender)) {
+            appender.sync().map_err(|e| e.during("commit"))?;
+        }
+        let volume = &self.store.volume;
+        for &segment in &older {
+            let file = volume.open(&names::segment(segment), Open::Read);
+            if let Err(e) = file.and_then(|file| file.sync_data()) {
+                self.transaction = None; // rolls back and gives the write lock up
+                mark_suspect(self.store, segment);
+                return Err(Error::io("syncing an earlier commit", e).segment(segment).during("commit"));
             }
         }
-        if failed.is_none() {
-            for segment in older {
-                let file = self.store.volume.open(&names::segment(segment), Open::Read);
-                if let Err(e) = file.and_then(|file| file.sync_data()) {
-                    failed = Some((segment, Error::io("syncing an earlier commit", e).segment(segment)));
-                    break;
-                }
-            }
-        }
-        if let Some((segment, error)) = failed {
-            self.transaction = None; // rolls back and gives the write lock up
-            self.mark_suspect(segment);
-            return Err(error.during("commit"));
+        if !older.is_empty() {
+            // They may be new: whoever made them synced nothing.
+            volume.sync_dir(names::SEGMENTS).map_err(|e| Error::io("syncing the segment directory", e))?;
         }
         self.transaction()?.set_synced(self.lsn)
     }
 
-    /// A failed sync is final: tell all processes that nothing may be appended to the segment any more. If even that
-    /// cannot be written, this handle stops writing.
-    fn mark_suspect(&self, segment: u64) {
-        let marked = self.store.catalog.begin(true, self.store.lock_timeout).and_then(|transaction| {
-            transaction.mark_suspect(segment)?;
-            transaction.commit()
-        });
-        if marked.is_err() {
-            self.store.poison("a segment could not be synced, nor marked as suspect");
+    /// Segments of commits that are not known to be durable. Fails when one of them had a failed sync: syncing it again
+    /// would seem to succeed, and its lost bytes would be called durable.
+    fn unsynced_segments(&self) -> Result<Vec<u64>> {
+        if self.unsynced.is_empty() {
+            return Ok(Vec::new());
         }
+        let view = self.transaction()?.view()?;
+        let segments = view.segments_between(self.unsynced.start, self.unsynced.end)?;
+        for &segment in &segments {
+            if view.segment(segment)?.is_some_and(|row| row.suspect) {
+                let what = "an earlier commit, made without full durability, cannot be made durable: its sync failed";
+                return Err(Error::new(ErrorKind::Io, what)
+                    .segment(segment)
+                    .during("commit")
+                    .hint("restart the machine: the next open keeps what reached the disk and takes the rest back"));
+            }
+        }
+        Ok(segments)
+    }
+}
+
+/// A failed sync is final: tells all processes that nothing may be appended to the segment any more. If even that
+/// cannot be written, this handle stops writing.
+fn mark_suspect(store: &StoreInner, segment: u64) {
+    let marked = store.catalog.begin(true, store.lock_timeout).and_then(|transaction| {
+        transaction.mark_suspect(segment)?;
+        transaction.commit()
+    });
+    if marked.is_err() {
+        store.poison("a segment could not be synced, nor marked as suspect");
     }
 }
 
@@ -440,11 +461,10 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         // The write lock goes first: nobody has to wait for the clean-up of segments only we own.
         self.transaction = None;
-        for (mut appender, mark) in self.shared.drain(..) {
+        for (appender, mark) in &mut self.shared {
             if !appender.is_clean() {
-                appender.retract(mark);
+                appender.retract(*mark);
             }
-            self.store.segments.give_back(appender);
         }
         for (request, marks) in self.group.iter_mut().zip(&self.marks) {
             for (appender, mark) in request.staged.appenders.iter_mut().zip(marks) {
@@ -453,6 +473,15 @@ impl Drop for Attempt<'_> {
                     appender.retract(*mark);
                 }
             }
+        }
+        // While the leases are still ours, so that nobody takes such a segment over before it is marked.
+        let own = self.group.iter().flat_map(|request| &request.staged.appenders);
+        let all = own.chain(self.shared.iter().map(|(appender, _)| appender));
+        for appender in all.filter(|appender| appender.has_failed_sync()) {
+            mark_suspect(self.store, appender.id());
+        }
+        for (appender, _) in self.shared.drain(..) {
+            self.store.segments.give_back(appender);
         }
     }
 }
@@ -485,9 +514,15 @@ fn check_condition(expected: Expect, current: Option<u64>) -> Result<()> {
 /// Work that may follow a commit and that nobody has to wait for but its leader: sealing full segments, moving
 /// SQLite's log. What fails here fails no commit.
 fn maintain(store: &StoreInner) {
+    if store.check_writable().is_err() {
+        return;
+    }
     for mut appender in store.segments.take_full() {
         if let Err(error) = seal(store, &mut appender) {
             tracing::warn!(segment = appender.id(), %error, "a full segment could not be sealed and stays open");
+            if appender.has_failed_sync() {
+                mark_suspect(store, appender.id());
+            }
         }
     }
     for durable in [true, false] {

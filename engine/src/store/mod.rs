@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::catalog::{Catalog, Found, QueryResult, Watch};
+use crate::catalog::{Catalog, CommitId, Found, QueryResult, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{File, ForkGuard, Volume};
 use crate::tensor::Tensor;
@@ -36,7 +36,7 @@ pub use options::{Durability, Options, ReadMode};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use repair::repair_volume;
 pub use repair::{RepairOptions, RepairReport, repair};
-pub use snapshot::{Address, AsOf, ListOptions, Snapshot};
+pub use snapshot::{Address, AsOf, Atoms, ListOptions, Snapshot};
 pub use staging::Expect;
 pub use stat::{Accounted, Stat};
 pub use txn::{PutOptions, WriteTxn};
@@ -67,11 +67,12 @@ pub struct Store {
 #[derive(Debug)]
 pub(crate) struct StoreInner {
     queue: CommitQueue,
-    cache: AtomCache,
+    cache: Arc<AtomCache>,
     /// The header of the catalog's log as it was when the cache was last brought up to date.
     seen: AtomicU64,
     lsn: AtomicU64,
-    refreshing: Mutex<()>,
+    /// Name of the commit `lsn`. Held while the cache is brought up to date.
+    known: Mutex<CommitId>,
     watch: Watch,
     segments: Arc<Segments>,
     catalog: Catalog,
@@ -127,7 +128,7 @@ impl StoreInner {
 
     #[cold]
     fn refresh(&self) -> Result<()> {
-        let _one_at_a_time = self.refreshing.lock();
+        let mut known_id = self.known.lock();
         // Taken before the catalog is read: a commit in between changes it again, and the next call looks again.
         let stamp = self.watch.stamp();
         if stamp == self.seen.load(Ordering::Acquire) {
@@ -136,9 +137,12 @@ impl StoreInner {
         let known = self.lsn.load(Ordering::Acquire);
         let reader = self.catalog.read()?;
         reader.consistently(|view| {
-            let newest = view.head()?.lsn;
-            if newest < known {
-                self.cache.bump_all(u64::MAX); // the store was rolled back under us; trust nothing
+            let head = view.head()?;
+            let newest = head.lsn;
+            if view.commit_id(known)?.unwrap_or_default() != *known_id {
+                // Commits were taken back under us, and others may have their numbers: trust nothing read before.
+                self.cache.bump_all(known + 1);
+                self.cache.clear();
             } else if newest > known {
                 let keys = view.changed_keys(known, newest, CHANGED_KEYS_MAX)?;
                 if keys.len() == CHANGED_KEYS_MAX {
@@ -149,6 +153,7 @@ impl StoreInner {
                 }
             }
             self.lsn.store(newest, Ordering::Release);
+            *known_id = head.commit_id;
             Ok(())
         })?;
         self.seen.store(stamp, Ordering::Release);

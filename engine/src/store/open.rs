@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, Watch, remove_files};
+use crate::control::deadline;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::file::{File, ForkGuard, LockMode, Medium, Open, OsVolume, Volume};
 use crate::format::names;
@@ -109,7 +110,7 @@ impl Gate {
     /// Waits until no other process creates, recovers or repairs the store.
     pub(super) fn enter(&self, mode: LockMode) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let deadline = Instant::now() + self.timeout;
+        let deadline = deadline(self.timeout);
         let mut pause = Duration::from_micros(200);
         while !file.try_lock(EXCLUSIVE_WORK, mode).doing("locking the store")? {
             if Instant::now() >= deadline {
@@ -165,21 +166,25 @@ fn open_inner(
     gate.enter(if read_only { LockMode::Shared } else { LockMode::Exclusive })?;
     let alone = !read_only && gate.is_alone()?;
     let catalog = Catalog::open(Arc::clone(&volume), Arc::clone(&fork), names::CATALOG, identity.uuid, read_only)?;
-    let segments = Arc::new(Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options));
+    let cache = Arc::new(AtomCache::new(options.cache_bytes));
+    let segments = Arc::new(Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options, &cache));
     if alone {
         recover::recover(&volume, &catalog, &identity, options.lock_timeout)?;
+    } else if !read_only {
+        // Only readers can have come before us since the power was cut: they recover nothing.
+        recover::take_back_after_power_cut(&volume, &catalog, options.lock_timeout)?;
     }
     // A first read attaches to the shared memory that the watch looks at.
-    let lsn = catalog.read()?.view()?.head()?.lsn;
-    let watch = Watch::new(&*volume)?;
+    let head = catalog.read()?.view()?.head()?;
+    let watch = Watch::new(&volume)?;
     let ballast = !read_only && keep_ballast(&*volume);
     Ok(Arc::new(StoreInner {
         queue: super::CommitQueue::default(),
-        cache: AtomCache::new(options.cache_bytes),
-        // Not a stamp: the first call compares for real. Commits since `lsn` was read are found then.
+        cache,
+        // Not a stamp: the first call compares for real. Commits since `head` was read are found then.
         seen: AtomicU64::new(watch.stamp().wrapping_add(1)),
-        lsn: AtomicU64::new(lsn),
-        refreshing: Mutex::new(()),
+        lsn: AtomicU64::new(head.lsn),
+        known: Mutex::new(head.commit_id),
         watch,
         segments,
         catalog,

@@ -22,16 +22,22 @@ pub(super) fn recover(
     timeout: Duration,
 ) -> Result<()> {
     remove_leftovers(&**volume)?;
-    let head = catalog.read()?.view()?.head()?;
-    if head.synced_lsn < head.lsn && head.boot_id != volume.boot_id() {
-        take_back_lost_commits(volume, catalog, head, timeout)?;
-    }
+    take_back_after_power_cut(volume, catalog, timeout)?;
     let tails = find_tails(volume, catalog, identity)?;
     if tails.is_empty() {
         return Ok(());
     }
-    roll_forward(catalog, &tails, timeout)?;
+    roll_forward(&**volume, catalog, &tails, timeout)?;
     cut_tails(volume, catalog, tails)
+}
+
+/// Takes commits back that a power cut damaged. No writer has the store open in this boot; readers may.
+pub(super) fn take_back_after_power_cut(volume: &Arc<dyn Volume>, catalog: &Catalog, timeout: Duration) -> Result<()> {
+    let head = catalog.read()?.view()?.head()?;
+    if head.synced_lsn < head.lsn && head.boot_id != volume.boot_id() {
+        take_back_lost_commits(volume, catalog, head, timeout)?;
+    }
+    Ok(())
 }
 
 /// Files of operations that did not come to an end.
@@ -129,7 +135,9 @@ fn find_tails(volume: &Arc<dyn Volume>, catalog: &Catalog, identity: &StoreIdent
                     (h.salt, h.capacity_bytes, SEGMENT_HEADER_AREA, h.tier)
                 }
                 _ => {
-                    remove_segment(&**volume, id)?;
+                    if is_unfinished(&**volume, id)? {
+                        remove_segment(&**volume, id)?;
+                    }
                     continue;
                 }
             },
@@ -146,6 +154,15 @@ fn find_tails(volume: &Arc<dyn Volume>, catalog: &Catalog, identity: &StoreIdent
         }
     }
     Ok(tails)
+}
+
+/// True for a segment whose maker died before its header was written: nothing but zeros where the header goes. What else
+/// lies there under a segment's name, another store's or one with a rotten header, is not ours to remove.
+fn is_unfinished(volume: &dyn Volume, id: u64) -> Result<bool> {
+    let file = volume.open(&names::segment(id), Open::Read).doing("opening a segment")?;
+    let mut bytes = [0; SegmentHeaderBytes::LEN];
+    let got = file.read_at(&mut bytes, 0).doing("reading a segment header")?;
+    Ok(bytes[..got].iter().all(|&byte| byte == 0))
 }
 
 fn read_header(volume: &dyn Volume, id: u64) -> Result<Option<SegmentHeader>> {
@@ -187,7 +204,7 @@ pub(super) fn read_commit(reader: &Arc<SegmentReader>, offset: u64) -> Result<Co
 }
 
 /// Applies commits that follow the catalog's newest one, as far as the chain and the payloads are whole.
-fn roll_forward(catalog: &Catalog, tails: &[Tail], timeout: Duration) -> Result<()> {
+fn roll_forward(volume: &dyn Volume, catalog: &Catalog, tails: &[Tail], timeout: Duration) -> Result<()> {
     let mut found: Vec<_> = tails.iter().flat_map(|tail| &tail.commits).collect();
     found.sort_by_key(|(_, commit)| commit.lsn);
     let transaction = catalog.begin(true, timeout)?;
@@ -208,20 +225,23 @@ fn roll_forward(catalog: &Catalog, tails: &[Tail], timeout: Duration) -> Result<
         (lsn, id) = (commit.lsn, commit.id);
     }
     if let Some((_, lost)) = found.iter().find(|(_, commit)| commit.durable && commit.group_lsn > lsn + 1) {
-        // Its group started after the one before was in the catalog, durably. Cutting it away would lose what was
+        // The commits before the one it names were in the catalog, durably. Cutting it away would lose what was
         // acknowledged.
         let what = format!("the segments hold commit {}, the catalog ends at {lsn} and cannot reach it", lost.lsn);
         return Err(Error::new(ErrorKind::CatalogCorrupt, what)
             .hint("an old catalog was put in place, or it lost commits; run `repair --rebuild-catalog`"));
     }
-    if lsn == head.lsn {
-        return Ok(());
+    // Committed in any case, because tails are cut next: a commit that a dying process left in the catalog's log unseen
+    // must never come up later.
+    transaction.count_fence()?;
+    if lsn > head.lsn {
+        tracing::info!(from = head.lsn + 1, to = lsn, "rolled forward commits that had reached the segments");
+        for tail in tails {
+            tail.reader.file().sync_data().doing("syncing recovered segments")?;
+        }
+        volume.sync_dir(names::SEGMENTS).doing("syncing the segment directory")?;
+        transaction.set_synced(lsn)?;
     }
-    tracing::info!(from = head.lsn + 1, to = lsn, "rolled forward commits that had reached the segments");
-    for tail in tails {
-        tail.reader.file().sync_data().doing("syncing recovered segments")?;
-    }
-    transaction.set_synced(lsn)?;
     transaction.commit()
 }
 
@@ -244,8 +264,9 @@ fn copies_are_sound(tails: &[Tail], commit: &Commit) -> bool {
         let tail = tails.iter().find(|tail| tail.reader.id() == copy.segment);
         tail.is_some_and(|tail| {
             PayloadCopy::open(Arc::clone(&tail.reader), copy.offset, &copy.digest, copy.raw_bytes)
-                .and_then(|copy| copy.verify_all(&|| Ok(())))
-                .is_ok()
+                // The extent is what the account of the segment goes by.
+                .and_then(|found| found.verify_all(&|| Ok(())).map(|_| found.record().extent_bytes))
+                .is_ok_and(|extent_bytes| extent_bytes == copy.extent_bytes)
         })
     })
 }

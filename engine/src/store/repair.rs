@@ -295,7 +295,9 @@ fn choose_chain(logged: Vec<Logged>, report: &mut RepairReport) -> Vec<Logged> {
     let mut wanted: Option<(u64, CommitId)> = None;
     for (lsn, mut candidates) in by_lsn.into_iter().rev() {
         let follows = |entry: &Logged| wanted == Some((lsn, entry.commit.id));
-        let index = candidates.iter().position(follows).unwrap_or(0);
+        // With nobody behind to tell, the later one took the number.
+        let newest = || (0..candidates.len()).max_by_key(|&i| candidates[i].commit.time_us).unwrap_or(0);
+        let index = candidates.iter().position(follows).unwrap_or_else(newest);
         let chosen = candidates.swap_remove(index);
         wanted = Some((lsn.saturating_sub(1), chosen.commit.previous_id));
         chain.push(chosen);

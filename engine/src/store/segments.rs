@@ -9,10 +9,11 @@ use parking_lot::Mutex;
 use crate::catalog::{Catalog, CopyRow};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::file::{ForkGuard, Volume};
+use crate::file::{ForkGuard, Volume, open_files_limit};
 use crate::format::{SEGMENT_HEADER_AREA, Tier, names};
 use crate::segment::{Appender, Description, Lease, PayloadCopy, Placement, SegmentReader};
 
+use super::cache::AtomCache;
 use super::identity::StoreIdentity;
 use super::options::Options;
 
@@ -21,12 +22,23 @@ const SEAL_BELOW: u64 = 16;
 /// Segments one transaction fills before it asks for larger ones, so that file handles stay few.
 const SEGMENTS_PER_TRANSACTION: u64 = 128;
 
+/// Own segments kept for appending; more, and the fullest are sealed.
+const FREE_MAX: usize = 64;
+/// Of these, how many keep the space preallocated behind their tail.
+const FREE_ROOMY: usize = 8;
+/// One segment in so many file handles that the process may have is kept open for reading; each takes two.
+const HANDLES_PER_READER: u64 = 4;
+/// Segments kept open for reading where the system sets no limit.
+const READERS_MAX: usize = 16_384;
+
 /// What readers of payloads need; outlives the store as long as somebody holds bytes.
 #[derive(Debug)]
 pub(crate) struct Segments {
     volume: Arc<dyn Volume>,
     fork: Arc<ForkGuard>,
-    readers: Mutex<HashMap<u64, Arc<SegmentReader>>>,
+    readers: Mutex<Readers>,
+    /// What keeps segments open although nobody reads them.
+    cache: Weak<AtomCache>,
     /// Payloads opened before and still in use, so that all keys of a payload share what was verified.
     copies: Mutex<HashMap<(u64, u64), Weak<PayloadCopy>>>,
     free: Mutex<Vec<Appender>>,
@@ -37,12 +49,21 @@ pub(crate) struct Segments {
     pool: OnceLock<rayon::ThreadPool>,
 }
 
+/// Segments open for reading.
+#[derive(Debug)]
+struct Readers {
+    open: HashMap<u64, Arc<SegmentReader>>,
+    /// How many there may be before those that nobody reads are closed.
+    limit: usize,
+}
+
 impl Segments {
     pub(crate) fn new(
         volume: Arc<dyn Volume>,
         fork: Arc<ForkGuard>,
         identity: &StoreIdentity,
         options: &Options,
+        cache: &Arc<AtomCache>,
     ) -> Self {
         let placement = Placement {
             volume: Arc::clone(&volume),
@@ -53,7 +74,8 @@ impl Segments {
         Segments {
             volume,
             fork,
-            readers: Mutex::default(),
+            readers: Mutex::new(Readers { open: HashMap::new(), limit: readers_limit() }),
+            cache: Arc::downgrade(cache),
             copies: Mutex::default(),
             free: Mutex::default(),
             placement,
@@ -83,13 +105,49 @@ impl Segments {
 
     /// A segment for reading, opened and leased at the first call.
     pub(crate) fn reader(&self, id: u64, salt: u64, capacity_bytes: u64) -> Result<Arc<SegmentReader>> {
-        let mut readers = self.readers.lock();
-        if let Some(reader) = readers.get(&id).filter(|reader| reader.salt() == salt) {
-            return Ok(Arc::clone(reader));
+        if let Some(reader) = self.known_reader(id, salt) {
+            return Ok(reader);
         }
-        let reader = Arc::new(SegmentReader::open(&*self.volume, id, salt, capacity_bytes)?);
-        readers.insert(id, Arc::clone(&reader));
+        let reader = match SegmentReader::open(&*self.volume, id, salt, capacity_bytes) {
+            Err(e) if matches!(e.os_code(), Some(libc::EMFILE | libc::ENFILE)) => {
+                self.close_idle();
+                SegmentReader::open(&*self.volume, id, salt, capacity_bytes)
+            }
+            other => other,
+        };
+        let reader = Arc::new(reader?);
+        let mut readers = self.readers.lock();
+        let is_many = readers.open.len() >= readers.limit;
+        // Another thread may have been faster: all share one, and one map.
+        let known = readers.open.get(&id).filter(|known| known.salt() == salt);
+        let reader = known.map(Arc::clone).unwrap_or(reader);
+        readers.open.insert(id, Arc::clone(&reader));
+        drop(readers);
+        if is_many {
+            self.close_idle();
+        }
         Ok(reader)
+    }
+
+    fn known_reader(&self, id: u64, salt: u64) -> Option<Arc<SegmentReader>> {
+        self.readers.lock().open.get(&id).filter(|reader| reader.salt() == salt).map(Arc::clone)
+    }
+
+    /// Closes segments that nobody reads. What was remembered of their atoms is looked up and verified again.
+    fn close_idle(&self) {
+        if let Some(cache) = self.cache.upgrade() {
+            cache.clear();
+        }
+        self.copies.lock().retain(|_, copy| copy.strong_count() > 0);
+        let mut readers = self.readers.lock();
+        readers.open.retain(|_, reader| Arc::strong_count(reader) > 1);
+        // Where most are in use there is little to gain by trying again soon.
+        readers.limit = readers_limit().max(2 * readers.open.len());
+    }
+
+    /// Bytes of the checksums that an opened payload of this length keeps.
+    pub(crate) fn chunk_table_bytes(&self, raw_bytes: u64) -> u64 {
+        raw_bytes / u64::from(self.placement.chunk_bytes) * 8
     }
 
     /// A payload's copy, its header and chunk table checked.
@@ -204,10 +262,17 @@ impl Segments {
         }
     }
 
-    /// Removes and returns the appenders that are nearly full.
+    /// Removes and returns the appenders that are nearly full, and the fullest of too many.
     pub(crate) fn take_full(&self) -> Vec<Appender> {
         let mut free = self.free.lock();
-        let (full, open) = free.drain(..).partition(is_full);
+        let (mut full, mut open): (Vec<_>, Vec<_>) = free.drain(..).partition(is_full);
+        while open.len() > FREE_MAX {
+            let fullest = (0..open.len()).filter(|&i| !open[i].is_empty()).min_by_key(|&i| room(&open[i]));
+            let Some(fullest) = fullest else { break };
+            full.push(open.remove(fullest));
+        }
+        // Those given back last are at the end.
+        open.iter_mut().rev().skip(FREE_ROOMY).for_each(Appender::trim);
         *free = open;
         full
     }
@@ -218,10 +283,19 @@ impl Segments {
     }
 }
 
+/// Bytes left behind the tail.
+fn room(appender: &Appender) -> u64 {
+    appender.capacity_bytes().saturating_sub(appender.tail())
+}
+
 fn is_full(appender: &Appender) -> bool {
-    let capacity = appender.capacity_bytes();
-    let left = capacity.saturating_sub(appender.tail());
-    !appender.is_empty() && left < (capacity - SEGMENT_HEADER_AREA) / SEAL_BELOW
+    let left_for_records = (appender.capacity_bytes() - SEGMENT_HEADER_AREA) / SEAL_BELOW;
+    !appender.is_empty() && room(appender) < left_for_records
+}
+
+fn readers_limit() -> usize {
+    let handles = open_files_limit().map_or(u64::MAX, |handles| handles / HANDLES_PER_READER);
+    usize::try_from(handles).unwrap_or(READERS_MAX).clamp(8, READERS_MAX)
 }
 
 impl Drop for Segments {

@@ -10,6 +10,9 @@ use super::Store;
 use super::atom::{Atom, AtomInfo, Payload};
 use super::options::ReadMode;
 
+/// Descriptors read from the catalog in one step of a long listing.
+const LIST_PAGE: usize = 1024;
+
 /// A key in a namespace. Plain keys convert into addresses in the default namespace;
 /// [`Namespace::key`](crate::Namespace::key) makes others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,7 +123,14 @@ impl Snapshot {
         Ok(self.store.inner.atom_at(address, self.lsn).map_err(|e| e.during("exists").key(address.key))?.is_some())
     }
 
-    /// Descriptors in key order. Allocates them all; page with `limit` and `after` where there may be many.
+    /// Descriptors in key order, read from the catalog a page at a time: for listings of any length, in bounded memory.
+    /// An error ends the listing.
+    pub fn iter(&self, options: &ListOptions) -> Atoms {
+        let left = options.limit.unwrap_or(usize::MAX);
+        Atoms { snapshot: self.clone(), options: options.clone(), page: Vec::new().into_iter(), left }
+    }
+
+    /// Descriptors in key order. Allocates them all; see [`Snapshot::iter`] where there may be many.
     pub fn list(&self, options: &ListOptions) -> Result<Vec<AtomInfo>> {
         self.store.inner.check_usable()?;
         let span = Span {
@@ -133,6 +143,41 @@ impl Snapshot {
         Ok(rows.into_iter().map(|(row, tier)| AtomInfo::new(row, tier)).collect())
     }
 }
+
+/// A listing in the making. Made by [`Snapshot::iter`].
+#[derive(Debug)]
+pub struct Atoms {
+    snapshot: Snapshot,
+    options: ListOptions,
+    page: std::vec::IntoIter<AtomInfo>,
+    /// Atoms still to be read; 0 at the end.
+    left: usize,
+}
+
+impl Iterator for Atoms {
+    type Item = Result<AtomInfo>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.len() == 0 && self.left > 0 {
+            let wanted = self.left.min(LIST_PAGE);
+            self.options.limit = Some(wanted);
+            match self.snapshot.list(&self.options) {
+                Err(e) => {
+                    self.left = 0;
+                    return Some(Err(e));
+                }
+                Ok(page) => {
+                    self.left = if page.len() < wanted { 0 } else { self.left - wanted };
+                    self.options.after = page.last().map(|info| info.key.clone());
+                    self.page = page.into_iter();
+                }
+            }
+        }
+        self.page.next().map(Ok)
+    }
+}
+
+impl std::iter::FusedIterator for Atoms {}
 
 /// The layout of an imported file.
 pub(crate) struct Manifest {

@@ -212,7 +212,7 @@ impl WriteTxn {
         digest: Digest,
     ) -> Result<crate::segment::Written> {
         let segments = staged.segments();
-        let outcome = segments.pool().and_then(|pool| appender.append(description, bytes, Some(digest), pool));
+        let outcome = segments.pool().and_then(|pool| appender.append(description, bytes, Some(digest), Some(pool)));
         staged.appenders.push(appender);
         outcome
     }
