@@ -322,6 +322,11 @@ fn made_plan(snapshot: &Snapshot, options: &ExportOptions) -> Result<Plan> {
     if atoms.is_empty() {
         return Err(Error::new(ErrorKind::NotFound, "no atoms under the prefix"));
     }
+    // The integer 5 and the name "5" are two keys and would be one name.
+    let mut names: HashSet<&str> = HashSet::with_capacity(atoms.len());
+    if let Some((_, _, info)) = atoms.iter().find(|(_, name, _)| !names.insert(name.as_str())) {
+        return Err(Error::new(ErrorKind::InvalidKey, "another atom would have the same name").key(&info.key));
+    }
     atoms.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let mut end = 0_usize;
     let mut tensors = Vec::with_capacity(atoms.len());
