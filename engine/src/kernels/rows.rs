@@ -163,7 +163,7 @@ mod tests {
         let bytes: Vec<u8> = (0..20).collect();
         let rows = Rows::strided(DType::U8, 4, 3, 5, &bytes).unwrap();
         assert_eq!(rows.row_bytes(3), [15, 16, 17]);
-        assert_eq!(rows.row_bytes(4), []);
+        assert!(rows.row_bytes(4).is_empty());
         assert_eq!(rows.slice(1..9).row_bytes(2), [15, 16, 17]);
         assert_eq!((rows.slice(1..9).rows(), rows.slice(7..9).rows(), rows.row(2).row_bytes(0)[0]), (3, 0, 10));
     }
