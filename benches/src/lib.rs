@@ -55,7 +55,7 @@ pub fn filled(directory: &Path, count: usize, len: usize) -> Result<Store> {
 pub fn numbers(seed: u64, dtype: DType, rows: usize, dim: usize) -> Aligned {
     let unit = |word: &[u8]| f32::from(i16::from_le_bytes([word[0], word[1]])) / 32768.0;
     let elements = rows * dim;
-    match dtype {
+    let bytes: Vec<u8> = match dtype {
         DType::F64 => {
             noise(seed, 2 * elements).chunks_exact(2).flat_map(|w| f64::from(unit(w)).to_le_bytes()).collect()
         }
@@ -82,7 +82,7 @@ pub struct Aligned {
 impl Aligned {
     /// A copy.
     pub fn new(bytes: &[u8]) -> Self {
-        let mut copy = Vec::with_capacity(bytes.len() + 64);
+        let mut copy: Vec<u8> = Vec::with_capacity(bytes.len() + 64);
         let start = copy.as_ptr().align_offset(64);
         copy.resize(start, 0);
         copy.extend_from_slice(bytes);
