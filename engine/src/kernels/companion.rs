@@ -50,7 +50,7 @@ pub(super) fn batch(isa: Present, queries: Rows<'_>, rows: &[i8], out: &mut [i32
     // The instructions multiply unsigned by signed bytes: rows are raised by 128, which adds 128 Σ query to each sum.
     let mut raised = Vec::with_capacity(queries.rows());
     for query in (0..queries.rows()).map(|q| queries.row(q)) {
-        let (sum, ..) = isa.run(Pair::<I8Plain, Ones, Mul, false>::new(query, query));
+        let (sum, ..) = isa.run(Pair::<I8Plain, Ones, Mul, false>::new(&query, &query));
         raised.push((sum as i32).wrapping_mul(128));
     }
     let step = panel_rows(&data);

@@ -41,11 +41,12 @@ use crate::error::{Error, ErrorKind, Result};
 /// NaN elements, and infinite ones where the definition has `∞ - ∞` or `∞ / ∞`, give NaN. Vectors of dimension 0 have
 /// distance 0 by every metric.
 pub fn distance(metric: Metric, a: Rows<'_>, b: Rows<'_>) -> Result<f64> {
-    if b.rows() != 1 {
-        return Err(Error::new(ErrorKind::InvalidShape, format!("one vector expected, {} rows given", b.rows())));
+    if a.rows() != 1 || b.rows() != 1 {
+        let what = format!("two vectors expected, {} and {} rows given", a.rows(), b.rows());
+        return Err(Error::new(ErrorKind::InvalidShape, what));
     }
     let mut out = [0.0];
-    one_to_many(metric, a, b, &mut out)?;
+    cross(dispatch::present(), metric, &a, &b, &mut out)?;
     Ok(out[0])
 }
 
@@ -55,18 +56,19 @@ pub fn one_to_many(metric: Metric, query: Rows<'_>, data: Rows<'_>, out: &mut [f
     if query.rows() != 1 {
         return Err(Error::new(ErrorKind::InvalidShape, format!("one vector expected, {} rows given", query.rows())));
     }
-    many_to_many(metric, query, data, out)
+    cross(dispatch::present(), metric, &query, &data, out)
 }
 
 /// Distances of every row of `queries` to every row of `data` (SciPy's `cdist`): `out[q * data.rows() + r]`. Types,
 /// errors and numerics are those of [`distance`]. Queries share each pass over memory: `data` is read about once as
 /// long as a query and some rows fit the second-level cache.
 pub fn many_to_many(metric: Metric, queries: Rows<'_>, data: Rows<'_>, out: &mut [f64]) -> Result<()> {
-    cross(dispatch::present(), metric, queries, data, out)
+    cross(dispatch::present(), metric, &queries, &data, out)
 }
 
-/// [`many_to_many`] with the given instruction set.
-pub(super) fn cross(isa: Present, metric: Metric, queries: Rows<'_>, data: Rows<'_>, out: &mut [f64]) -> Result<()> {
+/// [`many_to_many`] with the given instruction set. Matrices by reference: copies of them would be most of the time a short
+/// pair takes.
+pub(super) fn cross(isa: Present, metric: Metric, queries: &Rows<'_>, data: &Rows<'_>, out: &mut [f64]) -> Result<()> {
     if queries.dim() != data.dim() {
         let what = format!("a vector of {} and one of {} elements have no distance", queries.dim(), data.dim());
         return Err(Error::new(ErrorKind::InvalidShape, what));
@@ -102,14 +104,14 @@ const F32_SQUARES_MIN: f64 = f64::from_bits((1023 - 100) << 52);
 const F64_SQUARES_MIN: f64 = f64::from_bits((1023 - 900) << 52);
 
 #[derive(Clone, Copy)]
-struct Job<'a> {
+struct Job<'j, 'a> {
     isa: Present,
     metric: Metric,
-    queries: Rows<'a>,
-    data: Rows<'a>,
+    queries: &'j Rows<'a>,
+    data: &'j Rows<'a>,
 }
 
-impl<'a> Job<'a> {
+impl<'a> Job<'_, 'a> {
     fn floats<A: Format, B: Format<Arith = A::Arith>>(self, out: &mut [f64])
     where
         Mul: Op<A::Arith>,
@@ -200,7 +202,7 @@ impl<'a> Job<'a> {
         }
         self.panels(out.len(), |rows| {
             let data = self.data.slice(rows.clone());
-            self.isa.run(Panel::<A, B, O, f64>::new(self.queries, data, out, rows.start, self.data.rows(), None));
+            self.isa.run(Panel::<A, B, O, f64>::new(*self.queries, data, out, rows.start, self.data.rows(), None));
             for q in 0..self.queries.rows() {
                 for r in rows.clone() {
                     let place = &mut out[q * self.data.rows() + r];
@@ -223,11 +225,17 @@ impl<'a> Job<'a> {
             return;
         }
         let query_norms: Vec<f64> = self.each_query(|query| Pair::<A, A, O, false>::new(query, query));
-        let mut row_norms = vec![0.0; panel_rows(&self.data).min(self.data.rows())];
+        let mut row_norms = vec![0.0; panel_rows(self.data).min(self.data.rows())];
         self.panels(out.len(), |rows| {
             let data = self.data.slice(rows.clone());
-            let panel =
-                Panel::<A, B, O, f64>::new(self.queries, data, out, rows.start, self.data.rows(), Some(&mut row_norms));
+            let panel = Panel::<A, B, O, f64>::new(
+                *self.queries,
+                data,
+                out,
+                rows.start,
+                self.data.rows(),
+                Some(&mut row_norms),
+            );
             self.isa.run(panel);
             for (q, &aa) in query_norms.iter().enumerate() {
                 for (r, &bb) in rows.clone().zip(row_norms.iter()) {
@@ -239,8 +247,8 @@ impl<'a> Job<'a> {
     }
 
     /// The sum of a kernel for every query.
-    fn each_query<K: Kernel<Output = (f64, f64, f64)>>(&self, kernel: impl Fn(Rows<'a>) -> K) -> Vec<f64> {
-        (0..self.queries.rows()).map(|q| self.isa.run(kernel(self.queries.row(q))).0).collect()
+    fn each_query<K: Kernel<Output = (f64, f64, f64)>>(&self, kernel: impl Fn(&Rows<'a>) -> K) -> Vec<f64> {
+        (0..self.queries.rows()).map(|q| self.isa.run(kernel(&self.queries.row(q))).0).collect()
     }
 
     /// Hamming and Jaccard over elements.
@@ -264,7 +272,7 @@ impl<'a> Job<'a> {
         if places == 0 {
             return;
         }
-        let (rows, step) = (self.data.rows(), panel_rows(&self.data));
+        let (rows, step) = (self.data.rows(), panel_rows(self.data));
         let mut first = 0;
         while first < rows {
             let end = rows.min(first + step);

@@ -32,6 +32,12 @@ fn tree<T: Copy + std::ops::Add<Output = T>, const N: usize>(mut a: [T; N]) -> T
     a[0]
 }
 
+/// One copy for all kernels: without the instruction it is long.
+#[inline(never)]
+fn widen_f16(raw: [u8; 16]) -> [f32; 8] {
+    lanes!(8, i => half::f16::from_le_bytes(part!(raw, 2, i)).to_f32())
+}
+
 impl Isa for Scalar {
     const LEVEL: Level = Level::Scalar;
     const BYTES: usize = 32;
@@ -191,7 +197,7 @@ impl Isa for Scalar {
     }
     #[inline(always)]
     fn f32_of_f16(self, raw: Self::Half) -> Self::F32 {
-        lanes!(8, i => half::f16::from_le_bytes(part!(raw, 2, i)).to_f32())
+        widen_f16(raw)
     }
     #[inline(always)]
     fn f32_of_bf16(self, raw: Self::Half) -> Self::F32 {
