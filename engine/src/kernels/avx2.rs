@@ -41,12 +41,6 @@ impl Isa for Avx2 {
         unsafe { enabled(self, kernel) }
     }
 
-    #[inline(always)]
-    fn prefetch(self, at: *const u8) {
-        // SAFETY: a prefetch has no effect but on the cache, for any address; SSE is part of x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
-    }
-
     intrinsics! {
         "avx2,fma,f16c";
         f32_zero() -> __m256 = _mm256_setzero_ps();

@@ -50,12 +50,6 @@ impl Isa for Avx512 {
         unsafe { enabled(self, kernel) }
     }
 
-    #[inline(always)]
-    fn prefetch(self, at: *const u8) {
-        // SAFETY: a prefetch has no effect but on the cache, for any address; SSE is part of x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
-    }
-
     intrinsics! {
         "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bitalg,avx512vpopcntdq,avx2,fma,f16c";
         f32_zero() -> __m512 = _mm512_setzero_ps();

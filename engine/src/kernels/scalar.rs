@@ -63,9 +63,6 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: *const u8) {}
-
-    #[inline(always)]
     fn f32_zero(self) -> Self::F32 {
         [0.0; 8]
     }

@@ -263,8 +263,6 @@ ops! {
 /// The sums of `Q` queries with `R` rows, with `ROW_NORMS` of each row with itself, with `QUERY_NORMS` of each query with
 /// itself (zeros otherwise).
 ///
-/// `ahead` is how many bytes further the next tiles' rows lie; they are prefetched. 0 for none.
-///
 /// # Safety
 /// Every pointer is to `dim` readable elements of its format.
 #[inline(always)]
@@ -273,7 +271,6 @@ pub(super) unsafe fn tile<I, A, B, O, const Q: usize, const R: usize, const ROW_
     queries: [*const u8; Q],
     rows: [*const u8; R],
     dim: usize,
-    ahead: usize,
 ) -> ([[f64; R]; Q], [f64; R], [f64; Q])
 where
     I: Isa,
@@ -311,13 +308,6 @@ where
                 let at = rows[r].wrapping_add(done * B::BITS / 8);
                 // SAFETY: `done + block <= dim` elements of format B are readable at the row.
                 let b = unsafe { B::load(isa, at) };
-                if ahead != 0 {
-                    let mut line = 0;
-                    while line < B::block_bytes::<I>() {
-                        isa.prefetch(at.wrapping_add(ahead + line));
-                        line += 64;
-                    }
-                }
                 for k in 0..N {
                     for q in 0..Q {
                         acc[q][r][k] = O::step(isa, acc[q][r][k], a[q][k], b[k]);

@@ -44,9 +44,6 @@ pub(super) trait Isa: Copy {
     /// Runs a kernel with the instructions enabled.
     fn call<K: Kernel>(self, kernel: K) -> K::Output;
 
-    /// Asks for the cache line at `at` ahead of its use. Never faults.
-    fn prefetch(self, at: *const u8);
-
     /// Zero, in every lane.
     fn f32_zero(self) -> Self::F32;
     /// `a + b`.

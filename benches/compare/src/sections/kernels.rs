@@ -25,7 +25,7 @@ pub fn run(settings: &Settings, report: &mut Report) {
             let (ours_a, ours_b) = (rows(&a), rows(&b));
             let (nk_a, nk_b) = (typed::<$numkong>(&a), typed::<$numkong>(&b));
             let (ss_a, ss_b) = (typed::<$simsimd>(&a), typed::<$simsimd>(&b));
-            let ours = || distance(black_box(Metric::$metric), black_box(ours_a), black_box(ours_b)).unwrap();
+            let ours = || distance(black_box(Metric::$metric), *black_box(&ours_a), *black_box(&ours_b)).unwrap();
             let numkong = || <$numkong as numkong::$nk_trait>::$nk(black_box(nk_a), black_box(nk_b)).unwrap() as f64;
             let simsimd = || <$simsimd as simsimd::$ss_trait>::$ss(black_box(ss_a), black_box(ss_b)).unwrap() as f64;
             for theirs in [numkong(), simsimd()] {
