@@ -44,7 +44,7 @@ fn main() {
         }
     }
     let mut report = Report::new(machine::describe());
-    let sections: [(&str, fn(&Settings, &mut Report)); 7] = [
+    let sections: [(&str, fn(&Settings, &mut Report)); 8] = [
         ("get", sections::get::known_keys),
         ("million", sections::million::run),
         ("touch", sections::touch::run),
@@ -52,6 +52,7 @@ fn main() {
         ("commits", sections::commits::run),
         ("files", sections::files::run),
         ("memory", sections::memory::run),
+        ("kernels", sections::kernels::run),
     ];
     for (name, run) in sections {
         if only.is_empty() || only.iter().any(|wanted| wanted == name) {
