@@ -64,6 +64,7 @@ pub mod file;
 mod file;
 mod format;
 mod interchange;
+pub mod kernels;
 mod key;
 mod segment;
 mod store;

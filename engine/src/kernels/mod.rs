@@ -1,0 +1,3 @@
+//! Vector math over plain slices and bytes: safe functions, instruction sets chosen at run time. Knows nothing of stores.
+
+pub mod convert;
