@@ -73,7 +73,7 @@ impl Grid {
     /// `2^bits` cells from `min` (included) to `max`. Fails with `InvalidArgument` unless both are finite, `min < max`,
     /// their difference is finite, and `bits` is 1..=32.
     pub fn new(min: f64, max: f64, bits: u32) -> Result<Self> {
-        if !((max - min).is_finite() && min < max) || !(1..=32).contains(&bits) {
+        if !((max - min).is_finite() && min < max && (1..=32).contains(&bits)) {
             let what = format!("{bits} bits from {min} to {max} are no grid");
             return Err(Error::invalid_argument(what).hint("min < max, both finite; 1 to 32 bits"));
         }

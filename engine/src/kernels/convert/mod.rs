@@ -181,8 +181,22 @@ fn encode(value: f64, layout: &Layout, overflow: Overflow) -> u64 {
     sign | if magnitude > layout.max { beyond } else { magnitude }
 }
 
+/// The values of all codes of an 8-bit type.
+const fn values(layout: &Layout) -> [f64; 256] {
+    let mut values = [0.0; 256];
+    let mut code = 0;
+    while code < values.len() {
+        values[code] = decode(code as u64, layout);
+        code += 1;
+    }
+    values
+}
+
+static E4M3_VALUES: [f64; 256] = values(&E4M3);
+static E5M2_VALUES: [f64; 256] = values(&E5M2);
+
 macro_rules! floats {
-    ($($rust:ty, $dtype:ident, $layout:ident, $code:ty, |$value:ident| $bits:expr, $from_bits:expr;)*) => {
+    ($($rust:ty, $dtype:ident, |$code:ident| $decode:expr, |$value:ident, $overflow:ident| $encode:expr;)*) => {
         $(
             impl sealed::Sealed for $rust {}
             impl Float for $rust {
@@ -190,13 +204,13 @@ macro_rules! floats {
 
                 #[inline]
                 fn to_f64(self) -> f64 {
-                    let $value = self;
-                    decode(u64::from($bits), &$layout)
+                    let $code = self;
+                    $decode
                 }
 
                 #[inline]
-                fn from_f64(value: f64, overflow: Overflow) -> Self {
-                    $from_bits(encode(value, &$layout, overflow) as $code)
+                fn from_f64($value: f64, $overflow: Overflow) -> Self {
+                    $encode
                 }
             }
         )*
@@ -204,26 +218,29 @@ macro_rules! floats {
 }
 
 floats! {
-    f32, F32, F32, u32, |value| value.to_bits(), f32::from_bits;
-    f16, F16, F16, u16, |value| value.to_bits(), f16::from_bits;
-    bf16, Bf16, BF16, u16, |value| value.to_bits(), bf16::from_bits;
-    F8E4M3, F8E4M3, E4M3, u8, |value| value.0, F8E4M3;
-    F8E5M2, F8E5M2, E5M2, u8, |value| value.0, F8E5M2;
+    f64, F64, |value| value, |value, _overflow| value;
+    f32, F32, |value| f32_to_f64(value), |value, overflow| f64_to_f32(value, overflow);
+    f16, F16, |code| decode(code.to_bits().into(), &F16),
+        |value, overflow| f16::from_bits(encode(value, &F16, overflow) as u16);
+    bf16, Bf16, |code| decode(code.to_bits().into(), &BF16),
+        |value, overflow| bf16::from_bits(encode(value, &BF16, overflow) as u16);
+    F8E4M3, F8E4M3, |code| E4M3_VALUES[usize::from(code.0)],
+        |value, overflow| F8E4M3(encode(value, &E4M3, overflow) as u8);
+    F8E5M2, F8E5M2, |code| E5M2_VALUES[usize::from(code.0)],
+        |value, overflow| F8E5M2(encode(value, &E5M2, overflow) as u8);
 }
 
-impl sealed::Sealed for f64 {}
-impl Float for f64 {
-    const DTYPE: DType = DType::F64;
+/// The processor's conversion, but for NaN, whose bits Rust leaves open.
+#[inline]
+fn f32_to_f64(value: f32) -> f64 {
+    if value.is_nan() { decode(value.to_bits().into(), &F32) } else { value.into() }
+}
 
-    #[inline]
-    fn to_f64(self) -> f64 {
-        self
-    }
-
-    #[inline]
-    fn from_f64(value: f64, _: Overflow) -> Self {
-        value
-    }
+/// The processor's conversion rounds to nearest, ties to even; what it cannot say is left to [`encode`].
+#[inline]
+fn f64_to_f32(value: f64, overflow: Overflow) -> f32 {
+    let near = value as f32;
+    if near.is_finite() { near } else { f32::from_bits(encode(value, &F32, overflow) as u32) }
 }
 
 /// Instruction sets with a path of their own.
@@ -333,29 +350,30 @@ fn each<S: Float, T: Float>(source: &[u8], target: &mut [u8], overflow: Overflow
 /// Converts as many leading elements as the wide registers of `isa` take. Returns the bytes read and written.
 #[cfg(target_arch = "x86_64")]
 fn leading(isa: Isa, source: &[u8], from: DType, target: &mut [u8], to: DType, overflow: Overflow) -> (usize, usize) {
+    // Each function needs the instructions of `isa`, and a value other than `Scalar` comes only from `Isa::detect`, or
+    // from a test that asked `is_available`.
     macro_rules! path {
-        ($set:ident, $lanes:literal) => {{
-            // SAFETY (each call): the function needs the instructions of `isa`, and a value other than `Scalar` comes
-            // only from `Isa::detect`, or from a test that asked `is_available`.
-            match (from, to) {
-                // SAFETY: as above.
-                (DType::F32, DType::F16) => unsafe { $set::f32_to_f16(source, target) },
-                // SAFETY: as above.
-                (DType::F16, DType::F32) => unsafe { $set::f16_to_f32(source, target) },
-                // SAFETY: as above.
-                (DType::F32, DType::Bf16) => unsafe { $set::f32_to_bf16(source, target) },
-                // SAFETY: as above.
-                (DType::Bf16, DType::F32) => unsafe { $set::bf16_to_f32(source, target) },
-                _ => 0,
-            }
-        }};
+        ($set:ident, $lanes:literal) => {
+            $lanes
+                * match (from, to) {
+                    // SAFETY: the processor has these instructions, see above.
+                    (DType::F32, DType::F16) => unsafe { $set::f32_to_f16(source, target) },
+                    // SAFETY: the processor has these instructions, see above.
+                    (DType::F16, DType::F32) => unsafe { $set::f16_to_f32(source, target) },
+                    // SAFETY: the processor has these instructions, see above.
+                    (DType::F32, DType::Bf16) => unsafe { $set::f32_to_bf16(source, target) },
+                    // SAFETY: the processor has these instructions, see above.
+                    (DType::Bf16, DType::F32) => unsafe { $set::bf16_to_f32(source, target) },
+                    _ => 0,
+                }
+        };
     }
-    let chunks = match isa {
+    let elements = match isa {
         Isa::Scalar => 0,
-        Isa::Avx2 => path!(avx2, 8) * 8,
-        Isa::Avx512 => path!(avx512, 16) * 16,
+        Isa::Avx2 => path!(avx2, 8),
+        Isa::Avx512 => path!(avx512, 16),
     };
-    let bytes = |dtype: DType| chunks * (dtype.bits() / 8) as usize;
+    let bytes = |dtype: DType| elements * (dtype.bits() / 8) as usize;
     let done = (bytes(from), bytes(to));
     if overflow == Overflow::Saturate {
         saturate(&mut target[..done.1], to);
@@ -457,6 +475,20 @@ mod tests {
                     "{value:e} in {} bits with {} mantissa bits",
                     layout.bits, layout.mantissa_bits
                 );
+            }
+        }
+    }
+
+    // f32 takes the processor's conversions instead.
+    #[test]
+    fn f32_is_converted_as_its_layout_says() {
+        for value in hard_numbers(&F32).into_iter().chain([f64::NAN, -f64::NAN, f64::from_bits(0xfff0_0000_2000_0001)])
+        {
+            for overflow in [Overflow::Infinity, Overflow::Saturate] {
+                let code = encode(value, &F32, overflow);
+                assert_eq!(u64::from(f32::from_f64(value, overflow).to_bits()), code, "{value:e}");
+                let wide = Float::to_f64(f32::from_bits(code as u32));
+                assert_eq!(wide.to_bits(), decode(code, &F32).to_bits(), "{value:e}");
             }
         }
     }
