@@ -280,24 +280,32 @@ fn q6_k(block: &[u8; 210], target: &mut [f32; SUPER]) {
     }
 }
 
-/// Quantises block by block: `scale` gives the divisor of a block, `codes` writes the codes for its inverse.
+/// Quantises block by block: `scale` makes the divisor of the number of largest magnitude, `codes` writes the codes for
+/// its inverse.
 fn quantize_with<const N: usize>(
     layout: BlockLayout,
     source: &[f32],
     blocks: &mut [u8],
-    scale: impl Fn(&[f32; 32]) -> f32,
+    scale: impl Fn(f32) -> f32,
     codes: impl Fn(&[f32; 32], f32, &mut [u8; N]),
 ) -> Result<()> {
     check_lengths(layout, blocks.len(), source.len())?;
     for (index, (source, block)) in
         source.as_chunks::<32>().0.iter().zip(blocks.chunks_exact_mut(layout.bytes())).enumerate()
     {
-        let d = scale(source);
-        let stored = f16::from_f32(d);
-        if let Some(at) = source.iter().position(|value| !value.is_finite()) {
+        // Magnitudes are ordered as their bits are, NaN last; integers have a maximum in vector units.
+        let magnitude = |value: &f32| value.abs().to_bits();
+        let largest = source.iter().map(magnitude).max().unwrap_or(0);
+        if largest >= INFINITY_BITS
+            && let Some(at) = source.iter().position(|value| !value.is_finite())
+        {
             let what = format!("element {} is {}; blocks hold finite numbers only", index * 32 + at, source[at]);
             return Err(Error::invalid_argument(what));
         }
+        // The first of equal ones gives its sign; ggml starts from +0.
+        let extreme = source.iter().copied().find(|value| largest > 0 && magnitude(value) == largest).unwrap_or(0.0);
+        let d = scale(extreme);
+        let stored = f16::from_f32(d);
         if !stored.is_finite() {
             let what = format!("elements {} to {} need a scale beyond f16", index * 32, index * 32 + 31);
             return Err(Error::invalid_argument(what));
@@ -315,26 +323,38 @@ fn quantize_with<const N: usize>(
     Ok(())
 }
 
-fn q8_0_scale(source: &[f32; 32]) -> f32 {
-    source.iter().fold(0.0_f32, |max, value| max.max(value.abs())) / 127.0
+const INFINITY_BITS: u32 = f32::INFINITY.to_bits();
+
+fn q8_0_scale(extreme: f32) -> f32 {
+    extreme.abs() / 127.0
 }
 
 fn q8_0_codes(source: &[f32; 32], inverse: f32, codes: &mut [u8; 32]) {
     for (value, code) in source.iter().zip(codes) {
-        *code = (value * inverse).round() as i8 as u8;
+        *code = round_half_away(value * inverse) as u8;
     }
 }
 
-fn q4_0_scale(source: &[f32; 32]) -> f32 {
-    source.iter().fold(0.0_f32, |max, &value| if value.abs() > max.abs() { value } else { max }) / -8.0
+fn q4_0_scale(extreme: f32) -> f32 {
+    extreme / -8.0
 }
 
 fn q4_0_codes(source: &[f32; 32], inverse: f32, codes: &mut [u8; 16]) {
-    let code = |value: f32| ((value * inverse + 8.5) as i8).clamp(0, 15) as u8;
+    let code = |value: f32| ((value * inverse + 8.5) as i32).clamp(0, 15) as u8;
     let (low, high) = source.split_at(16);
     for ((&low, &high), target) in low.iter().zip(high).zip(codes) {
         *target = code(low) | code(high) << 4;
     }
+}
+
+/// The nearest integer, half away from zero, for magnitudes below 2^22: C's `roundf` without a call.
+///
+/// The number before 0.5 is added, for 0.5 itself would lift 0.49999997 to 1; a true half still reaches the next integer,
+/// because the sum is rounded.
+#[inline]
+fn round_half_away(value: f32) -> i32 {
+    const BELOW_HALF: f32 = 0.5_f32.next_down();
+    (value + BELOW_HALF.copysign(value)) as i32
 }
 
 #[cfg(test)]
@@ -426,6 +446,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn rounding_is_half_away_from_zero(value in -4_000_000.0_f32..4_000_000.0, half in -2_000_000_i32..2_000_000) {
+            let tie = half as f32 + 0.5;
+            for value in [value, value / 30_000.0, tie, tie.next_up(), tie.next_down(), (half % 130) as f32 + 0.5] {
+                for value in [value, value.next_up(), value.next_down()] {
+                    prop_assert_eq!(round_half_away(value), value.round() as i32, "{:e}", value);
+                }
+            }
+        }
+
         // The bound in the documentation is what users of quantised weights rely on.
         #[test]
         fn the_error_is_within_the_documented_bound(

@@ -29,7 +29,7 @@ pub fn write(values: &[f32], non_finite: NonFinite, target: &mut String) -> Resu
     Ok(())
 }
 
-/// As [`write`], for bytes.
+/// As [`write()`], for bytes.
 pub fn write_bytes(values: &[f32], non_finite: NonFinite, target: &mut Vec<u8>) -> Result<()> {
     check_finite(values, non_finite)?;
     target.try_reserve(usual_len(values)).map_err(|e| no_memory(values.len(), e))?;

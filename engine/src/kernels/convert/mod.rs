@@ -50,7 +50,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A float type: `f64`, `f32`, [`f16`], [`bf16`], [`F8E4M3`], [`F8E5M2`]. Sealed.
+/// A float type: `f64`, `f32`, `f16`, `bf16`, [`F8E4M3`], [`F8E5M2`]. Sealed.
 pub trait Float: sealed::Sealed + Copy + FromBytes + IntoBytes + Immutable + KnownLayout + 'static {
     /// The element type.
     const DTYPE: DType;
