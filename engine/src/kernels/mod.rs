@@ -1,5 +1,5 @@
 //! Vector math: distances of vectors one by one, one to many and many to many; norms, sums, moments, extremes; arithmetic
-//! element by element.
+//! element by element. Conversions, quantisation, JSON, projections and linear algebra have modules of their own.
 //!
 //! Functions take [`Rows`] or slices, check dimensions (`InvalidShape` where they differ), and never panic on data. A
 //! result never depends on the number of threads. The instruction set is chosen once per process ([`isa`]);
@@ -35,6 +35,15 @@ mod tile;
 mod top_k;
 mod vector;
 mod wide;
+
+pub mod convert;
+pub mod curve;
+pub mod ggml;
+pub mod json;
+#[cfg(feature = "linalg")]
+pub mod linalg;
+pub mod project;
+pub mod quantize;
 
 #[cfg(test)]
 mod tests;

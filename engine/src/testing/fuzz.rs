@@ -14,6 +14,8 @@ use crate::file::sim::SimDisk;
 use crate::file::sim::persistence::Image;
 use crate::file::{Open, Volume};
 use crate::format::{RECORD_MAGIC, RecordHeaderBytes, SEGMENT_HEADER_AREA, Tier, names};
+use crate::kernels::ggml::{BlockLayout, dequantize_blocks, quantize_blocks};
+use crate::kernels::json;
 use crate::segment::{Record, Scan, SegmentHeader, SegmentReader, read_footer, read_payload};
 use crate::{
     Control, DType, Durability, ErrorKind, FileFormat, ImportOptions, Key, KeyRef, ListOptions, RepairOptions, Store,
@@ -31,6 +33,8 @@ pub const TARGETS: &[Target] = &[
     ("safetensors_import", safetensors_import),
     ("npy_import", npy_import),
     ("commit_record", commit_record),
+    ("json_array", json_array),
+    ("ggml_blocks", ggml_blocks),
 ];
 
 /// Bytes where records should be, and as a header of a segment.
@@ -229,4 +233,101 @@ pub fn npy_import(data: &[u8]) {
             payload.bytes().unwrap().len() as u64
         );
     });
+}
+
+/// serde_json decides whether a text is an array of numbers, the standard library which f32 each number is; what was read
+/// is written and read again.
+pub fn json_array(data: &[u8]) {
+    if data.len() > 1 << 16 {
+        return;
+    }
+    let mut values = Vec::new();
+    let read = json::parse(data, 1 << 16, &mut values);
+    let Ok(()) = read.as_ref().map(drop) else {
+        assert!(values.is_empty());
+        assert!(read.unwrap_err().byte_offset().unwrap() <= data.len() as u64);
+        // The one difference: what is finite as f64 may be beyond f32.
+        if let Ok(wide) = serde_json::from_slice::<Vec<f64>>(data) {
+            assert!(wide.iter().any(|&value| (value as f32).is_infinite()), "a valid array was refused");
+        }
+        return;
+    };
+    assert!(serde_json::from_slice::<Vec<f64>>(data).is_ok(), "an invalid array was accepted");
+    let text = std::str::from_utf8(data).unwrap().trim().trim_start_matches('[').trim_end_matches(']');
+    let tokens: Vec<&str> = text.split(',').map(str::trim).filter(|token| !token.is_empty()).collect();
+    assert_eq!(tokens.len(), values.len());
+    for (token, value) in tokens.iter().zip(&values) {
+        assert_eq!(token.parse::<f32>().unwrap().to_bits(), value.to_bits(), "{token}");
+    }
+    let (mut again, mut text) = (Vec::new(), String::new());
+    json::write(&values, json::NonFinite::Refuse, &mut text).unwrap();
+    json::parse(text.as_bytes(), values.len(), &mut again).unwrap();
+    assert!(values.as_bytes() == again.as_bytes(), "{text}");
+}
+
+/// The first byte picks a layout, the rest is blocks. Every element is found again by its formula, one at a time.
+pub fn ggml_blocks(data: &[u8]) {
+    let Some((&choice, blocks)) = data.split_first() else { return };
+    let layout = BlockLayout::ALL[usize::from(choice) % BlockLayout::ALL.len()];
+    let mut values = vec![0.0; blocks.len().min(1 << 16) / layout.bytes() * layout.elements()];
+    if let Err(error) = dequantize_blocks(layout, blocks, &mut values) {
+        assert_eq!(error.kind(), ErrorKind::InvalidShape);
+        assert!(!blocks.len().is_multiple_of(layout.bytes()) || blocks.len() > 1 << 16, "whole blocks were refused");
+        return;
+    }
+    for (block, values) in blocks.chunks(layout.bytes()).zip(values.chunks(layout.elements())) {
+        for (i, &value) in values.iter().enumerate() {
+            let expected = ggml_element(layout, block, i);
+            let same = value.to_bits() == expected.to_bits() || (value.is_nan() && expected.is_nan());
+            assert!(same, "{} element {i}: {value} instead of {expected}", layout.name());
+        }
+    }
+    // What was dequantised can be quantised, if it is finite and its scale is.
+    for layout in [BlockLayout::Q8_0, BlockLayout::Q4_0] {
+        let mut target = vec![0; values.len() / layout.elements() * layout.bytes()];
+        let small = values.iter().all(|value| value.abs() < 65_504.0);
+        assert!(quantize_blocks(layout, &values, &mut target).is_ok() || !small, "finite numbers were refused");
+    }
+}
+
+/// Element `i` of a block, written down as the layouts are described: which bits, which scale, which minimum.
+fn ggml_element(layout: BlockLayout, block: &[u8], i: usize) -> f32 {
+    let half = |at: usize| half::f16::from_le_bytes([block[at], block[at + 1]]).to_f32();
+    let bits = |at: usize, shift: usize, count: u32| i32::from(block[at] >> shift) & ((1 << count) - 1);
+    // 32 elements: low nibbles are the first half. The fifth bits are one after the other.
+    let nibble = |at: usize| bits(at + i % 16, i / 16 * 4, 4);
+    let fifth = |at: usize| bits(at + i / 8, i % 8, 1) << 4;
+    // 256 elements: which 128, which 64, which 32, and the place there.
+    let (n128, n64, n32, at) = (i / 128, i / 64, i / 32, i % 32);
+    let k_scale = |j: usize| if j < 4 { bits(4 + j, 0, 6) } else { bits(8 + j, 0, 4) | bits(j, 6, 2) << 4 };
+    let k_min = |j: usize| if j < 4 { bits(8 + j, 0, 6) } else { bits(8 + j, 4, 4) | bits(4 + j, 6, 2) << 4 };
+    let k_nibble = |codes: usize| bits(codes + n64 * 32 + at, n32 % 2 * 4, 4);
+    let pair = |codes: usize| bits(codes + n128 * 32 + at, n32 % 4 * 2, 2);
+    let product = |scale: f32, code: i32| scale * code as f32;
+    match layout {
+        BlockLayout::Q4_0 => product(half(0), nibble(2) - 8),
+        BlockLayout::Q4_1 => product(half(0), nibble(4)) + half(2),
+        BlockLayout::Q5_0 => product(half(0), (nibble(6) | fifth(2)) - 16),
+        BlockLayout::Q5_1 => product(half(0), nibble(8) | fifth(4)) + half(2),
+        BlockLayout::Q8_0 => product(half(0), i32::from(block[2 + i] as i8)),
+        BlockLayout::Q2_K => {
+            let (scale, min) = (product(half(80), bits(i / 16, 0, 4)), product(half(82), bits(i / 16, 4, 4)));
+            product(scale, pair(16)) - min
+        }
+        BlockLayout::Q3_K => {
+            let j = i / 16;
+            let scale = (bits(96 + j % 8, j / 8 * 4, 4) | bits(104 + j % 4, j / 4 * 2, 2) << 4) - 32;
+            product(product(half(108), scale), pair(32) - 4 * (1 - bits(at, n32, 1)))
+        }
+        BlockLayout::Q4_K => product(product(half(0), k_scale(n32)), k_nibble(16)) - product(half(2), k_min(n32)),
+        BlockLayout::Q5_K => {
+            let code = k_nibble(48) | bits(16 + at, n32, 1) << 4;
+            product(product(half(0), k_scale(n32)), code) - product(half(2), k_min(n32))
+        }
+        BlockLayout::Q6_K => {
+            let low = bits(n128 * 64 + n32 % 2 * 32 + at, n32 % 4 / 2 * 4, 4);
+            let code = low | bits(128 + n128 * 32 + at, n32 % 4 * 2, 2) << 4;
+            product(product(half(208), i32::from(block[192 + i / 16] as i8)), code - 32)
+        }
+    }
 }
