@@ -23,6 +23,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unalign, Unaligned}
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 
+use super::dispatch::{self, Level};
+
 /// What a number beyond the largest finite one of the target becomes. "Beyond" is judged after rounding.
 ///
 /// The choice matters only where the target has a smaller range than the source (f64 > f32 > bf16 > f16 > f8e5m2 >
@@ -81,7 +83,7 @@ pub fn convert(source: &[u8], from: DType, target: &mut [u8], to: DType, overflo
         );
         return Err(Error::new(ErrorKind::InvalidShape, what));
     }
-    convert_on(Isa::detect(), source, from, target, to, overflow);
+    convert_on(dispatch::isa(), source, from, target, to, overflow);
     Ok(())
 }
 
@@ -243,42 +245,6 @@ fn f64_to_f32(value: f64, overflow: Overflow) -> f32 {
     if near.is_finite() { near } else { f32::from_bits(encode(value, &F32, overflow) as u32) }
 }
 
-/// Instruction sets with a path of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Isa {
-    Scalar,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl Isa {
-    const ALL: &[Isa] = &[
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512,
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2,
-        Isa::Scalar,
-    ];
-
-    /// Whether this processor has it; the answer is the same for the life of the process, and cheap.
-    fn is_available(self) -> bool {
-        match self {
-            Isa::Scalar => true,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c"),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
-        }
-    }
-
-    /// The best one this processor has.
-    fn detect() -> Self {
-        Isa::ALL.iter().copied().find(|isa| isa.is_available()).unwrap_or(Isa::Scalar)
-    }
-}
-
 /// Bytes of one element of a float type.
 fn float_bytes(dtype: DType) -> Result<usize> {
     match dtype {
@@ -306,7 +272,7 @@ fn range_rank(dtype: DType) -> u8 {
 }
 
 /// Converts with one instruction set. Types and lengths were checked.
-fn convert_on(isa: Isa, source: &[u8], from: DType, target: &mut [u8], to: DType, overflow: Overflow) {
+fn convert_on(isa: Level, source: &[u8], from: DType, target: &mut [u8], to: DType, overflow: Overflow) {
     if from == to {
         target.copy_from_slice(source);
         return;
@@ -349,9 +315,9 @@ fn each<S: Float, T: Float>(source: &[u8], target: &mut [u8], overflow: Overflow
 
 /// Converts as many leading elements as the wide registers of `isa` take. Returns the bytes read and written.
 #[cfg(target_arch = "x86_64")]
-fn leading(isa: Isa, source: &[u8], from: DType, target: &mut [u8], to: DType, overflow: Overflow) -> (usize, usize) {
-    // Each function needs the instructions of `isa`, and a value other than `Scalar` comes only from `Isa::detect`, or
-    // from a test that asked `is_available`.
+fn leading(isa: Level, source: &[u8], from: DType, target: &mut [u8], to: DType, overflow: Overflow) -> (usize, usize) {
+    // Each function needs the instructions of `isa`, and a value other than `Scalar` comes only from `dispatch`,
+    // which asked the processor for all of them.
     macro_rules! path {
         ($set:ident, $lanes:literal) => {
             $lanes
@@ -369,9 +335,9 @@ fn leading(isa: Isa, source: &[u8], from: DType, target: &mut [u8], to: DType, o
         };
     }
     let elements = match isa {
-        Isa::Scalar => 0,
-        Isa::Avx2 => path!(avx2, 8),
-        Isa::Avx512 => path!(avx512, 16),
+        Level::Scalar => 0,
+        Level::Avx2 => path!(avx2, 8),
+        Level::Avx512 => path!(avx512, 16),
     };
     let bytes = |dtype: DType| elements * (dtype.bits() / 8) as usize;
     let done = (bytes(from), bytes(to));
@@ -382,7 +348,7 @@ fn leading(isa: Isa, source: &[u8], from: DType, target: &mut [u8], to: DType, o
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn leading(_: Isa, _: &[u8], _: DType, _: &mut [u8], _: DType, _: Overflow) -> (usize, usize) {
+fn leading(_: Level, _: &[u8], _: DType, _: &mut [u8], _: DType, _: Overflow) -> (usize, usize) {
     (0, 0)
 }
 
@@ -424,8 +390,8 @@ mod tests {
 
     const FLOATS: [DType; 6] = [DType::F64, DType::F32, DType::Bf16, DType::F16, DType::F8E5M2, DType::F8E4M3];
 
-    fn available() -> impl Iterator<Item = Isa> {
-        Isa::ALL.iter().copied().filter(|isa| isa.is_available())
+    fn available() -> impl Iterator<Item = Level> {
+        dispatch::Present::all().into_iter().map(dispatch::Present::level)
     }
 
     fn narrow<T: Float>(value: f64) -> T {
@@ -633,7 +599,7 @@ mod tests {
                     let len = source.len() / from_bytes * to_bytes;
                     let (mut ours, mut oracle) = (vec![0; len + offset], vec![0; len]);
                     convert_on(isa, source, from, &mut ours[offset..], to, overflow);
-                    convert_on(Isa::Scalar, source, from, &mut oracle, to, overflow);
+                    convert_on(Level::Scalar, source, from, &mut oracle, to, overflow);
                     assert!(ours[offset..] == oracle, "{isa:?}: {from} to {to}, {} bytes, {overflow:?}", source.len());
                 };
                 for overflow in [Overflow::Infinity, Overflow::Saturate] {
