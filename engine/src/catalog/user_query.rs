@@ -52,7 +52,7 @@ pub(super) fn run(connection: &mut Connection, sql: &str, row_limit: usize) -> R
         }
         _ => Error::new(ErrorKind::InvalidArgument, "the query was refused")
             .source_box(e.into())
-            .hint("one SELECT over atoms, versions, payloads, segments, commits, changes, lineages or manifests"),
+            .hint("one SELECT over atoms, versions, payloads, segments, commits, changes, lineages, manifests, vector_sets or vector_parts"),
     };
     connection.authorizer(Some(authorize)).map_err(wrong)?;
     let mut statement = connection.prepare(sql).map_err(wrong)?;

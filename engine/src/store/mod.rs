@@ -257,7 +257,7 @@ impl Store {
     }
 
     /// Runs one `SELECT` over the public views (`atoms`, `versions`, `payloads`, `segments`, `commits`, `changes`,
-    /// `lineages`, `manifests`); see `FORMAT.md` for their columns. Fails with `InvalidArgument` for anything else, or
+    /// `lineages`, `manifests`, `vector_sets`, `vector_parts`); see `FORMAT.md` for their columns. Fails with `InvalidArgument` for anything else, or
     /// for more than `row_limit` rows.
     pub fn query(&self, sql: &str, row_limit: usize) -> Result<QueryResult> {
         self.inner.check_usable()?;
