@@ -1,0 +1,358 @@
+//! Distances of a pair, of one vector to many, and of many to many.
+
+use half::{bf16, f16};
+
+use super::dispatch::{self, Present};
+use super::panel::{Panel, panel_rows};
+use super::tile::{self, AbsDiff, Format, Mul, Op, SqDiff};
+use super::vector::{Isa, Kernel};
+use super::{Metric, Rows, wide};
+use crate::dtype::DType;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Distance of two vectors, each a matrix of one row.
+///
+/// Types: both of one of f64 f32 f16 bf16 i8 u8 b1, or `a` of f32 and `b` of f16, bf16 or i8; others are
+/// `Unsupported`. Lengths that differ, and matrices of other than one row, are `InvalidShape`. The result is the same,
+/// bit for bit, as that of [`one_to_many`] and [`many_to_many`] on this machine with this instruction set. It does not
+/// allocate, save where sums leave the range of f32 (below).
+///
+/// # Numerics
+///
+/// Let `u` be 2⁻²⁴, or 2⁻⁵³ for f64, `n` the dimension and `c = (min(n, 16,384) / 32 + 10) u`. Of i8, u8 and b1 every
+/// sum is exact. Of floats:
+///
+/// | metric | error at most |
+/// | --- | --- |
+/// | dot | `c Σ |aᵢbᵢ| + n 2⁻¹⁵⁰` (f64: `n 2⁻¹⁰⁷⁴`) |
+/// | cosine | `4c` |
+/// | sqeuclidean, manhattan | `2c` times the result |
+/// | euclidean | `c` times the result |
+/// | hamming, jaccard | exact counts; jaccard rounds one division |
+///
+/// Sums of f32, f16 and bf16 are made in f32 with fused multiply-add, 4 registers at a time, in blocks of 16,384 that
+/// are added in f64 (the bound is that of recursive summation per lane, Higham, *Accuracy and Stability of Numerical
+/// Algorithms*, section 4.2). Where such a sum overflows, or one of squares comes below 2⁻¹⁰⁰, the pair is computed anew
+/// in f64 with scaling, so that results are infinite only when the distance exceeds the range of f64 or an element is
+/// infinite, and small vectors do not look like zero vectors. Subnormal elements are never flushed.
+///
+/// NaN elements, and infinite ones where the definition has `∞ - ∞` or `∞ / ∞`, give NaN. Vectors of dimension 0 have
+/// distance 0 by every metric.
+pub fn distance(metric: Metric, a: Rows<'_>, b: Rows<'_>) -> Result<f64> {
+    if b.rows() != 1 {
+        return Err(Error::new(ErrorKind::InvalidShape, format!("one vector expected, {} rows given", b.rows())));
+    }
+    let mut out = [0.0];
+    one_to_many(metric, a, b, &mut out)?;
+    Ok(out[0])
+}
+
+/// Distances of one vector to every row of `data`, in the order of the rows. `out` has as many elements as `data` rows.
+/// Types, errors and numerics are those of [`distance`]. Reads `data` once, at the speed of memory.
+pub fn one_to_many(metric: Metric, query: Rows<'_>, data: Rows<'_>, out: &mut [f64]) -> Result<()> {
+    if query.rows() != 1 {
+        return Err(Error::new(ErrorKind::InvalidShape, format!("one vector expected, {} rows given", query.rows())));
+    }
+    many_to_many(metric, query, data, out)
+}
+
+/// Distances of every row of `queries` to every row of `data` (SciPy's `cdist`): `out[q * data.rows() + r]`. Types,
+/// errors and numerics are those of [`distance`]. Queries share each pass over memory: `data` is read about once as
+/// long as a query and some rows fit the second-level cache.
+pub fn many_to_many(metric: Metric, queries: Rows<'_>, data: Rows<'_>, out: &mut [f64]) -> Result<()> {
+    cross(dispatch::present(), metric, queries, data, out)
+}
+
+/// [`many_to_many`] with the given instruction set.
+pub(super) fn cross(isa: Present, metric: Metric, queries: Rows<'_>, data: Rows<'_>, out: &mut [f64]) -> Result<()> {
+    if queries.dim() != data.dim() {
+        let what = format!("a vector of {} and one of {} elements have no distance", queries.dim(), data.dim());
+        return Err(Error::new(ErrorKind::InvalidShape, what));
+    }
+    if queries.rows().checked_mul(data.rows()) != Some(out.len()) {
+        let what = format!("{} x {} distances do not go into {} places", queries.rows(), data.rows(), out.len());
+        return Err(Error::new(ErrorKind::InvalidShape, what));
+    }
+    let job = Job { isa, metric, queries, data };
+    match (queries.dtype(), data.dtype()) {
+        (DType::F32, DType::F32) => job.floats::<tile::F32, tile::F32>(out),
+        (DType::F16, DType::F16) => job.floats::<tile::F16, tile::F16>(out),
+        (DType::Bf16, DType::Bf16) => job.floats::<tile::Bf16Split, tile::Bf16Split>(out),
+        (DType::F64, DType::F64) => job.floats::<tile::F64, tile::F64>(out),
+        (DType::F32, DType::F16) => job.floats::<tile::F32, tile::F16>(out),
+        (DType::F32, DType::Bf16) => job.floats::<tile::F32, tile::Bf16>(out),
+        (DType::F32, DType::I8) => job.floats::<tile::F32, tile::I8AsF32>(out),
+        (DType::I8, DType::I8) => job.integers::<tile::I8>(out),
+        (DType::U8, DType::U8) => job.integers::<tile::U8>(out),
+        (DType::B1, DType::B1) => job.bits(out),
+        (a, b) => {
+            return Err(Error::new(ErrorKind::Unsupported, format!("no distance between {a} and {b}"))
+                .hint("both of one type of f64 f32 f16 bf16 i8 u8 b1, or f32 with f16, bf16 or i8"));
+        }
+    }
+    Ok(())
+}
+
+/// Below this a sum of squares may have lost more than its rounding error to the subnormal range.
+const F32_SQUARES_MIN: f64 = f64::from_bits((1023 - 100) << 52);
+/// The same for f64.
+const F64_SQUARES_MIN: f64 = f64::from_bits((1023 - 900) << 52);
+
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    isa: Present,
+    metric: Metric,
+    queries: Rows<'a>,
+    data: Rows<'a>,
+}
+
+impl<'a> Job<'a> {
+    fn floats<A: Format, B: Format<Arith = A::Arith>>(self, out: &mut [f64])
+    where
+        Mul: Op<A::Arith>,
+        SqDiff: Op<A::Arith>,
+        AbsDiff: Op<A::Arith>,
+    {
+        let least = if A::BITS == 64 { F64_SQUARES_MIN } else { F32_SQUARES_MIN };
+        let job = self;
+        match self.metric {
+            Metric::Dot => self.sums::<A, B, Mul>(out, |q, r, sum| match sum.is_finite() {
+                true => 0.0 - sum,
+                false => job.anew(q, r),
+            }),
+            Metric::Cosine => self.sums_and_norms::<A, B, Mul>(out, |q, r, sum, aa, bb| {
+                let usable = |squares: f64| squares >= least && squares.is_finite();
+                match usable(aa) && usable(bb) && sum.is_finite() {
+                    true => cosine(sum, aa, bb),
+                    false => job.anew(q, r),
+                }
+            }),
+            Metric::SqEuclidean => self.sums::<A, B, SqDiff>(out, |q, r, sum| match sum >= least && sum.is_finite() {
+                true => sum,
+                false => job.anew(q, r),
+            }),
+            Metric::Euclidean => self.sums::<A, B, SqDiff>(out, |q, r, sum| match sum >= least && sum.is_finite() {
+                true => sum.sqrt(),
+                false => job.anew(q, r),
+            }),
+            Metric::Manhattan => self.sums::<A, B, AbsDiff>(out, |q, r, sum| match sum.is_finite() {
+                true => sum,
+                false => job.anew(q, r),
+            }),
+            Metric::Hamming | Metric::Jaccard => self.elements(out),
+        }
+    }
+
+    fn integers<A: Format>(self, out: &mut [f64])
+    where
+        Mul: Op<A::Arith>,
+        SqDiff: Op<A::Arith>,
+        AbsDiff: Op<A::Arith>,
+    {
+        match self.metric {
+            Metric::Dot => self.sums::<A, A, Mul>(out, |_, _, sum| 0.0 - sum),
+            Metric::Cosine => self.sums_and_norms::<A, A, Mul>(out, |_, _, sum, aa, bb| cosine(sum, aa, bb)),
+            Metric::SqEuclidean => self.sums::<A, A, SqDiff>(out, |_, _, sum| sum),
+            Metric::Euclidean => self.sums::<A, A, SqDiff>(out, |_, _, sum| sum.sqrt()),
+            Metric::Manhattan => self.sums::<A, A, AbsDiff>(out, |_, _, sum| sum),
+            Metric::Hamming | Metric::Jaccard => self.elements(out),
+        }
+    }
+
+    fn bits(self, out: &mut [f64]) {
+        use tile::B1;
+        match self.metric {
+            Metric::Dot => self.sums::<B1, B1, Mul>(out, |_, _, both| 0.0 - both),
+            Metric::Cosine => self.sums_and_norms::<B1, B1, Mul>(out, |_, _, both, a, b| cosine(both, a, b)),
+            Metric::Jaccard => self.sums_and_norms::<B1, B1, Mul>(out, |_, _, both, a, b| jaccard(both, a + b - both)),
+            Metric::Hamming | Metric::SqEuclidean | Metric::Manhattan => {
+                self.sums::<B1, B1, SqDiff>(out, |_, _, differ| differ);
+            }
+            Metric::Euclidean => self.sums::<B1, B1, SqDiff>(out, |_, _, differ| differ.sqrt()),
+        }
+    }
+
+    /// Sums of every pair, each finished by `finish(query, row, sum)`.
+    fn sums<A, B, O>(self, out: &mut [f64], finish: impl Fn(usize, usize, f64) -> f64)
+    where
+        A: Format,
+        B: Format<Arith = A::Arith>,
+        O: Op<A::Arith>,
+    {
+        self.panels(out.len(), |rows| {
+            let data = self.data.slice(rows..rows + panel_rows(&self.data));
+            self.isa.run(Panel::<A, B, O, f64>::new(self.queries, data, out, rows, self.data.rows(), None));
+            for q in 0..self.queries.rows() {
+                for r in rows..rows + data.rows() {
+                    let place = &mut out[q * self.data.rows() + r];
+                    *place = finish(q, r, *place);
+                }
+            }
+        });
+    }
+
+    /// As `sums`, with the sums of each query and each row with itself: `finish(query, row, sum, norm, norm)`.
+    fn sums_and_norms<A, B, O>(self, out: &mut [f64], finish: impl Fn(usize, usize, f64, f64, f64) -> f64)
+    where
+        A: Format,
+        B: Format<Arith = A::Arith>,
+        O: Op<A::Arith>,
+    {
+        let (mut one, mut many) = ([0.0], Vec::new());
+        let query_norms = buffer(&mut one, &mut many, self.queries.rows());
+        for (q, norm) in query_norms.iter_mut().enumerate() {
+            let query = self.queries.row(q);
+            self.isa.run(Panel::<A, A, O, f64>::new(query, query, std::slice::from_mut(norm), 0, 1, None));
+        }
+        let (mut one, mut many) = ([0.0], Vec::new());
+        let row_norms = buffer(&mut one, &mut many, panel_rows(&self.data).min(self.data.rows()));
+        self.panels(out.len(), |rows| {
+            let data = self.data.slice(rows..rows + panel_rows(&self.data));
+            let panel = Panel::<A, B, O, f64>::new(self.queries, data, out, rows, self.data.rows(), Some(row_norms));
+            self.isa.run(panel);
+            for (q, &aa) in query_norms.iter().enumerate() {
+                for (r, &bb) in (rows..rows + data.rows()).zip(row_norms.iter()) {
+                    let place = &mut out[q * self.data.rows() + r];
+                    *place = finish(q, r, *place, aa, bb);
+                }
+            }
+        });
+    }
+
+    /// Hamming and Jaccard over elements.
+    fn elements(self, out: &mut [f64]) {
+        for (q, out) in out.chunks_exact_mut(self.data.rows().max(1)).enumerate() {
+            for (r, out) in out.iter_mut().enumerate() {
+                let pair = Elements { metric: self.metric, a: self.queries.row(q), b: self.data.row(r) };
+                *out = self.isa.run(pair);
+            }
+        }
+    }
+
+    /// The pair in f64 with scaling.
+    #[cold]
+    fn anew(self, q: usize, r: usize) -> f64 {
+        wide::distance(self.metric, self.queries.row(q), self.data.row(r))
+    }
+
+    /// Calls `work` with the first row of every panel.
+    fn panels(&self, places: usize, mut work: impl FnMut(usize)) {
+        if places == 0 {
+            return;
+        }
+        for rows in (0..self.data.rows()).step_by(panel_rows(&self.data)) {
+            work(rows);
+        }
+    }
+}
+
+/// `len` places: the one given when that is enough, so that pairs do not allocate.
+fn buffer<'b>(one: &'b mut [f64; 1], many: &'b mut Vec<f64>, len: usize) -> &'b mut [f64] {
+    if len <= 1 {
+        return &mut one[..len];
+    }
+    many.resize(len, 0.0);
+    many
+}
+
+/// `1 - ab / √(aa bb)` within [0, 2]; the rule for zero vectors is that of [`Metric::Cosine`].
+#[inline]
+pub(super) fn cosine(ab: f64, aa: f64, bb: f64) -> f64 {
+    if aa == 0.0 || bb == 0.0 {
+        return if aa == bb { 0.0 } else { 1.0 };
+    }
+    // `clamp` keeps NaN.
+    (1.0 - ab / (aa.sqrt() * bb.sqrt())).clamp(0.0, 2.0)
+}
+
+fn jaccard(both: f64, either: f64) -> f64 {
+    if either == 0.0 { 0.0 } else { 1.0 - both / either }
+}
+
+/// Hamming or Jaccard of one pair, over elements.
+struct Elements<'a> {
+    metric: Metric,
+    a: Rows<'a>,
+    b: Rows<'a>,
+}
+
+impl Kernel for Elements<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) -> f64 {
+        let (a, b) = (self.a.row_bytes(0), self.b.row_bytes(0));
+        /// Both sides as numbers of one type.
+        macro_rules! count {
+            ($a:ty, $b:ty, $number:ty) => {{
+                let a = a.as_chunks().0.iter().map(|&bytes| <$number>::from(<$a>::from_le_bytes(bytes)));
+                let b = b.as_chunks().0.iter().map(|&bytes| <$number>::from(<$b>::from_le_bytes(bytes)));
+                let zero = <$number>::default();
+                let (mut differ, mut both, mut either) = (0_usize, 0_usize, 0_usize);
+                for (a, b) in a.zip(b) {
+                    differ += usize::from(a != b);
+                    both += usize::from((a != zero) & (b != zero));
+                    either += usize::from((a != zero) | (b != zero));
+                }
+                (differ as f64, both as f64, either as f64)
+            }};
+        }
+        let (differ, both, either) = match (self.a.dtype(), self.b.dtype()) {
+            (DType::F64, _) => count!(f64, f64, f64),
+            (DType::F32, DType::F32) => count!(f32, f32, f32),
+            (DType::F32, DType::F16) => count!(f32, f16, f32),
+            (DType::F32, DType::Bf16) => count!(f32, bf16, f32),
+            (DType::F32, _) => count!(f32, i8, f32),
+            (DType::F16, _) => count!(f16, f16, f16),
+            (DType::Bf16, _) => count!(bf16, bf16, bf16),
+            (DType::I8, _) => count!(i8, i8, i8),
+            _ => count!(u8, u8, u8),
+        };
+        if self.metric == Metric::Hamming { differ } else { jaccard(both, either) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Search re-ranks candidates pair by pair and compares them with scans: one differing bit is another order.
+    #[test]
+    fn a_pair_a_scan_and_a_batch_give_the_same_bits() {
+        let value = |i: usize| ((i * 7919) % 1009) as f32 / 500.0 - 1.0;
+        for dim in [0, 1, 31, 64, 100, 257] {
+            let queries: Vec<f32> = (0..5 * dim).map(value).collect();
+            let data: Vec<f32> = (0..11 * dim).map(|i| value(i + 5)).collect();
+            let bytes = |v: &[f32]| zerocopy::IntoBytes::as_bytes(v).to_vec();
+            let (queries, data) = (bytes(&queries), bytes(&data));
+            let queries = Rows::new(DType::F32, 5, dim, &queries).unwrap();
+            let data = Rows::new(DType::F32, 11, dim, &data).unwrap();
+            for &metric in Metric::ALL {
+                let mut batch = [9.0; 55];
+                many_to_many(metric, queries, data, &mut batch).unwrap();
+                for q in 0..5 {
+                    let mut scan = [9.0; 11];
+                    one_to_many(metric, queries.row(q), data, &mut scan).unwrap();
+                    for r in 0..11 {
+                        let pair = distance(metric, queries.row(q), data.row(r)).unwrap();
+                        assert_eq!(pair.to_bits(), scan[r].to_bits(), "{metric} {dim}");
+                        assert_eq!(pair.to_bits(), batch[q * 11 + r].to_bits(), "{metric} {dim}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn unequal_dimensions_and_wrong_places_are_refused() {
+        let (a, b) = ([1.0_f32; 4], [1.0_f32; 3]);
+        let one = |v| Rows::one(v).unwrap();
+        let kind = |result: Result<f64>| result.unwrap_err().kind();
+        assert_eq!(kind(distance(Metric::Dot, one(&a), one(&b))), ErrorKind::InvalidShape);
+        assert_eq!(kind(distance(Metric::Dot, one(&a), Rows::of(2, &a).unwrap())), ErrorKind::InvalidShape);
+        let mut out = [0.0; 2];
+        let wrong = one_to_many(Metric::Dot, one(&a), one(&a), &mut out);
+        assert_eq!(wrong.unwrap_err().kind(), ErrorKind::InvalidShape);
+        assert_eq!(kind(distance(Metric::Dot, one(&a), Rows::one(&[1_i32; 4]).unwrap())), ErrorKind::Unsupported);
+    }
+}

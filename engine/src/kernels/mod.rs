@@ -1,0 +1,35 @@
+//! Vector math: distances of vectors one by one, one to many and many to many.
+//!
+//! Functions take [`Rows`] or slices, check dimensions (`InvalidShape` where they differ), and never panic on data. A
+//! result never depends on the number of threads. The instruction set is chosen once per process ([`isa`]);
+//! [`ISA_VARIABLE`] pins it.
+//!
+//! ```
+//! use tensoratom::kernels::{Metric, Rows, one_to_many, top_k};
+//! # fn main() -> tensoratom::Result<()> {
+//! let data = [0.0_f32, 1.0, 1.0, 0.0, 0.6, 0.8]; // three vectors of two
+//! let mut distances = [0.0; 3];
+//! one_to_many(Metric::Cosine, Rows::one(&[1.0_f32, 0.0])?, Rows::of(2, &data)?, &mut distances)?;
+//! assert_eq!(top_k(&distances, 2), [1, 2]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod companion;
+mod dispatch;
+mod distance;
+mod metric;
+mod panel;
+mod rows;
+mod scalar;
+mod tile;
+mod top_k;
+mod vector;
+mod wide;
+
+pub use companion::{DOT_I8_DIM_MAX, dot_i8_batch, dot_i8_many};
+pub use dispatch::{ISA_VARIABLE, Level, isa};
+pub use distance::{distance, many_to_many, one_to_many};
+pub use metric::Metric;
+pub use rows::Rows;
+pub use top_k::top_k;

@@ -1,0 +1,135 @@
+//! Tiles over matrices: all queries with a panel of rows, in an order that keeps a query in registers and rows in cache.
+
+use std::marker::PhantomData;
+
+use super::Rows;
+use super::tile::{Format, Op, tile};
+use super::vector::{Isa, Kernel};
+
+/// How sums are stored.
+pub(super) trait Sum: Copy {
+    fn from_sum(sum: f64) -> Self;
+}
+
+impl Sum for f64 {
+    #[inline(always)]
+    fn from_sum(sum: f64) -> f64 {
+        sum
+    }
+}
+
+impl Sum for i32 {
+    /// The lowest 32 bits of a whole number.
+    #[inline(always)]
+    fn from_sum(sum: f64) -> i32 {
+        sum as i64 as i32
+    }
+}
+
+/// Rows that stay in the second-level cache while every query passes over them.
+pub(super) fn panel_rows(data: &Rows<'_>) -> usize {
+    const PANEL_BYTES: usize = 256 << 10;
+    (PANEL_BYTES / data.stride_bytes().max(1)).clamp(8, 4096)
+}
+
+/// The raw sums of all queries with some rows.
+pub(super) struct Panel<'a, 'o, A, B, O, T> {
+    queries: Rows<'a>,
+    data: Rows<'a>,
+    /// From the place of the first query and the first row of `data` on.
+    out: &'o mut [T],
+    /// Places from one query to the next.
+    out_stride: usize,
+    norms: Option<&'o mut [f64]>,
+    what: PhantomData<(A, B, O)>,
+}
+
+impl<'a, 'o, A, B, O, T> Panel<'a, 'o, A, B, O, T>
+where
+    A: Format,
+    B: Format<Arith = A::Arith>,
+    O: Op<A::Arith>,
+    T: Sum,
+{
+    /// `out[q * out_stride + first + r]` is the place of query `q` and row `r`.
+    pub(super) fn new(
+        queries: Rows<'a>,
+        data: Rows<'a>,
+        out: &'o mut [T],
+        first: usize,
+        out_stride: usize,
+        norms: Option<&'o mut [f64]>,
+    ) -> Self {
+        Panel { queries, data, out: &mut out[first..], out_stride, norms, what: PhantomData }
+    }
+
+    /// Queries `q..q + Q` against as many of the rows from `r` on as fill tiles of `R`. Gives the first row left.
+    #[inline(always)]
+    fn sweep<I: Isa, const Q: usize, const R: usize, const NORMS: bool>(
+        &mut self,
+        isa: I,
+        q: usize,
+        r: usize,
+    ) -> usize {
+        let group = R * self.data.stride_bytes();
+        // Far enough that a line is there when its turn comes, in whole groups of rows.
+        let ahead = if R == 1 || group == 0 { 0 } else { AHEAD_BYTES.div_ceil(group) * group };
+        let mut r = r;
+        while r + R <= self.data.rows() {
+            let queries = std::array::from_fn(|k| self.queries.start(q + k));
+            let rows = std::array::from_fn(|k| self.data.start(r + k));
+            // SAFETY: `q + Q` and `r + R` are at most the numbers of rows; every row of `Rows` has `dim` readable
+            // elements; both matrices have the same dimension; A and B are the formats of their types.
+            let (sums, norms) = unsafe { tile::<I, A, B, O, Q, R, NORMS>(isa, queries, rows, self.data.dim(), ahead) };
+            for (k, sums) in sums.iter().enumerate() {
+                let place = (q + k) * self.out_stride + r;
+                for (place, &sum) in self.out[place..place + R].iter_mut().zip(sums) {
+                    *place = T::from_sum(sum);
+                }
+            }
+            if let Some(places) = self.norms.as_deref_mut().filter(|_| NORMS) {
+                places[r..r + R].copy_from_slice(&norms);
+            }
+            r += R;
+        }
+        r
+    }
+}
+
+/// How far ahead of a scan rows are asked for.
+const AHEAD_BYTES: usize = 4096;
+
+impl<A, B, O, T> Kernel for Panel<'_, '_, A, B, O, T>
+where
+    A: Format,
+    B: Format<Arith = A::Arith>,
+    O: Op<A::Arith>,
+    T: Sum,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(mut self, isa: I) {
+        let mut q = 0;
+        if self.norms.is_some() {
+            let r = self.sweep::<I, 1, 2, true>(isa, 0, 0);
+            self.sweep::<I, 1, 1, true>(isa, 0, r);
+            q = 1;
+        }
+        while q + 2 <= self.queries.rows() {
+            let r = match I::MANY_REGISTERS {
+                true => self.sweep::<I, 2, 2, false>(isa, q, 0),
+                false => 0,
+            };
+            self.sweep::<I, 2, 1, false>(isa, q, r);
+            q += 2;
+        }
+        if q < self.queries.rows() {
+            let r = match I::MANY_REGISTERS {
+                true => self.sweep::<I, 1, 4, false>(isa, q, 0),
+                false => self.sweep::<I, 1, 2, false>(isa, q, 0),
+            };
+            self.sweep::<I, 1, 1, false>(isa, q, r);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What an instruction set offers: the few operations on whole registers that every algorithm of this folder is made of.
+//!
+//! A value of a type that implements [`Isa`] is the proof that the processor has the instructions. Algorithms are
+//! written once, over `I: Isa`, and inlined into one function per instruction set ([`Isa::call`]).
+
+use super::Level;
+
+/// Registers that one block of a row fills. As many independent sums hide the latency of a fused multiply-add.
+pub(super) const BLOCK_REGISTERS: usize = 4;
+
+/// Largest `Isa::BYTES`.
+pub(super) const BYTES_MAX: usize = 64;
+
+/// Code to be compiled once per instruction set.
+pub(super) trait Kernel {
+    type Output;
+    /// The algorithm; implementations are `#[inline(always)]`, so that they are compiled for `I`.
+    fn run<I: Isa>(self, isa: I) -> Self::Output;
+}
+
+/// An instruction set that is present. All operations work lane by lane unless they say otherwise.
+pub(super) trait Isa: Copy {
+    const LEVEL: Level;
+    /// Bytes of a register: 32-bit lanes are a fourth of it. At most [`BYTES_MAX`].
+    const BYTES: usize;
+    /// Whether there are 32 registers rather than 16, for larger tiles.
+    const MANY_REGISTERS: bool;
+
+    type F32: Copy;
+    type F64: Copy;
+    /// 16-bit integers, `BYTES / 2` of them.
+    type I16: Copy;
+    /// 32-bit integers.
+    type I32: Copy;
+    /// `BYTES` bytes.
+    type Bytes: Copy;
+    /// 64-bit counts.
+    type U64: Copy;
+
+    /// Runs a kernel with the instructions enabled.
+    fn call<K: Kernel>(self, kernel: K) -> K::Output;
+
+    /// Asks for the cache line at `at` ahead of its use. Never faults.
+    fn prefetch(self, at: *const u8);
+
+    /// Zero, in every lane.
+    fn f32_zero(self) -> Self::F32;
+    /// `a + b`.
+    fn f32_add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a - b`.
+    fn f32_sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `|a|`.
+    fn f32_abs(self, a: Self::F32) -> Self::F32;
+    /// `a * b + c`; rounded once where the instruction set can.
+    fn f32_fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// Sum of the lanes, as a balanced tree.
+    fn f32_sum(self, a: Self::F32) -> f32;
+
+    /// Zero, in every lane.
+    fn f64_zero(self) -> Self::F64;
+    /// `a + b`.
+    fn f64_add(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `a - b`.
+    fn f64_sub(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `|a|`.
+    fn f64_abs(self, a: Self::F64) -> Self::F64;
+    /// `a * b + c`; rounded once where the instruction set can.
+    fn f64_fma(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;
+    /// Sum of the lanes, as a balanced tree.
+    fn f64_sum(self, a: Self::F64) -> f64;
+
+    /// Zero, in every lane.
+    fn i32_zero(self) -> Self::I32;
+    /// `a + b`, wrapping.
+    fn i32_add(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// Sum of the lanes, wrapping.
+    fn i32_sum(self, a: Self::I32) -> i32;
+    /// `a - b`, wrapping.
+    fn i16_sub(self, a: Self::I16, b: Self::I16) -> Self::I16;
+    /// `|a|`; -32,768 does not occur.
+    fn i16_abs(self, a: Self::I16) -> Self::I16;
+    /// `acc + a₀b₀ + a₁b₁` of neighbouring lanes, wrapping.
+    fn i16_dot(self, acc: Self::I32, a: Self::I16, b: Self::I16) -> Self::I32;
+    /// One, in every lane.
+    fn i16_one(self) -> Self::I16;
+
+    /// Bits that differ.
+    fn bytes_xor(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+    /// Bits set in both.
+    fn bytes_and(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+    /// Zero, in every lane.
+    fn u64_zero(self) -> Self::U64;
+    /// `a + b`.
+    fn u64_add(self, a: Self::U64, b: Self::U64) -> Self::U64;
+    /// `acc` plus the set bits of each 64-bit lane.
+    fn u64_count(self, acc: Self::U64, bits: Self::Bytes) -> Self::U64;
+    /// Sum of the lanes.
+    fn u64_sum(self, a: Self::U64) -> u64;
+
+    /// `acc + Σ aᵢbᵢ` of four neighbouring bytes each, `a` unsigned and `b` signed; wrapping, never saturating. Which
+    /// lane of `acc` takes which bytes is not said.
+    fn dot_u8_i8(self, acc: Self::I32, a: Self::Bytes, b: Self::Bytes) -> Self::I32;
+    /// Every byte with its highest bit inverted: adds 128 to an `i8` and gives a `u8`.
+    fn bytes_flip_sign(self, a: Self::Bytes) -> Self::Bytes;
+
+    /// # Safety
+    /// `BYTES` bytes are readable at `at`.
+    unsafe fn load_f32(self, at: *const u8) -> Self::F32;
+    /// # Safety
+    /// `BYTES` bytes are readable at `at`.
+    unsafe fn load_f64(self, at: *const u8) -> Self::F64;
+    /// # Safety
+    /// `BYTES` bytes are readable at `at`.
+    unsafe fn load_bytes(self, at: *const u8) -> Self::Bytes;
+    /// Widens binary16; exact.
+    /// # Safety
+    /// `BYTES / 2` bytes are readable at `at`.
+    unsafe fn load_f16(self, at: *const u8) -> Self::F32;
+    /// Widens bfloat16; exact.
+    /// # Safety
+    /// `BYTES / 2` bytes are readable at `at`.
+    unsafe fn load_bf16(self, at: *const u8) -> Self::F32;
+    /// Widens twice as many bfloat16 as there are lanes: those at even places, those at odd places; exact.
+    /// # Safety
+    /// `BYTES` bytes are readable at `at`.
+    unsafe fn load_bf16_split(self, at: *const u8) -> [Self::F32; 2];
+    /// Widens integers; exact.
+    /// # Safety
+    /// `BYTES / 4` bytes are readable at `at`.
+    unsafe fn load_i8_as_f32(self, at: *const u8) -> Self::F32;
+    /// # Safety
+    /// `BYTES / 2` bytes are readable at `at`.
+    unsafe fn load_i8(self, at: *const u8) -> Self::I16;
+    /// # Safety
+    /// `BYTES / 2` bytes are readable at `at`.
+    unsafe fn load_u8(self, at: *const u8) -> Self::I16;
+}
