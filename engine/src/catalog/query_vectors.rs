@@ -52,7 +52,8 @@ impl View<'_> {
     /// Parts of a set at `lsn`, in order.
     pub(crate) fn parts(self, set: u32, lsn: u64) -> Result<Vec<PartState>> {
         let sql = "SELECT p.part, p.rows, p.lsn_from, (SELECT t.lsn_from FROM tombstone t WHERE t.vector_set = ?1 \
-               AND t.part = p.part AND t.lsn_from <= ?2 AND (t.lsn_to IS NULL OR t.lsn_to > ?2)) \
+               AND t.part = p.part AND t.lsn_from <= ?2 AND (t.lsn_to IS NULL OR t.lsn_to > ?2)), \
+             (SELECT min(f.lsn_from) FROM vector_part f WHERE f.vector_set = ?1 AND f.part = p.part) \
              FROM vector_part p WHERE p.vector_set = ?1 AND p.lsn_from <= ?2 AND (p.lsn_to IS NULL OR p.lsn_to > ?2) \
              ORDER BY p.part";
         self.all(sql, params![set, to_db(lsn)], |row| {
@@ -61,6 +62,7 @@ impl View<'_> {
                 rows: u64_at(row, 1)?,
                 lsn_from: u64_at(row, 2)?,
                 tombstone_lsn: row.get::<_, Option<i64>>(3)?.map(from_db),
+                added_lsn: u64_at(row, 4)?,
             })
         })
     }

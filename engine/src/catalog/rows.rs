@@ -191,6 +191,8 @@ pub(crate) struct PlacedPayload {
 pub(crate) struct PartState {
     pub(crate) part: u32,
     pub(crate) rows: u64,
+    /// Commit that appended the part.
+    pub(crate) added_lsn: u64,
     /// Commit that appended the part, or gave it its companion.
     pub(crate) lsn_from: u64,
     /// Commit that wrote the bitmap of deleted rows.

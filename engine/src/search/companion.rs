@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::bytes::{AlignedBuffer, Bytes};
+use crate::bytes::AlignedBuffer;
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{ALIGN_SMALL, COMPANION_MAGIC, CompanionHeaderBytes, align_up};
@@ -32,7 +32,6 @@ pub(crate) fn is_worthwhile(dtype: DType, dim: usize) -> bool {
 /// Where the columns of a companion lie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
-    rows: u64,
     dim: u64,
     columns: [u64; 4],
     codes: u64,
@@ -48,12 +47,9 @@ impl Layout {
         let first = CompanionHeaderBytes::LEN as u64;
         let codes = first + 4 * column;
         let columns = [first, first + column, first + 2 * column, first + 3 * column];
-        Ok(Layout { rows, dim, columns, codes, len: codes + code_bytes })
+        Ok(Layout { dim, columns, codes, len: codes + code_bytes })
     }
 
-    pub(crate) fn len_bytes(&self) -> u64 {
-        self.len
-    }
 }
 
 /// A companion to be read in blocks of rows.
@@ -107,10 +103,6 @@ impl<'a> Companion<'a> {
             decoded_norm2: column(decoded_norm2)?,
             codes: TensorView::new(DType::I8, vec![rows.end - rows.start, dim], codes)?,
         })
-    }
-
-    pub(super) fn block_bytes(&self, rows: u64) -> u64 {
-        rows * (self.layout.dim + 16)
     }
 }
 
@@ -254,6 +246,7 @@ pub(super) fn code_twice(values: &[f64], codes: &mut [i8]) -> Option<TwoLevels> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::Bytes;
     use crate::testing::random::Random;
 
     fn uniform(random: &mut Random) -> f64 {

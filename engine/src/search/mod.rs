@@ -85,7 +85,7 @@ impl<'a> SearchOptions<'a> {
         self
     }
 
-    /// Nothing farther away than this, and nothing whose distance is NaN.
+    /// Nothing farther away than this, and nothing whose distance is NaN. NaN itself excludes everything.
     #[must_use]
     pub fn distance_max(mut self, distance: f64) -> Self {
         self.distance_max = Some(distance);

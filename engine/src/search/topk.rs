@@ -52,7 +52,7 @@ impl TopK {
 
     #[inline]
     pub(super) fn push(&mut self, id: i64, distance: f64) {
-        if self.distance_max.is_some_and(|max| distance.is_nan() || distance > max) {
+        if self.distance_max.is_some_and(|max| !(distance <= max)) {
             return;
         }
         let ranked = Ranked(Neighbor { id, distance });

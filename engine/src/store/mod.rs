@@ -15,6 +15,7 @@ mod snapshot;
 mod staging;
 mod stat;
 mod txn;
+mod vectors;
 mod verify;
 mod writer;
 
@@ -40,6 +41,7 @@ pub use snapshot::{Address, AsOf, ListOptions, Snapshot};
 pub use staging::Expect;
 pub use stat::{Accounted, Stat};
 pub use txn::{PutOptions, WriteTxn};
+pub use vectors::{CompactOptions, Companions, Matrix, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter};
 pub use verify::{Damage, VerifyOptions, VerifyReport};
 pub use writer::PayloadWriter;
 

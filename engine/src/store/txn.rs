@@ -90,6 +90,10 @@ impl WriteTxn {
         &self.store
     }
 
+    pub(super) fn lsn(&self) -> u64 {
+        self.lsn
+    }
+
     pub(super) fn staged(&mut self) -> &mut Staged {
         &mut self.staged
     }
@@ -511,7 +515,8 @@ impl WriteTxn {
     ///
     /// Under [`Durability::Full`](crate::Durability) blocks until the device has everything. Fails with `Conflict` or
     /// `AlreadyExists` when a condition does not hold, `DiskFull`, `Io`, `Busy`; then nothing changed.
-    pub fn commit(self) -> Result<u64> {
+    pub fn commit(mut self) -> Result<u64> {
+        self.stage_bitmaps().map_err(|e| e.during("commit"))?;
         let WriteTxn { store, staged, lsn, .. } = self;
         if staged.is_empty() {
             return Ok(lsn);
