@@ -81,7 +81,7 @@ pub use digest::Digest;
 pub use dtype::{DType, Encoding, PAYLOAD_BYTES_MAX, RANK_MAX, byte_len};
 pub use error::{Error, ErrorKind, Result};
 pub use format::{Codec, Tier};
-pub use interchange::{ExportOptions, ExportReport, FileFormat, ImportOptions, ImportReport};
+pub use interchange::{ExportOptions, ExportReport, FileFormat, ImportOptions, ImportReport, NpyArray};
 pub use key::{Key, KeyRef, NAME_BYTES_MAX};
 pub use search::{Neighbor, SearchOptions};
 pub use store::{

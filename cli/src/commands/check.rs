@@ -23,6 +23,8 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
             "versions": stat.versions,
             "payloads": stat.payloads,
             "namespaces": stat.namespaces,
+            "vector_sets": stat.vector_sets,
+            "vector_parts": stat.vector_parts,
             "segments": stat.segments,
             "raw_bytes": stat.raw_bytes,
             "stored_bytes": stat.stored_bytes,
@@ -39,6 +41,9 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
         grouped(stat.segments),
         stat.lsn,
     );
+    if stat.vector_sets > 0 {
+        anstream::println!("{} vector sets of {} parts", grouped(stat.vector_sets), grouped(stat.vector_parts));
+    }
     anstream::println!(
         "{} as users see them, {} stored once each, {} on disk:",
         size(stat.raw_bytes),

@@ -5,13 +5,14 @@ mod bench;
 mod check;
 mod files;
 mod manage;
+mod vectors;
 
 use std::path::Path;
 
 use clap::CommandFactory;
 use tensoratom::{Error, KeyRef, Namespace, Options, Result, Store};
 
-use crate::args::{Cli, Command, NamespaceArg};
+use crate::args::{Cli, Command, NamespaceArg, Vectors};
 use crate::output::Outcome;
 
 pub(crate) fn run(command: Command) -> Result<Outcome> {
@@ -23,6 +24,10 @@ pub(crate) fn run(command: Command) -> Result<Outcome> {
         Command::Get(args) => atoms::get(&args),
         Command::Put(args) => atoms::put(&args),
         Command::Rm(args) => atoms::rm(&args),
+        Command::Vectors(Vectors::Add(args)) => vectors::add(&args),
+        Command::Vectors(Vectors::Info(args)) => vectors::info(&args),
+        Command::Vectors(Vectors::Ls(args)) => vectors::ls(&args),
+        Command::Search(args) => vectors::search(&args),
         Command::Stat(args) => check::stat(&args),
         Command::Verify(args) => check::verify(&args),
         Command::Repair(args) => manage::repair(&args),

@@ -6,6 +6,7 @@ pub mod get;
 pub mod ingest;
 pub mod memory;
 pub mod million;
+pub mod search;
 pub mod touch;
 
 use std::path::Path;

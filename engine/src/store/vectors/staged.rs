@@ -21,7 +21,7 @@ use zerocopy::IntoBytes;
 
 use super::super::snapshot::Address;
 use super::super::txn::WriteTxn;
-use super::view::{PartView, VectorSnapshot, find};
+use super::view::{PartView, VectorSnapshot, find, find_all};
 use super::{CompactOptions, Companions};
 
 /// Parts of fewer rows are scanned faster than a companion is worth.
@@ -125,36 +125,51 @@ impl StagedSet {
         Ok(false)
     }
 
-    /// Marks the rows of these ascending ids as deleted. Returns how many there were.
-    fn delete(&mut self, ids: &[i64]) -> Result<u64> {
-        for &id in ids {
-            if !self.contains(id)? {
-                self.absent.insert(id);
-            }
+    /// The first of some ascending ids that the set has.
+    fn first_present(&self, ids: &[i64]) -> Result<Option<i64>> {
+        let mut found: Option<usize> = None;
+        let mut note = |known: &[i64], dead: &RoaringBitmap| {
+            let first = find_all(known, dead, ids).map(|(index, _)| index).next();
+            found = [found, first].into_iter().flatten().min();
+        };
+        self.new_parts.iter().for_each(|part| note(&part.ids, &part.dead.rows));
+        for part in self.base_parts() {
+            note(part.ids()?, self.dead_of(part));
         }
-        let mut count = 0;
+        Ok(found.map(|index| ids[index]))
+    }
+
+    /// Marks the rows of these ascending ids as deleted. Returns how many there were, and remembers which were not.
+    fn delete(&mut self, ids: &[i64]) -> Result<u64> {
+        let mut is_present = vec![false; ids.len()];
+        let mut rows_of = |known: &[i64], dead: &RoaringBitmap| -> Vec<u32> {
+            let mut rows = Vec::new();
+            for (index, row) in find_all(known, dead, ids) {
+                is_present[index] = true;
+                rows.push(row);
+            }
+            rows
+        };
         for part in &mut self.new_parts {
-            for row in ids.iter().filter_map(|&id| find(&part.ids, &part.dead.rows, id)).collect::<Vec<_>>() {
-                part.dead.rows.insert(row);
+            let rows = rows_of(&part.ids, &part.dead.rows);
+            if !rows.is_empty() {
+                part.dead.rows.extend(rows);
                 part.dead.digest = None;
-                count += 1;
             }
         }
         for part in self.base.iter().filter(|part| !self.dropped_parts.contains(&part.state.part)) {
-            let known = part.ids()?;
             let number = part.state.part;
-            let dead = self.dead.get(&number).map_or(&part.dead, |staged| &staged.rows);
-            let rows: Vec<u32> = ids.iter().filter_map(|&id| find(known, dead, id)).collect();
-            if rows.is_empty() {
-                continue;
+            let rows = rows_of(part.ids()?, self.dead.get(&number).map_or(&part.dead, |staged| &staged.rows));
+            if !rows.is_empty() {
+                let fresh = || StagedBitmap { rows: part.dead.clone(), digest: None };
+                let staged = self.dead.entry(number).or_insert_with(fresh);
+                staged.rows.extend(rows);
+                staged.digest = None;
             }
-            count += rows.len() as u64;
-            let fresh = || StagedBitmap { rows: part.dead.clone(), digest: None };
-            let staged = self.dead.entry(number).or_insert_with(fresh);
-            staged.rows.extend(rows);
-            staged.digest = None;
         }
-        Ok(count)
+        let absent = ids.iter().zip(&is_present).filter(|(_, present)| !**present);
+        self.absent.extend(absent.map(|(id, _)| *id));
+        Ok(is_present.iter().filter(|present| **present).count() as u64)
     }
 }
 
@@ -400,12 +415,8 @@ impl VectorWriter<'_> {
         let (ids, bytes) = in_order(ids, rows)?;
         if replace {
             self.set()?.delete(&ids)?;
-        } else {
-            for &id in &*ids {
-                if self.set()?.contains(id)? {
-                    return Err(Error::new(ErrorKind::AlreadyExists, format!("the set has a vector {id}")));
-                }
-            }
+        } else if let Some(id) = self.set()?.first_present(&ids)? {
+            return Err(Error::new(ErrorKind::AlreadyExists, format!("the set has a vector {id}")));
         }
         self.stage_part(&spec, ids, &bytes, false)
     }

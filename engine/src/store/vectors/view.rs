@@ -144,6 +144,23 @@ pub(super) fn find(ids: &[i64], dead: &RoaringBitmap, id: i64) -> Option<u32> {
     (!dead.contains(row)).then_some(row)
 }
 
+/// Which of some ascending ids are among ascending ids that are known, and not deleted: index and row.
+pub(super) fn find_all<'a>(
+    known: &'a [i64],
+    dead: &'a RoaringBitmap,
+    ids: &'a [i64],
+) -> impl Iterator<Item = (usize, u32)> + 'a {
+    // Most batches lie wholly behind what is there.
+    let (first, last) = (ids.first().copied().unwrap_or(0), ids.last().copied().unwrap_or(0));
+    let start = known.partition_point(|&id| id < first);
+    let window = &known[start..start + known[start..].partition_point(|&id| id <= last)];
+    let wanted = if window.is_empty() { &[] } else { ids };
+    wanted.iter().enumerate().filter_map(move |(index, id)| {
+        let row = u32::try_from(start + window.binary_search(id).ok()?).ok()?;
+        (!dead.contains(row)).then_some((index, row))
+    })
+}
+
 /// A bitmap of rows as it is stored. Its bytes were verified, so nonsense is a mistake of the writer.
 pub(super) fn read_bitmap(payload: &Payload) -> Result<RoaringBitmap> {
     let bytes = payload.bytes()?;
@@ -245,6 +262,16 @@ impl VectorSnapshot {
     /// Whether there is a vector of this id. Reads ids only.
     pub fn contains(&self, id: i64) -> Result<bool> {
         Ok(self.find(id)?.is_some())
+    }
+
+    /// The largest id. Reads ids only.
+    pub fn id_max(&self) -> Result<Option<i64>> {
+        let last = |part: &PartView| -> Result<Option<i64>> {
+            let row = (0..part.rows()).rev().find(|row| !part.dead.contains(*row));
+            row.map(|row| Ok(part.ids()?[row as usize])).transpose()
+        };
+        let last = self.parts.iter().map(|part| last(part)).collect::<Result<Vec<_>>>();
+        Ok(last.map_err(|e| e.key(self.name()))?.into_iter().flatten().max())
     }
 
     /// The vectors of some ids, in the same order; `None` where there is none. In mapped mode slices of the map.
