@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use half::{bf16, f16};
 use tempfile::TempDir;
 use tensoratom::{DType, Options, Result, Store, Tensor};
 
@@ -90,4 +91,38 @@ impl Normal {
         // Mean 2, variance 1/3.
         (sum as f32 / 65_536.0 - 2.0) * 1.732_050_8
     }
+}
+
+/// A matrix of numbers between -1 and 1 (of i8: between -127 and 127; of u8 and b1: any bytes).
+pub fn numbers(seed: u64, dtype: DType, rows: usize, dim: usize) -> Vec<u8> {
+    let unit = |word: &[u8]| f32::from(i16::from_le_bytes([word[0], word[1]])) / 32768.0;
+    let elements = rows * dim;
+    match dtype {
+        DType::F64 => {
+            noise(seed, 2 * elements).chunks_exact(2).flat_map(|w| f64::from(unit(w)).to_le_bytes()).collect()
+        }
+        DType::F32 => noise(seed, 2 * elements).chunks_exact(2).flat_map(|w| unit(w).to_le_bytes()).collect(),
+        DType::F16 => {
+            noise(seed, 2 * elements).chunks_exact(2).flat_map(|w| f16::from_f32(unit(w)).to_le_bytes()).collect()
+        }
+        DType::Bf16 => {
+            noise(seed, 2 * elements).chunks_exact(2).flat_map(|w| bf16::from_f32(unit(w)).to_le_bytes()).collect()
+        }
+        DType::B1 => noise(seed, rows * dim.div_ceil(8)),
+        DType::I8 => noise(seed, elements).iter().map(|&byte| if byte == 0x80 { 0 } else { byte }).collect(),
+        _ => noise(seed, elements),
+    }
+}
+
+/// The sum of the bytes taken as 64-bit words: as fast as memory can be read by plain code.
+pub fn plain_sum(bytes: &[u8]) -> u64 {
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    let mut lanes = [0_u64; 8];
+    for block in blocks {
+        for (lane, word) in lanes.iter_mut().zip(block.as_chunks().0) {
+            *lane = lane.wrapping_add(u64::from_le_bytes(*word));
+        }
+    }
+    let rest = rest.iter().map(|&byte| u64::from(byte));
+    lanes.into_iter().chain(rest).fold(0, u64::wrapping_add)
 }

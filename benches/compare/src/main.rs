@@ -48,7 +48,7 @@ fn main() {
         }
     }
     let mut report = Report::new(machine::describe());
-    let sections: [(&str, fn(&Settings, &mut Report)); 8] = [
+    let sections: [(&str, fn(&Settings, &mut Report)); 9] = [
         ("get", sections::get::known_keys),
         ("million", sections::million::run),
         ("touch", sections::touch::run),
@@ -57,6 +57,7 @@ fn main() {
         ("files", sections::files::run),
         ("memory", sections::memory::run),
         ("search", sections::search::run),
+        ("kernels", sections::kernels::run),
     ];
     for (name, run) in sections {
         if only.is_empty() || only.iter().any(|wanted| wanted == name) {

@@ -3,7 +3,7 @@
 use super::Rows;
 use super::dispatch::{self, Present};
 use super::panel::{Panel, panel_rows};
-use super::tile::{I8Plain, I8Raised, Mul};
+use super::tile::{I8Plain, I8Raised, Mul, Ones};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -48,7 +48,12 @@ pub(super) fn batch(isa: Present, queries: Rows<'_>, rows: &[i8], out: &mut [i32
         return Ok(());
     }
     // The instructions multiply unsigned by signed bytes: rows are raised by 128, which adds 128 Σ query to each sum.
-    let raised: Vec<i32> = (0..queries.rows()).map(|q| sum(queries.row_bytes(q)).wrapping_mul(128)).collect();
+    let mut raised = vec![0; queries.rows()];
+    for (q, raised) in raised.iter_mut().enumerate() {
+        let query = queries.row(q);
+        isa.run(Panel::<I8Plain, Ones, Mul, i32>::new(query, query, std::slice::from_mut(raised), 0, 1, None));
+        *raised = raised.wrapping_mul(128);
+    }
     let step = panel_rows(&data);
     for first in (0..data.rows()).step_by(step) {
         let part = data.slice(first..first + step);
@@ -62,8 +67,4 @@ pub(super) fn batch(isa: Present, queries: Rows<'_>, rows: &[i8], out: &mut [i32
         }
     }
     Ok(())
-}
-
-fn sum(codes: &[u8]) -> i32 {
-    codes.iter().map(|&code| i32::from(code as i8)).sum()
 }

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use super::scalar::Scalar;
 use super::vector::{Isa, Kernel};
+#[cfg(target_arch = "x86_64")]
+use super::{avx2::Avx2, avx512::Avx512};
 
 /// Environment variable that pins the instruction set: `scalar`, `avx2` or `avx512`. Read once, at the first use. A
 /// name that is unknown, or a set this processor lacks, is reported once as a warning through `tracing` and the best
@@ -56,12 +58,23 @@ pub(super) fn present() -> Present {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Present {
     Scalar(Scalar),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
 }
 
 impl Present {
     /// Every set of this processor, the best one last.
     pub(super) fn all() -> Vec<Present> {
-        vec![Present::Scalar(Scalar)]
+        #[allow(unused_mut, reason = "other architectures have one")]
+        let mut all = vec![Present::Scalar(Scalar)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(Avx2::detect().map(Present::Avx2));
+            all.extend(Avx512::detect().map(Present::Avx512));
+        }
+        all
     }
 
     pub(super) fn level(self) -> Level {
@@ -80,6 +93,10 @@ impl Present {
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
             Present::Scalar(isa) => isa.call(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Present::Avx2(isa) => isa.call(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Present::Avx512(isa) => isa.call(kernel),
         }
     }
 }

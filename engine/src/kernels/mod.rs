@@ -1,4 +1,5 @@
-//! Vector math: distances of vectors one by one, one to many and many to many.
+//! Vector math: distances of vectors one by one, one to many and many to many; norms, sums, moments, extremes; arithmetic
+//! element by element.
 //!
 //! Functions take [`Rows`] or slices, check dimensions (`InvalidShape` where they differ), and never panic on data. A
 //! result never depends on the number of threads. The instruction set is chosen once per process ([`isa`]);
@@ -15,11 +16,19 @@
 //! # }
 //! ```
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod companion;
+mod decode;
 mod dispatch;
 mod distance;
+mod elementwise;
 mod metric;
+mod moments;
 mod panel;
+mod reduce;
 mod rows;
 mod scalar;
 mod tile;
@@ -27,9 +36,15 @@ mod top_k;
 mod vector;
 mod wide;
 
+#[cfg(test)]
+mod tests;
+
 pub use companion::{DOT_I8_DIM_MAX, dot_i8_batch, dot_i8_many};
 pub use dispatch::{ISA_VARIABLE, Level, isa};
 pub use distance::{distance, many_to_many, one_to_many};
+pub use elementwise::{Float, add, fma, lerp, normalize, scale, softmax, sub};
 pub use metric::Metric;
+pub use moments::Moments;
+pub use reduce::{Norm, argmax, argmin, centroid, log_sum_exp, max, mean, min, norm, sum, variance};
 pub use rows::Rows;
 pub use top_k::top_k;

@@ -170,6 +170,10 @@ impl Isa for Scalar {
     fn bytes_flip_sign(self, a: Self::Bytes) -> Self::Bytes {
         lanes!(32, i => a[i] ^ 0x80)
     }
+    #[inline(always)]
+    fn bytes_one(self) -> Self::Bytes {
+        [1; 32]
+    }
 
     #[inline(always)]
     unsafe fn load_f32(self, at: *const u8) -> Self::F32 {

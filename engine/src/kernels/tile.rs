@@ -144,6 +144,8 @@ formats! {
     I8Raised: Codes, 8 bits, block 4 * I::BYTES, |isa, at| {
         four!(isa.load_bytes(at), I::BYTES).map(|bytes| isa.bytes_flip_sign(bytes))
     };
+    /// Ones, whatever there is, to sum up [`I8Plain`].
+    Ones: Codes, 8 bits, block 4 * I::BYTES, |isa, _at| [isa.bytes_one(); N];
     B1: Bits, 1 bits, block 32 * I::BYTES, |isa, at| four!(isa.load_bytes(at), I::BYTES);
 }
 

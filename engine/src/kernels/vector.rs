@@ -102,6 +102,8 @@ pub(super) trait Isa: Copy {
     fn dot_u8_i8(self, acc: Self::I32, a: Self::Bytes, b: Self::Bytes) -> Self::I32;
     /// Every byte with its highest bit inverted: adds 128 to an `i8` and gives a `u8`.
     fn bytes_flip_sign(self, a: Self::Bytes) -> Self::Bytes;
+    /// One, in every byte.
+    fn bytes_one(self) -> Self::Bytes;
 
     /// # Safety
     /// `BYTES` bytes are readable at `at`.
@@ -135,3 +137,48 @@ pub(super) trait Isa: Copy {
     /// `BYTES / 2` bytes are readable at `at`.
     unsafe fn load_u8(self, at: *const u8) -> Self::I16;
 }
+
+/// Operations made of the intrinsics of `$features`: `name(arguments) -> result = expression;`.
+#[cfg(target_arch = "x86_64")]
+macro_rules! intrinsics {
+    ($features:literal; $($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $result:ty = $call:expr;)*) => {
+        $(
+            $(#[$doc])*
+            #[inline(always)]
+            fn $name(self, $($arg: $type),*) -> $result {
+                #[inline]
+                #[target_feature(enable = $features)]
+                fn enabled($($arg: $type),*) -> $result {
+                    $call
+                }
+                // SAFETY: the instructions are present, of which `self` is the proof.
+                unsafe { enabled($($arg),*) }
+            }
+        )*
+    };
+}
+
+/// Reads made of the intrinsics of `$features`: `name(pointer) -> result = (pattern: type = read) => expression;`.
+#[cfg(target_arch = "x86_64")]
+macro_rules! loads {
+    ($features:literal; $($name:ident($at:ident) -> $result:ty = ($raw:ident: $type:ty = $load:expr) => $call:expr;)*) => {
+        $(
+            #[inline(always)]
+            unsafe fn $name(self, $at: *const u8) -> $result {
+                #[inline]
+                #[target_feature(enable = $features)]
+                fn enabled($raw: $type) -> $result {
+                    $call
+                }
+                // SAFETY: the caller promises as many bytes as this reads; it needs no alignment; `self` is the proof
+                // that the instructions are present.
+                let raw = unsafe { $load };
+                // SAFETY: the instructions are present, of which `self` is the proof.
+                unsafe { enabled(raw) }
+            }
+        )*
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use {intrinsics, loads};

@@ -20,7 +20,8 @@ pub(super) fn distance(metric: Metric, a: Rows<'_>, b: Rows<'_>) -> f64 {
     match metric {
         Metric::Dot => {
             let sum: f64 = pairs().map(|(x, y)| (x * scale_a) * (y * scale_b)).sum();
-            0.0 - unscale(unscale(sum, scale_a), scale_b)
+            // The scale that makes smaller first: the other may overflow on the way.
+            0.0 - unscale(unscale(sum, scale_a.max(scale_b)), scale_a.min(scale_b))
         }
         Metric::Cosine => {
             let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
@@ -50,15 +51,17 @@ pub(super) fn distance(metric: Metric, a: Rows<'_>, b: Rows<'_>) -> f64 {
     }
 }
 
-/// A power of two that brings the largest element near 1, or 1 for vectors without finite elements other than 0.
+/// [`scale_of`] the largest finite element; 1 where all are 0.
 fn scale(elements: &[f64]) -> f64 {
     let largest = elements.iter().filter(|x| x.is_finite()).fold(0.0_f64, |largest, x| largest.max(x.abs()));
+    if largest > 0.0 { scale_of(largest) } else { 1.0 }
+}
+
+/// A power of two that brings a positive number near 1 (subnormal ones: below 1).
+pub(super) fn scale_of(largest: f64) -> f64 {
     let exponent = (largest.to_bits() >> 52).clamp(1, 2045);
-    match largest > 0.0 {
-        // 2^-(exponent - 1023), whose own exponent is in 1..=2045.
-        true => f64::from_bits((2046 - exponent) << 52),
-        false => 1.0,
-    }
+    // 2^(1023 - exponent), whose own biased exponent is in 1..=2045.
+    f64::from_bits((2046 - exponent) << 52)
 }
 
 /// Takes a scale back. By division: the inverse of the largest scales is no normal number.

@@ -4,6 +4,7 @@ pub mod commits;
 pub mod files;
 pub mod get;
 pub mod ingest;
+pub mod kernels;
 pub mod memory;
 pub mod million;
 pub mod search;

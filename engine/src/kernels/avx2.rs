@@ -1,0 +1,135 @@
+//! AVX2 registers. Operations of the same names, in the same order, as in the other files of this kind.
+
+use std::arch::x86_64::*;
+
+use super::Level;
+use super::vector::{Isa, Kernel, intrinsics, loads};
+
+/// Proof that AVX2, FMA and F16C are present.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx2(());
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<Self> {
+        let present =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+        present.then_some(Avx2(()))
+    }
+}
+
+impl Isa for Avx2 {
+    const LEVEL: Level = Level::Avx2;
+    const BYTES: usize = 32;
+    const MANY_REGISTERS: bool = false;
+
+    type F32 = __m256;
+    type F64 = __m256d;
+    type I16 = __m256i;
+    type I32 = __m256i;
+    type Bytes = __m256i;
+    type U64 = __m256i;
+
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn enabled<K: Kernel>(isa: Avx2, kernel: K) -> K::Output {
+            kernel.run(isa)
+        }
+        // SAFETY: the instructions enabled are those `detect` looked for, without which there is no `Avx2`.
+        unsafe { enabled(self, kernel) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        // SAFETY: a prefetch has no effect but on the cache, for any address; SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    intrinsics! {
+        "avx2,fma,f16c";
+        f32_zero() -> __m256 = _mm256_setzero_ps();
+        f32_add(a: __m256, b: __m256) -> __m256 = _mm256_add_ps(a, b);
+        f32_sub(a: __m256, b: __m256) -> __m256 = _mm256_sub_ps(a, b);
+        f32_abs(a: __m256) -> __m256 = { let sign = _mm256_set1_ps(-0.0); _mm256_andnot_ps(sign, a) };
+        f32_fma(a: __m256, b: __m256, c: __m256) -> __m256 = _mm256_fmadd_ps(a, b, c);
+        f32_sum(a: __m256) -> f32 = {
+            let four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        };
+
+        f64_zero() -> __m256d = _mm256_setzero_pd();
+        f64_add(a: __m256d, b: __m256d) -> __m256d = _mm256_add_pd(a, b);
+        f64_sub(a: __m256d, b: __m256d) -> __m256d = _mm256_sub_pd(a, b);
+        f64_abs(a: __m256d) -> __m256d = { let sign = _mm256_set1_pd(-0.0); _mm256_andnot_pd(sign, a) };
+        f64_fma(a: __m256d, b: __m256d, c: __m256d) -> __m256d = _mm256_fmadd_pd(a, b, c);
+        f64_sum(a: __m256d) -> f64 = {
+            let two = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd::<1>(a));
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        };
+
+        i32_zero() -> __m256i = _mm256_setzero_si256();
+        i32_add(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
+        i32_sum(a: __m256i) -> i32 = {
+            let four = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a));
+            let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b1110>(four));
+            _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b01>(two)))
+        };
+        i16_sub(a: __m256i, b: __m256i) -> __m256i = _mm256_sub_epi16(a, b);
+        i16_abs(a: __m256i) -> __m256i = _mm256_abs_epi16(a);
+        i16_dot(acc: __m256i, a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(acc, _mm256_madd_epi16(a, b));
+        i16_one() -> __m256i = _mm256_set1_epi16(1);
+
+        bytes_xor(a: __m256i, b: __m256i) -> __m256i = _mm256_xor_si256(a, b);
+        bytes_and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
+        u64_zero() -> __m256i = _mm256_setzero_si256();
+        u64_add(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi64(a, b);
+        u64_sum(a: __m256i) -> u64 = {
+            let two = _mm_add_epi64(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a));
+            _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as u64
+        };
+
+        // Widened to 16 bits: the instruction on bytes saturates sums of two products.
+        dot_u8_i8(acc: __m256i, a: __m256i, b: __m256i) -> __m256i = {
+            let unsigned = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(a));
+            let signed = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(b));
+            let acc = _mm256_add_epi32(acc, _mm256_madd_epi16(unsigned, signed));
+            let unsigned = _mm256_cvtepu8_epi16(_mm256_extracti128_si256::<1>(a));
+            let signed = _mm256_cvtepi8_epi16(_mm256_extracti128_si256::<1>(b));
+            _mm256_add_epi32(acc, _mm256_madd_epi16(unsigned, signed))
+        };
+
+        // Counts of nibbles by table, summed per 64 bits (Muła, Kurz, Lemire, "Faster population counts using AVX2
+        // instructions", 2018).
+        u64_count(acc: __m256i, bits: __m256i) -> __m256i = {
+            let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+            let nibble = _mm256_set1_epi8(15);
+            let low = _mm256_shuffle_epi8(table, _mm256_and_si256(bits, nibble));
+            let high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(bits), nibble));
+            let counts = _mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256());
+            _mm256_add_epi64(acc, counts)
+        };
+        bytes_flip_sign(a: __m256i) -> __m256i = _mm256_xor_si256(a, _mm256_set1_epi8(i8::MIN));
+        bytes_one() -> __m256i = _mm256_set1_epi8(1);
+    }
+
+    loads! {
+        "avx2,fma,f16c";
+        load_f32(at) -> __m256 = (raw: __m256 = _mm256_loadu_ps(at.cast())) => raw;
+        load_f64(at) -> __m256d = (raw: __m256d = _mm256_loadu_pd(at.cast())) => raw;
+        load_bytes(at) -> __m256i = (raw: __m256i = _mm256_loadu_si256(at.cast())) => raw;
+        load_f16(at) -> __m256 = (halves: __m128i = _mm_loadu_si128(at.cast())) => _mm256_cvtph_ps(halves);
+        load_bf16(at) -> __m256 = (halves: __m128i = _mm_loadu_si128(at.cast())) => {
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
+        };
+        load_bf16_split(at) -> [__m256; 2] = (words: __m256i = _mm256_loadu_si256(at.cast())) => {
+            let odd = _mm256_and_si256(words, _mm256_set1_epi32(-0x1_0000));
+            [_mm256_castsi256_ps(_mm256_slli_epi32::<16>(words)), _mm256_castsi256_ps(odd)]
+        };
+        load_i8_as_f32(at) -> __m256 = (bytes: __m128i = _mm_loadl_epi64(at.cast())) => {
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
+        };
+        load_i8(at) -> __m256i = (bytes: __m128i = _mm_loadu_si128(at.cast())) => _mm256_cvtepi8_epi16(bytes);
+        load_u8(at) -> __m256i = (bytes: __m128i = _mm_loadu_si128(at.cast())) => _mm256_cvtepu8_epi16(bytes);
+    }
+}

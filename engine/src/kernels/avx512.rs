@@ -1,0 +1,111 @@
+//! AVX-512 registers. Operations of the same names, in the same order, as in the other files of this kind.
+
+use std::arch::x86_64::*;
+
+use super::Level;
+use super::vector::{Isa, Kernel, intrinsics, loads};
+
+/// Proof that AVX-512 F, BW, DQ, VL, VNNI, BITALG and VPOPCNTDQ are present.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx512(());
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        let present = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("avx512bitalg")
+            && is_x86_feature_detected!("avx512vpopcntdq")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        present.then_some(Avx512(()))
+    }
+}
+
+impl Isa for Avx512 {
+    const LEVEL: Level = Level::Avx512;
+    const BYTES: usize = 64;
+    const MANY_REGISTERS: bool = true;
+
+    type F32 = __m512;
+    type F64 = __m512d;
+    type I16 = __m512i;
+    type I32 = __m512i;
+    type Bytes = __m512i;
+    type U64 = __m512i;
+
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(
+            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bitalg,avx512vpopcntdq,avx2,fma,f16c"
+        )]
+        fn enabled<K: Kernel>(isa: Avx512, kernel: K) -> K::Output {
+            kernel.run(isa)
+        }
+        // SAFETY: the instructions enabled are those `detect` looked for, without which there is no `Avx512`.
+        unsafe { enabled(self, kernel) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        // SAFETY: a prefetch has no effect but on the cache, for any address; SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    intrinsics! {
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bitalg,avx512vpopcntdq,avx2,fma,f16c";
+        f32_zero() -> __m512 = _mm512_setzero_ps();
+        f32_add(a: __m512, b: __m512) -> __m512 = _mm512_add_ps(a, b);
+        f32_sub(a: __m512, b: __m512) -> __m512 = _mm512_sub_ps(a, b);
+        f32_abs(a: __m512) -> __m512 = _mm512_abs_ps(a);
+        f32_fma(a: __m512, b: __m512, c: __m512) -> __m512 = _mm512_fmadd_ps(a, b, c);
+        f32_sum(a: __m512) -> f32 = _mm512_reduce_add_ps(a);
+
+        f64_zero() -> __m512d = _mm512_setzero_pd();
+        f64_add(a: __m512d, b: __m512d) -> __m512d = _mm512_add_pd(a, b);
+        f64_sub(a: __m512d, b: __m512d) -> __m512d = _mm512_sub_pd(a, b);
+        f64_abs(a: __m512d) -> __m512d = _mm512_abs_pd(a);
+        f64_fma(a: __m512d, b: __m512d, c: __m512d) -> __m512d = _mm512_fmadd_pd(a, b, c);
+        f64_sum(a: __m512d) -> f64 = _mm512_reduce_add_pd(a);
+
+        i32_zero() -> __m512i = _mm512_setzero_si512();
+        i32_add(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32(a, b);
+        i32_sum(a: __m512i) -> i32 = _mm512_reduce_add_epi32(a);
+        i16_sub(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi16(a, b);
+        i16_abs(a: __m512i) -> __m512i = _mm512_abs_epi16(a);
+        i16_dot(acc: __m512i, a: __m512i, b: __m512i) -> __m512i = _mm512_dpwssd_epi32(acc, a, b);
+        i16_one() -> __m512i = _mm512_set1_epi16(1);
+
+        bytes_xor(a: __m512i, b: __m512i) -> __m512i = _mm512_xor_si512(a, b);
+        bytes_and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);
+        u64_zero() -> __m512i = _mm512_setzero_si512();
+        u64_add(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi64(a, b);
+        u64_count(acc: __m512i, bits: __m512i) -> __m512i = _mm512_add_epi64(acc, _mm512_popcnt_epi64(bits));
+        u64_sum(a: __m512i) -> u64 = _mm512_reduce_add_epi64(a) as u64;
+        dot_u8_i8(acc: __m512i, a: __m512i, b: __m512i) -> __m512i = _mm512_dpbusd_epi32(acc, a, b);
+        bytes_flip_sign(a: __m512i) -> __m512i = _mm512_xor_si512(a, _mm512_set1_epi8(i8::MIN));
+        bytes_one() -> __m512i = _mm512_set1_epi8(1);
+    }
+
+    loads! {
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bitalg,avx512vpopcntdq,avx2,fma,f16c";
+        load_f32(at) -> __m512 = (raw: __m512 = _mm512_loadu_ps(at.cast())) => raw;
+        load_f64(at) -> __m512d = (raw: __m512d = _mm512_loadu_pd(at.cast())) => raw;
+        load_bytes(at) -> __m512i = (raw: __m512i = _mm512_loadu_si512(at.cast())) => raw;
+        load_f16(at) -> __m512 = (halves: __m256i = _mm256_loadu_si256(at.cast())) => _mm512_cvtph_ps(halves);
+        load_bf16(at) -> __m512 = (halves: __m256i = _mm256_loadu_si256(at.cast())) => {
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+        };
+        load_bf16_split(at) -> [__m512; 2] = (words: __m512i = _mm512_loadu_si512(at.cast())) => {
+            let odd = _mm512_and_si512(words, _mm512_set1_epi32(-0x1_0000));
+            [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(words)), _mm512_castsi512_ps(odd)]
+        };
+        load_i8_as_f32(at) -> __m512 = (bytes: __m128i = _mm_loadu_si128(at.cast())) => {
+            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))
+        };
+        load_i8(at) -> __m512i = (bytes: __m256i = _mm256_loadu_si256(at.cast())) => _mm512_cvtepi8_epi16(bytes);
+        load_u8(at) -> __m512i = (bytes: __m256i = _mm256_loadu_si256(at.cast())) => _mm512_cvtepu8_epi16(bytes);
+    }
+}

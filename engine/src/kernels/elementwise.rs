@@ -1,0 +1,255 @@
+//! Vectors out of vectors, element by element: add, sub, scale, lerp, fma, normalize, softmax.
+//!
+//! Element types are f64 f32 f16 bf16. f16 and bf16 are computed in f32 and rounded to nearest even; results beyond their
+//! range become infinite. Slices of different lengths are `InvalidShape`. NaN elements give NaN at their place.
+
+use half::{bf16, f16};
+
+use super::dispatch;
+use super::reduce::{max, scaled_norm, sum};
+use super::vector::{Isa, Kernel};
+use super::{Norm, Rows, norm};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tensor::Element;
+
+/// An element type with floating-point arithmetic: f64, f32, f16, bf16. Sealed.
+pub trait Float: Element + Compute {}
+
+mod compute {
+    /// How a type is computed in: itself, or f32.
+    pub trait Compute: Copy {
+        type Wide: Wide;
+        fn widen(self) -> Self::Wide;
+        fn narrow(wide: Self::Wide) -> Self;
+        fn from_f64(x: f64) -> Self;
+        fn to_f64(self) -> f64;
+    }
+
+    /// f32 and f64.
+    pub trait Wide:
+        Copy + std::ops::Add<Output = Self> + std::ops::Sub<Output = Self> + std::ops::Mul<Output = Self>
+    {
+        fn of(x: f64) -> Self;
+        fn fma(self, b: Self, c: Self) -> Self;
+        fn negate(self) -> Self;
+    }
+}
+use compute::{Compute, Wide};
+
+macro_rules! wide {
+    ($($t:ty)*) => { $(
+        impl Wide for $t {
+            #[inline(always)]
+            fn of(x: f64) -> Self { x as $t }
+            #[inline(always)]
+            fn fma(self, b: Self, c: Self) -> Self { self.mul_add(b, c) }
+            #[inline(always)]
+            fn negate(self) -> Self { -self }
+        }
+    )* };
+}
+wide!(f32 f64);
+
+macro_rules! floats {
+    ($($t:ty => $wide:ty: $widen:expr, $narrow:expr, $from:expr, $to:expr;)*) => { $(
+        impl Float for $t {}
+        impl Compute for $t {
+            type Wide = $wide;
+            #[inline(always)]
+            fn widen(self) -> $wide { ($widen)(self) }
+            #[inline(always)]
+            fn narrow(wide: $wide) -> Self { ($narrow)(wide) }
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self { ($from)(x) }
+            #[inline(always)]
+            fn to_f64(self) -> f64 { ($to)(self) }
+        }
+    )* };
+}
+
+floats! {
+    f64 => f64: |x| x, |x| x, |x| x, |x| x;
+    f32 => f32: |x| x, |x| x, |x| x as f32, f64::from;
+    f16 => f32: f16::to_f32, f16::from_f32, f16::from_f64, f64::from;
+    bf16 => f32: bf16::to_f32, bf16::from_f32, bf16::from_f64, f64::from;
+}
+
+/// `out[i] = a[i] + b[i]`, rounded once.
+pub fn add<T: Float>(a: &[T], b: &[T], out: &mut [T]) -> Result<()> {
+    map([a, b, a], out, |[a, b, _]| a + b)
+}
+
+/// `out[i] = a[i] - b[i]`, rounded once.
+pub fn sub<T: Float>(a: &[T], b: &[T], out: &mut [T]) -> Result<()> {
+    map([a, b, a], out, |[a, b, _]| a - b)
+}
+
+/// `out[i] = factor * a[i]`, rounded once; `factor` is first rounded to f32 unless `T` is f64.
+pub fn scale<T: Float>(a: &[T], factor: f64, out: &mut [T]) -> Result<()> {
+    let factor = T::Wide::of(factor);
+    map([a, a, a], out, |[a, _, _]| factor * a)
+}
+
+/// `out[i] = (1 - t) a[i] + t b[i]`, as `fma(t, b, fma(-t, a, a))`: exactly `a` at `t = 0` and `b` at `t = 1` for finite
+/// elements; `t` outside [0, 1] extrapolates. The error is at most `u (|a| + |t a| + |result|)`, `u` that of `T`
+/// (of f32 and one rounding more for f16 and bf16); `t` is first rounded to f32 unless `T` is f64.
+pub fn lerp<T: Float>(a: &[T], b: &[T], t: f64, out: &mut [T]) -> Result<()> {
+    let t = T::Wide::of(t);
+    map([a, b, a], out, |[a, b, _]| t.fma(b, t.negate().fma(a, a)))
+}
+
+/// `out[i] = a[i] * b[i] + c[i]` with one rounding (IEEE 754 fusedMultiplyAdd) for f64 and f32; f16 and bf16 round to f32,
+/// then to their type.
+pub fn fma<T: Float>(a: &[T], b: &[T], c: &[T], out: &mut [T]) -> Result<()> {
+    map([a, b, c], out, |[a, b, c]| a.fma(b, c))
+}
+
+/// `out = a / |a|₂`: length 1, relative error of each element at most 2 ulp. A zero vector stays one; a vector with an
+/// infinite or NaN element becomes NaN throughout. Neither overflows nor vanishes where the norm alone would.
+pub fn normalize<T: Float>(a: &[T], out: &mut [T]) -> Result<()> {
+    same_length(&[a.len()], out.len())?;
+    let row = Rows::one(a)?;
+    if norm(Norm::Infinity, row)? == 0.0 {
+        out.copy_from_slice(a);
+        return Ok(());
+    }
+    let (length, scale) = scaled_norm(row);
+    let length = if length.is_finite() || scale != 1.0 { length } else { f64::NAN };
+    for (out, a) in out.iter_mut().zip(a) {
+        // Scaled first where the norm is beyond the numbers f64 divides by well.
+        *out = match scale == 1.0 {
+            true => T::from_f64(a.to_f64() / length),
+            false => T::from_f64(a.to_f64() * scale / (length * scale)),
+        };
+    }
+    Ok(())
+}
+
+/// `out[i] = exp(a[i] - m) / Σ exp(a[j] - m)`, `m` the largest element: never overflows, sums to 1. Computed in f64 and
+/// rounded once; relative error at most 1 ulp of `T` and `2⁻⁵⁰` of f64. `-∞` gives 0; where all are `-∞`, one is `+∞` or
+/// one is NaN, all are NaN (as SciPy). Nothing of nothing.
+pub fn softmax<T: Float>(a: &[T], out: &mut [T]) -> Result<()> {
+    same_length(&[a.len()], out.len())?;
+    if a.is_empty() {
+        return Ok(());
+    }
+    let largest = max(Rows::one(a)?)?;
+    let powers: Vec<f64> = a.iter().map(|a| (a.to_f64() - largest).exp()).collect();
+    let total = sum(Rows::one(&powers)?)?;
+    out.iter_mut().zip(&powers).for_each(|(out, power)| *out = T::from_f64(power / total));
+    Ok(())
+}
+
+fn same_length(inputs: &[usize], out: usize) -> Result<()> {
+    match inputs.iter().all(|&len| len == out) {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::InvalidShape, format!("vectors of {inputs:?} elements into {out} places"))),
+    }
+}
+
+/// Applies `f` to three elements of the same place.
+fn map<T: Float>(inputs: [&[T]; 3], out: &mut [T], f: impl Fn([T::Wide; 3]) -> T::Wide) -> Result<()> {
+    same_length(&inputs.map(<[T]>::len), out.len())?;
+    dispatch::present().run(Map { inputs, out, f });
+    Ok(())
+}
+
+struct Map<'a, T, F> {
+    inputs: [&'a [T]; 3],
+    out: &'a mut [T],
+    f: F,
+}
+
+impl<T: Float, F: Fn([T::Wide; 3]) -> T::Wide> Kernel for Map<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        let [a, b, c] = self.inputs;
+        for (out, ((a, b), c)) in self.out.iter_mut().zip(a.iter().zip(b).zip(c)) {
+            *out = T::narrow((self.f)([a.widen(), b.widen(), c.widen()]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied<T: Float>(len: usize, zero: T, f: impl Fn(&mut [T]) -> Result<()>) -> Vec<T> {
+        let mut out = vec![zero; len];
+        f(&mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn every_type_is_rounded_once() {
+        let (a, b): (Vec<f32>, Vec<f32>) = (0..100).map(|i| (0.1 * i as f32 - 3.0, 7.3 / (i + 1) as f32)).unzip();
+        let out = applied(100, 0.0, |out| add(&a, &b, out));
+        assert!((0..100).all(|i| out[i] == a[i] + b[i]));
+        let out = applied(100, 0.0, |out| sub(&a, &b, out));
+        assert!((0..100).all(|i| out[i] == a[i] - b[i]));
+        let out = applied(100, 0.0, |out| scale(&a, 0.3, out));
+        assert!((0..100).all(|i| out[i] == 0.3 * a[i]));
+        let halves: Vec<f16> = a.iter().map(|&a| f16::from_f32(a)).collect();
+        let out = applied(100, f16::ZERO, |out| add(&halves, &halves, out));
+        assert!((0..100).all(|i| out[i] == f16::from_f32(halves[i].to_f32() * 2.0)));
+        let out = applied(1, bf16::ZERO, |out| scale(&[bf16::MAX], 2.0, out));
+        assert_eq!(out, [bf16::INFINITY]);
+    }
+
+    // Multiply, round, add, round again loses the whole result here.
+    #[test]
+    fn fma_rounds_once() {
+        let x = 1.0 + f64::EPSILON;
+        let out = applied(1, 0.0, |out| fma(&[x], &[x], &[-x * x], out));
+        assert_eq!(out, [x.mul_add(x, -x * x)]);
+        assert_ne!(out, [0.0]);
+    }
+
+    #[test]
+    fn lerp_meets_both_ends_exactly() {
+        let (a, b) = ([0.1_f32, -7.0, 1e30, 3.0], [0.7_f32, 1e-30, -1e30, 3.0]);
+        assert_eq!(applied(4, 0.0, |out| lerp(&a, &b, 0.0, out)), a);
+        assert_eq!(applied(4, 0.0, |out| lerp(&a, &b, 1.0, out)), b);
+        let middle = applied(4, 0.0, |out| lerp(&a, &b, 0.5, out));
+        assert_eq!(middle[1..], [-3.5, 0.0, 3.0]);
+    }
+
+    #[test]
+    fn normalised_vectors_have_length_one_whatever_their_size() {
+        for unit in [1.0, 1e300, 1e-300, 1e-320] {
+            let out = applied(3, 0.0_f64, |out| normalize(&[3.0 * unit, 0.0, -4.0 * unit], out));
+            let tolerance = if unit == 1e-320 { 1e-2 } else { 1e-15 };
+            assert!((out[0] - 0.6).abs() < tolerance && (out[2] + 0.8).abs() < tolerance, "{unit}: {out:?}");
+            assert!((out[0].hypot(out[2]) - 1.0).abs() < 1e-15);
+        }
+        assert_eq!(applied(2, 1.0_f32, |out| normalize(&[0.0, 0.0], out)), [0.0, 0.0]);
+        for wrong in [f32::INFINITY, f32::NAN] {
+            assert!(applied(2, 1.0, |out| normalize(&[wrong, 1.0], out)).iter().all(|x| x.is_nan()));
+        }
+    }
+
+    #[test]
+    fn softmax_is_stable() {
+        let out = applied(3, 0.0, |out| softmax(&[1000.0, 1000.0, f64::NEG_INFINITY], out));
+        assert_eq!(out, [0.5, 0.5, 0.0]);
+        let out = applied(3, 0.0_f32, |out| softmax(&[1.0, 2.0, 3.0], out));
+        for (got, want) in out.iter().zip([0.090_030_57_f32, 0.244_728_48, 0.665_240_94]) {
+            assert!((got / want - 1.0).abs() <= f32::EPSILON, "{got} {want}");
+        }
+        for wrong in [[f64::NEG_INFINITY; 2], [f64::INFINITY, 0.0], [f64::NAN, 0.0]] {
+            assert!(applied(2, 0.0, |out| softmax(&wrong, out)).iter().all(|x| x.is_nan()), "{wrong:?}");
+        }
+        assert!(applied(0, 0.0_f32, |out| softmax(&[], out)).is_empty());
+    }
+
+    #[test]
+    fn lengths_must_agree() {
+        let mut out = [0.0_f32; 2];
+        let kind = |result: Result<()>| result.unwrap_err().kind();
+        assert_eq!(kind(add(&[1.0], &[1.0, 2.0], &mut out)), ErrorKind::InvalidShape);
+        assert_eq!(kind(softmax(&[1.0], &mut out)), ErrorKind::InvalidShape);
+        assert_eq!(kind(normalize(&[1.0], &mut out)), ErrorKind::InvalidShape);
+    }
+}
