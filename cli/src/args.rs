@@ -287,7 +287,9 @@ Without --ids, ids go on from the largest one, from 0 in a new set. All of it is
 --dtype f16 or bf16 rounds floats on the way in; --dtype b1 takes bytes as packed bits, lowest first.")]
     Add(VectorsAdd),
     /// Show a vector set, or all of them
-    #[command(after_help = "Examples:\n  tensoratom vectors info models words\n  tensoratom vectors info models --json")]
+    #[command(
+        after_help = "Examples:\n  tensoratom vectors info models words\n  tensoratom vectors info models --json"
+    )]
     Info(VectorsInfo),
     /// List vector sets
     #[command(after_help = "Example:\n  tensoratom vectors ls models\n\nJSON: as of info.")]

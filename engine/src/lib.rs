@@ -86,7 +86,7 @@ pub use key::{Key, KeyRef, NAME_BYTES_MAX};
 pub use search::{Neighbor, SearchOptions};
 pub use store::{
     Accounted, Address, AsOf, AtomInfo, CompactOptions, Companions, Damage, Durability, Expect, ListOptions, Matrix,
-    Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport, Snapshot, Stat, Store,
-    VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions, VerifyReport, WriteTxn, repair,
+    Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport, Snapshot, Stat,
+    Store, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions, VerifyReport, WriteTxn, repair,
 };
 pub use tensor::{Element, Tensor, TensorView};

@@ -2,6 +2,7 @@
 //! element types, with data that defeats the bounds, with filters, on any number of threads.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use half::{bf16, f16};
@@ -11,8 +12,8 @@ use tensoratom::testing::SimDisk;
 use tensoratom::testing::crash::small_options;
 use tensoratom::testing::random::Random;
 use tensoratom::{
-    Companions, Control, DType, Durability, ErrorKind, Neighbor, Options, Progress, ReadMode, SearchOptions, Store,
-    Tensor, VectorSet,
+    Companions, Control, DType, Durability, ErrorKind, Neighbor, Options, Progress, ReadMode, SearchOptions, SqlValue,
+    Store, Tensor, VectorSet,
 };
 
 const FLOATS: [DType; 4] = [DType::F32, DType::F64, DType::F16, DType::Bf16];
@@ -167,7 +168,8 @@ impl Case {
     fn fill(&self, set: &VectorSet, parts: usize, random: &mut Random) -> Vec<i64> {
         let mut at = 0;
         for part in 0..parts {
-            let end = if part + 1 == parts { self.ids.len() } else { (at + self.ids.len() / parts).min(self.ids.len()) };
+            let end =
+                if part + 1 == parts { self.ids.len() } else { (at + self.ids.len() / parts).min(self.ids.len()) };
             set.append(&self.ids[at..end], self.rows().slice(at..end)).unwrap();
             at = end;
         }
@@ -370,4 +372,41 @@ fn searches_report_progress_and_can_be_cancelled() {
     let control = Control::new().progress(&progress).cancel(&cancel);
     let error = set.search(case.queries(), 3, &SearchOptions::new().threads(1).control(control)).unwrap_err();
     assert_eq!((error.kind(), blocks.load(Ordering::Relaxed)), (ErrorKind::Cancelled, 1));
+}
+
+// What the bound excludes is never read: damage there does not disturb a search, and a full scan reports it.
+#[test]
+fn rows_that_the_bound_excludes_are_never_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let mut random = Random::new(2);
+    let values: Vec<Vec<f64>> =
+        (0..20_000).map(|n| (0..48).map(|_| (n / 1000) as f64 + 0.01 * gauss(&mut random)).collect()).collect();
+    let bytes = encode(DType::F32, 48, &values);
+    let store = Store::create(&path, &small_options(Durability::Process)).unwrap();
+    let set = store.vectors("set", 48, DType::F32, Metric::Euclidean).unwrap();
+    set.append(&(0..20_000).collect::<Vec<i64>>(), Rows::new(DType::F32, 20_000, 48, &bytes).unwrap()).unwrap();
+    let query = Rows::new(DType::F32, 1, 48, &bytes[5 * 192..6 * 192]).unwrap();
+    let options = SearchOptions::new().threads(1);
+    let expected = set.search(query, 10, &options.clone().full_scan(true)).unwrap();
+    drop((set, store));
+
+    let store = Store::open(&path, &Options::new()).unwrap();
+    let sql = "SELECT segment, offset, bytes FROM payloads ORDER BY bytes DESC LIMIT 1";
+    let place = store.query(sql, 1).unwrap().rows.remove(0);
+    drop(store);
+    let [SqlValue::Integer(segment), SqlValue::Integer(offset), SqlValue::Integer(len)] = place[..] else {
+        panic!("{place:?}")
+    };
+    assert_eq!(len, 20_000 * 192);
+    let file = path.join(format!("segments/{segment:08}.seg"));
+    let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.write_all_at(&[0x55; 100_000], (offset + len / 2) as u64).unwrap();
+
+    let store = Store::open(&path, &Options::new()).unwrap();
+    let set = store.vector_set("set").unwrap();
+    assert_eq!(set.search(query, 10, &options).unwrap(), expected);
+    let error = set.search(query, 10, &options.full_scan(true)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("set (part 1)"), "{error}");
 }

@@ -347,7 +347,8 @@ fn damage_is_reported_with_the_set_and_the_part_and_never_returned() {
         assert!(rest.contains("of vector set 'set'"), "{}", damage.what);
         assert!(damage.is_current && damage.segment == Some(segment) && damage.lsn.is_some());
         let query = vector(9, 1);
-        let found = store.vector_set("set").unwrap().search(Rows::of(DIM, &query).unwrap(), 4000, &SearchOptions::new());
+        let found =
+            store.vector_set("set").unwrap().search(Rows::of(DIM, &query).unwrap(), 4000, &SearchOptions::new());
         match found {
             Err(e) => assert_eq!(e.kind(), ErrorKind::Corrupt),
             // A damaged chunk that no search had to look at.
@@ -382,7 +383,9 @@ fn a_rebuilt_catalog_has_every_set_with_its_history() {
             .map(|lsn| {
                 let snapshot = store.snapshot_at(AsOf::Lsn(lsn)).unwrap();
                 let sets = snapshot.vector_sets().unwrap();
-                sets.iter().map(|set| (set.info(), set.iter().map(|v| v.unwrap().0).collect::<Vec<_>>())).collect::<Vec<_>>()
+                sets.iter()
+                    .map(|set| (set.info(), set.iter().map(|v| v.unwrap().0).collect::<Vec<_>>()))
+                    .collect::<Vec<_>>()
             })
             .collect();
         assert_eq!(check_integrity(&store), Ok(()));

@@ -67,7 +67,9 @@ fn convert(from: DType, to: DType, bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
         (DType::F32, DType::Bf16) => each(bytes, |b| bf16::from_f32(f32::from_le_bytes(b)).to_le_bytes()),
         (DType::F16, DType::F32) => each(bytes, |b| f16::from_le_bytes(b).to_f32().to_le_bytes()),
         (DType::F16, DType::F64) => each(bytes, |b| f16::from_le_bytes(b).to_f64().to_le_bytes()),
-        (from, to) => return Err(Error::invalid_argument(format!("an array of {from} does not become vectors of {to}"))),
+        (from, to) => {
+            return Err(Error::invalid_argument(format!("an array of {from} does not become vectors of {to}")));
+        }
     })
 }
 

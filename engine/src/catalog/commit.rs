@@ -315,8 +315,14 @@ impl Operation {
             DELETE_MANIFEST => Self::decode_delete_manifest(&mut r),
             CREATE_VECTOR_SET => r.spec().map(Operation::CreateVectorSet),
             APPEND_PART => Self::decode_append_part(&mut r),
-            SET_TOMBSTONES => Self::decode_part_payload(&mut r, |set, part, bitmap| Operation::SetTombstones { set, part, bitmap }),
-            SET_COMPANION => Self::decode_part_payload(&mut r, |set, part, companion| Operation::SetCompanion { set, part, companion }),
+            SET_TOMBSTONES => {
+                Self::decode_part_payload(&mut r, |set, part, bitmap| Operation::SetTombstones { set, part, bitmap })
+            }
+            SET_COMPANION => Self::decode_part_payload(&mut r, |set, part, companion| Operation::SetCompanion {
+                set,
+                part,
+                companion,
+            }),
             DROP_PART => Self::decode_drop_part(&mut r),
             DROP_VECTOR_SET => r.u32().map(|set| Operation::DropVectorSet { set }),
             other => return Err(newer(&format!("operation {other}"))),

@@ -200,7 +200,12 @@ impl<'c> View<'c> {
         statement.query_row(args, read).optional().map_err(|e| error("reading", e))
     }
 
-    pub(super) fn all<T>(self, sql: &str, args: impl rusqlite::Params, read: impl FnMut(&Row<'_>) -> Sql<T>) -> Result<Vec<T>> {
+    pub(super) fn all<T>(
+        self,
+        sql: &str,
+        args: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> Sql<T>,
+    ) -> Result<Vec<T>> {
         let mut statement = self.connection.prepare_cached(sql).map_err(|e| error("reading", e))?;
         let rows = statement.query_map(args, read).map_err(|e| error("reading", e))?;
         rows.collect::<Sql<_>>().map_err(|e| error("reading", e))
@@ -484,10 +489,7 @@ impl<'c> View<'c> {
                  ON u.payload = p.id WHERE p.live_refs <> coalesce(u.live, 0) OR p.all_refs <> coalesce(u.total, 0)"
         );
         let checks: [(&str, &str); 6] = [
-            (
-                "payload reference counts",
-                &references,
-            ),
+            ("payload reference counts", &references),
             (
                 "dead bytes of segments",
                 "SELECT count(*) FROM segment s WHERE s.dead_bytes <> s.used_bytes - 65536 \

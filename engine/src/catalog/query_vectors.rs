@@ -69,7 +69,8 @@ impl View<'_> {
 
     /// The payloads of a part in one of its states.
     pub(crate) fn part(self, set: u32, state: &PartState) -> Result<PartRow> {
-        let sql = "SELECT vectors, ids, companion FROM vector_part WHERE vector_set = ?1 AND part = ?2 AND lsn_from = ?3";
+        let sql =
+            "SELECT vectors, ids, companion FROM vector_part WHERE vector_set = ?1 AND part = ?2 AND lsn_from = ?3";
         let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<PayloadId>>(2)?));
         let found = self.one(sql, params![set, state.part, to_db(state.lsn_from)], read)?;
         let (vectors, ids, companion) = found.ok_or_else(|| damaged("a part of a vector set is gone"))?;

@@ -44,7 +44,8 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
 
 pub(super) fn run(connection: &mut Connection, sql: &str, row_limit: usize) -> Result<QueryResult> {
     // Whatever is no failure of the file or the system is a fault of the query.
-    let wrong = |e: rusqlite::Error| match &e {
+    let wrong = |e: rusqlite::Error| {
+        match &e {
         rusqlite::Error::SqliteFailure(failure, _)
             if !matches!(failure.extended_code & 0xff, ffi::SQLITE_ERROR | ffi::SQLITE_AUTH) =>
         {
@@ -53,6 +54,7 @@ pub(super) fn run(connection: &mut Connection, sql: &str, row_limit: usize) -> R
         _ => Error::new(ErrorKind::InvalidArgument, "the query was refused")
             .source_box(e.into())
             .hint("one SELECT over atoms, versions, payloads, segments, commits, changes, lineages, manifests, vector_sets or vector_parts"),
+    }
     };
     connection.authorizer(Some(authorize)).map_err(wrong)?;
     let mut statement = connection.prepare(sql).map_err(wrong)?;

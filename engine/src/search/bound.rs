@@ -121,9 +121,7 @@ impl Bound {
             Kind::Dot => round_up(distance),
             Kind::SqEuclidean => round_up((above_zero / (1.0 - self.gamma)).sqrt()) * RAISE,
             Kind::Euclidean => round_up(above_zero / (1.0 - self.gamma)) * RAISE,
-            Kind::Cosine => {
-                round_up((2.0 * (above_zero + 4.0 * self.gamma)).sqrt() + 1.0 / f64::from(1 << 20)) * RAISE
-            }
+            Kind::Cosine => round_up((2.0 * (above_zero + 4.0 * self.gamma)).sqrt() + 1.0 / f64::from(1 << 20)) * RAISE,
         })
     }
 

@@ -49,7 +49,6 @@ impl Layout {
         let columns = [first, first + column, first + 2 * column, first + 3 * column];
         Ok(Layout { dim, columns, codes, len: codes + code_bytes })
     }
-
 }
 
 /// A companion to be read in blocks of rows.
@@ -83,7 +82,9 @@ impl<'a> Companion<'a> {
         }
         if header.version.get() != 1 {
             let what = format!("companion format {} is newer than this library", header.version.get());
-            return Err(Error::new(ErrorKind::NewerFormat, what).hint("use a newer version, or search without companion"));
+            return Err(
+                Error::new(ErrorKind::NewerFormat, what).hint("use a newer version, or search without companion")
+            );
         }
         Ok(Companion { source, layout })
     }
@@ -160,7 +161,8 @@ pub(crate) fn build(dtype: DType, dim: usize, matrix: &[u8]) -> Result<AlignedBu
     let cells = 4 * ROWS_PER_TASK;
     let columns = scales.par_chunks_mut(cells).zip(errors.par_chunks_mut(cells));
     let columns = columns.zip(norms.par_chunks_mut(cells).zip(decoded.par_chunks_mut(cells)));
-    let pieces = matrix.par_chunks(row_bytes.max(1) * ROWS_PER_TASK).zip(codes.par_chunks_mut(dim.max(1) * ROWS_PER_TASK));
+    let pieces =
+        matrix.par_chunks(row_bytes.max(1) * ROWS_PER_TASK).zip(codes.par_chunks_mut(dim.max(1) * ROWS_PER_TASK));
     columns.zip(pieces).for_each(|(((scales, errors), (norms, decoded)), (matrix, codes))| {
         let mut values = vec![0.0; dim];
         let rows = matrix.chunks_exact(row_bytes).zip(codes.chunks_exact_mut(dim));

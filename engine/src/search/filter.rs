@@ -140,7 +140,8 @@ mod tests {
             if random.one_in(5) {
                 ids = [i64::MIN, -1, i64::MAX].to_vec();
             }
-            let sparse = |random: &mut Random| (0..random.below(30)).map(|_| random.below(70) as i64 - 35).collect::<Vec<_>>();
+            let sparse =
+                |random: &mut Random| (0..random.below(30)).map(|_| random.below(70) as i64 - 35).collect::<Vec<_>>();
             let mut options = SearchOptions::new();
             let (allow, deny) = (sparse(&mut random), sparse(&mut random));
             let (low, high) = (random.below(60) as i64 - 30, random.below(60) as i64 - 30);

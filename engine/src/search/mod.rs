@@ -1,11 +1,27 @@
 //! Exact k-nearest-neighbour search over matrices of vectors: any metric, one query or thousands, filters, all cores.
 //!
-//! Results are those of a full scan with [`crate::kernels`], bit for bit. A part that carries a companion ([int8 codes with
-//! error bounds](companion)) is scanned in that instead, at a quarter of the bytes or less: rows that a proven bound
-//! excludes ([`bound`]) are never looked at, the others are compared in full precision. Where the bound excludes too
+//! Results are those of a full scan with [`crate::kernels`], bit for bit. A part that carries a companion (int8 codes with
+//! error bounds, `companion.rs`) is scanned in that instead, at a quarter of the bytes or less: rows that a proven bound
+//! excludes (`bound.rs`) are never looked at, the others are compared in full precision. Where the bound excludes too
 //! little, the scan goes back to full precision, block by block.
 //!
-//! Knows matrices, not stores: where bytes come from is behind [`source::ByteSource`].
+//! Knows matrices, not stores: where bytes come from is behind a trait (`source.rs`).
+//!
+//! ```
+//! use tensoratom::kernels::{Metric, Rows};
+//! use tensoratom::{DType, Options, SearchOptions, Store};
+//! # fn main() -> tensoratom::Result<()> {
+//! # let directory = tempfile::tempdir().unwrap();
+//! # let path = directory.path().join("models");
+//! let store = Store::open_or_create(&path, &Options::new())?;
+//! let words = store.vectors("words", 2, DType::F32, Metric::Cosine)?;
+//! words.append(&[7, 8, 9], Rows::of(2, &[1.0_f32, 0.0, 0.0, 1.0, 0.6, 0.8])?)?;
+//!
+//! let found = words.search(Rows::of(2, &[0.0_f32, 2.0])?, 2, &SearchOptions::new())?;
+//! assert_eq!(found[0].iter().map(|near| near.id).collect::<Vec<_>>(), [8, 9]);
+//! # Ok(())
+//! # }
+//! ```
 
 pub(crate) mod bound;
 pub(crate) mod companion;

@@ -77,9 +77,12 @@ pub(super) fn search(
     let mut blocks = Vec::new();
     for (part, selection) in selections.iter().enumerate() {
         let range = &selection.range;
-        blocks.extend(range.clone().step_by(block_rows as usize).map(|start| {
-            (part, start..start.saturating_add(block_rows).min(range.end))
-        }));
+        blocks.extend(
+            range
+                .clone()
+                .step_by(block_rows as usize)
+                .map(|start| (part, start..start.saturating_add(block_rows).min(range.end))),
+        );
     }
     let bytes_total = blocks.iter().map(|(_, rows)| (rows.end - rows.start) as u64 * row_bytes as u64).sum();
     let has_companion = !options.full_scan && corpus.parts.iter().any(|part| part.companion.is_some());
@@ -251,7 +254,8 @@ impl<'a> Block<'a> {
         let mut farthest = best.limit();
         let mut push = |row: u32, distance: f64| {
             // Most are farther than the k-th best; NaN is not, as far as this goes.
-            if !(distance > farthest) {
+            let is_beyond = distance > farthest;
+            if !is_beyond {
                 best.push(self.id(row), distance);
                 farthest = best.limit();
             }
@@ -285,7 +289,9 @@ impl<'a> Block<'a> {
         let distances = &mut buffers.distances;
         distances.resize(group.len() * self.len, 0.0);
         kernels::many_to_many(self.scan.metric, queries, data, distances)?;
-        for ((query, best), distances) in self.scan.queries[group].iter().zip(best).zip(distances.chunks_exact(self.len)) {
+        for ((query, best), distances) in
+            self.scan.queries[group].iter().zip(best).zip(distances.chunks_exact(self.len))
+        {
             self.offer(distances, best, &query.limit);
         }
         Ok(())
@@ -370,9 +376,10 @@ impl<'a> Block<'a> {
         bound.margins(columns, dots, bound.limit(at), &mut buffers.margins);
         let margins = &buffers.margins;
         let is_done = |row: u32| buffers.is_done.get(row as usize).copied().unwrap_or(false);
-        // Written so that NaN survives.
-        let mut order =
-            self.chosen_rows(std::mem::take(&mut buffers.order), |row| !(margins[row as usize] > 0.0) && !is_done(row));
+        // NaN is not excluded.
+        let is_excluded = |row: u32| margins[row as usize] > 0.0;
+        let survives = |row: u32| !is_excluded(row) && !is_done(row);
+        let mut order = self.chosen_rows(std::mem::take(&mut buffers.order), survives);
         if order.len() > self.len / SURVIVORS_ONE_IN {
             buffers.futile[index] += 1;
             if buffers.is_done.is_empty() {

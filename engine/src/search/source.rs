@@ -23,7 +23,8 @@ impl ByteSource for Bytes {
     }
 
     fn range(&self, range: Range<u64>) -> Result<Bytes> {
-        let bound = |n: u64| usize::try_from(n).map_err(|_| Error::new(ErrorKind::InvalidArgument, "a range too large"));
+        let bound =
+            |n: u64| usize::try_from(n).map_err(|_| Error::new(ErrorKind::InvalidArgument, "a range too large"));
         self.slice(bound(range.start)?..bound(range.end)?)
     }
 

@@ -52,7 +52,7 @@ impl TopK {
 
     #[inline]
     pub(super) fn push(&mut self, id: i64, distance: f64) {
-        if self.distance_max.is_some_and(|max| !(distance <= max)) {
+        if !self.distance_max.is_none_or(|max| distance <= max) {
             return;
         }
         let ranked = Ranked(Neighbor { id, distance });
@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn nan_sorts_last_and_ties_by_id() {
         let mut best = TopK::new(5, None);
-        for (id, distance) in [(1, f64::NAN), (9, 1.0), (2, 1.0), (3, f64::NEG_INFINITY), (4, f64::NAN), (5, 0.0), (0, -0.0)]
+        for (id, distance) in
+            [(1, f64::NAN), (9, 1.0), (2, 1.0), (3, f64::NEG_INFINITY), (4, f64::NAN), (5, 0.0), (0, -0.0)]
         {
             best.push(id, distance);
         }

@@ -128,9 +128,10 @@ impl Staged {
             ManifestChange::Put { header, .. } => Some((*namespace, *header)),
             ManifestChange::Delete => None,
         });
-        let vectors = self.vectors.iter().flat_map(|((namespace, _), set)| {
-            set.used_payloads().map(|digest| (*namespace, digest))
-        });
+        let vectors = self
+            .vectors
+            .iter()
+            .flat_map(|((namespace, _), set)| set.used_payloads().map(|digest| (*namespace, digest)));
         versions.chain(headers).chain(vectors)
     }
 }

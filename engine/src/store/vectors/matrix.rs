@@ -12,9 +12,9 @@ use crate::search::elements::is_searchable;
 use crate::search::filter::Ids;
 use crate::search::{Corpus, Neighbor, Part, SearchOptions};
 
+use super::super::Store;
 use super::super::atom::{AtomInfo, Payload};
 use super::super::snapshot::{Address, Snapshot};
-use super::super::Store;
 
 /// A stored tensor seen as a set of vectors, one per row. Copies nothing.
 #[derive(Clone)]

@@ -43,7 +43,8 @@ pub(crate) fn plan_vectors(
 }
 
 fn next(last: u32) -> Result<u32> {
-    last.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Unsupported, "all numbers of vector sets or parts are used up"))
+    last.checked_add(1)
+        .ok_or_else(|| Error::new(ErrorKind::Unsupported, "all numbers of vector sets or parts are used up"))
 }
 
 fn push_changes(operations: &mut Vec<Operation>, set: &StagedSet, spec: &VectorSetSpec, last_part: u32) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What a transaction is going to change in vector sets, collected until it commits, and the writer that collects it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -546,9 +547,12 @@ impl VectorWriter<'_> {
 /// Rows that compaction reads at a time.
 const BLOCK_ROWS: u32 = 1024;
 
-/// Ids ascending, and the rows in the same order as contiguous bytes. Fails with `InvalidArgument` for an id that occurs
+/// Ids ascending, and rows in their order as contiguous bytes.
+type InOrder<'a> = (Arc<[i64]>, Cow<'a, [u8]>);
+
+/// Puts ids and rows in order; copies only where they are not. Fails with `InvalidArgument` for an id that occurs
 /// twice.
-fn in_order<'a>(ids: &[i64], rows: Rows<'a>) -> Result<(Arc<[i64]>, std::borrow::Cow<'a, [u8]>)> {
+fn in_order<'a>(ids: &[i64], rows: Rows<'a>) -> Result<InOrder<'a>> {
     let twice = |id: i64| Error::new(ErrorKind::InvalidArgument, format!("id {id} occurs twice"));
     if let Some(bytes) = rows.contiguous().filter(|_| ids.is_sorted_by(|a, b| a < b)) {
         return Ok((ids.into(), bytes.into()));
