@@ -249,6 +249,9 @@ fn list(sets: Vec<VectorSnapshot>, as_json: bool) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// A search in whatever holds vectors.
+type Searching<'a> = dyn Fn(Rows<'_>, &SearchOptions<'_>) -> Result<Vec<Vec<Neighbor>>> + 'a;
+
 pub(crate) fn search(args: &Search) -> Result<Outcome> {
     let store = super::open_to_read(&args.store.store)?;
     let namespace = super::namespace(&store, &args.namespace)?;
@@ -259,7 +262,7 @@ pub(crate) fn search(args: &Search) -> Result<Outcome> {
     if let Some(distance) = args.distance_max {
         options = options.distance_max(distance);
     }
-    let run = |dtype: DType, search: &dyn Fn(Rows<'_>, &SearchOptions<'_>) -> Result<Vec<Vec<Neighbor>>>| {
+    let run = |dtype: DType, search: &Searching<'_>| {
         let queries = Matrix::read(&args.query, Some(dtype))?;
         Follow::new("search").run(|control| search(queries.rows()?, &options.clone().control(*control)))
     };
