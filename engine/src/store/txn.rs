@@ -69,7 +69,8 @@ impl PutOptions {
 /// [`WriteTxn::commit`] it changes nothing.
 ///
 /// Transactions of any number of threads and processes run at once; only their commits are serial. Two that change
-/// the same key both succeed, the later one wins, unless a condition ([`Expect`]) says otherwise.
+/// the same key both succeed, the later one wins, unless a condition ([`Expect`]) says otherwise. For vector sets see
+/// [`WriteTxn::vectors`].
 #[derive(Debug)]
 pub struct WriteTxn {
     store: Store,
@@ -300,7 +301,8 @@ impl WriteTxn {
     }
 
     /// Deletes every name that starts with a prefix, together with what is remembered of files imported under exactly
-    /// that prefix. Returns how many keys existed. An empty prefix deletes all of the namespace, integers included.
+    /// that prefix. Returns how many keys existed. An empty prefix deletes all atoms of the namespace, integers included;
+    /// vector sets stay.
     pub fn delete_prefix(&mut self, namespace: Option<&Namespace>, prefix: &str) -> Result<u64> {
         let namespace = namespace.map_or(0, Namespace::id);
         self.store.inner.check_writable()?;
