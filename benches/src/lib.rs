@@ -1,5 +1,6 @@
 //! Workloads shared by the benchmarks: seeded, so that every run measures the same.
 
+use std::ops::Deref;
 use std::path::Path;
 
 use half::{bf16, f16};
@@ -94,10 +95,10 @@ impl Normal {
 }
 
 /// A matrix of numbers between -1 and 1 (of i8: between -127 and 127; of u8 and b1: any bytes).
-pub fn numbers(seed: u64, dtype: DType, rows: usize, dim: usize) -> Vec<u8> {
+pub fn numbers(seed: u64, dtype: DType, rows: usize, dim: usize) -> Aligned {
     let unit = |word: &[u8]| f32::from(i16::from_le_bytes([word[0], word[1]])) / 32768.0;
     let elements = rows * dim;
-    match dtype {
+    let bytes: Vec<u8> = match dtype {
         DType::F64 => {
             noise(seed, 2 * elements).chunks_exact(2).flat_map(|w| f64::from(unit(w)).to_le_bytes()).collect()
         }
@@ -111,6 +112,32 @@ pub fn numbers(seed: u64, dtype: DType, rows: usize, dim: usize) -> Vec<u8> {
         DType::B1 => noise(seed, rows * dim.div_ceil(8)),
         DType::I8 => noise(seed, elements).iter().map(|&byte| if byte == 0x80 { 0 } else { byte }).collect(),
         _ => noise(seed, elements),
+    };
+    Aligned::new(&bytes)
+}
+
+/// Bytes at an address that is a multiple of 64, as payloads of a store are.
+pub struct Aligned {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Aligned {
+    /// A copy.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut copy: Vec<u8> = Vec::with_capacity(bytes.len() + 64);
+        let start = copy.as_ptr().align_offset(64);
+        copy.resize(start, 0);
+        copy.extend_from_slice(bytes);
+        Aligned { bytes: copy, start }
+    }
+}
+
+impl Deref for Aligned {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..]
     }
 }
 

@@ -27,6 +27,8 @@ impl Isa for Avx2 {
     type I16 = __m256i;
     type I32 = __m256i;
     type Bytes = __m256i;
+    type Half = __m128i;
+    type Quarter = u64;
     type U64 = __m256i;
 
     #[inline(always)]
@@ -111,25 +113,25 @@ impl Isa for Avx2 {
         };
         bytes_flip_sign(a: __m256i) -> __m256i = _mm256_xor_si256(a, _mm256_set1_epi8(i8::MIN));
         bytes_one() -> __m256i = _mm256_set1_epi8(1);
+
+        f32_of(raw: __m256i) -> __m256 = _mm256_castsi256_ps(raw);
+        f64_of(raw: __m256i) -> __m256d = _mm256_castsi256_pd(raw);
+        f32_of_f16(raw: __m128i) -> __m256 = _mm256_cvtph_ps(raw);
+        f32_of_bf16(raw: __m128i) -> __m256 = {
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(raw)))
+        };
+        f32_of_bf16_split(raw: __m256i) -> [__m256; 2] = {
+            let odd = _mm256_and_si256(raw, _mm256_set1_epi32(-0x1_0000));
+            [_mm256_castsi256_ps(_mm256_slli_epi32::<16>(raw)), _mm256_castsi256_ps(odd)]
+        };
+        f32_of_i8(raw: u64) -> __m256 = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(raw as i64)));
+        i16_of_i8(raw: __m128i) -> __m256i = _mm256_cvtepi8_epi16(raw);
+        i16_of_u8(raw: __m128i) -> __m256i = _mm256_cvtepu8_epi16(raw);
     }
 
     loads! {
-        "avx2,fma,f16c";
-        load_f32(at) -> __m256 = (raw: __m256 = _mm256_loadu_ps(at.cast())) => raw;
-        load_f64(at) -> __m256d = (raw: __m256d = _mm256_loadu_pd(at.cast())) => raw;
-        load_bytes(at) -> __m256i = (raw: __m256i = _mm256_loadu_si256(at.cast())) => raw;
-        load_f16(at) -> __m256 = (halves: __m128i = _mm_loadu_si128(at.cast())) => _mm256_cvtph_ps(halves);
-        load_bf16(at) -> __m256 = (halves: __m128i = _mm_loadu_si128(at.cast())) => {
-            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
-        };
-        load_bf16_split(at) -> [__m256; 2] = (words: __m256i = _mm256_loadu_si256(at.cast())) => {
-            let odd = _mm256_and_si256(words, _mm256_set1_epi32(-0x1_0000));
-            [_mm256_castsi256_ps(_mm256_slli_epi32::<16>(words)), _mm256_castsi256_ps(odd)]
-        };
-        load_i8_as_f32(at) -> __m256 = (bytes: __m128i = _mm_loadl_epi64(at.cast())) => {
-            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
-        };
-        load_i8(at) -> __m256i = (bytes: __m128i = _mm_loadu_si128(at.cast())) => _mm256_cvtepi8_epi16(bytes);
-        load_u8(at) -> __m256i = (bytes: __m128i = _mm_loadu_si128(at.cast())) => _mm256_cvtepu8_epi16(bytes);
+        load(at) -> __m256i = _mm256_loadu_si256(at.cast());
+        load_half(at) -> __m128i = _mm_loadu_si128(at.cast());
+        load_quarter(at) -> u64 = at.cast::<u64>().read_unaligned();
     }
 }

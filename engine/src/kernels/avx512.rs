@@ -34,6 +34,8 @@ impl Isa for Avx512 {
     type I16 = __m512i;
     type I32 = __m512i;
     type Bytes = __m512i;
+    type Half = __m256i;
+    type Quarter = __m128i;
     type U64 = __m512i;
 
     #[inline(always)]
@@ -87,25 +89,51 @@ impl Isa for Avx512 {
         dot_u8_i8(acc: __m512i, a: __m512i, b: __m512i) -> __m512i = _mm512_dpbusd_epi32(acc, a, b);
         bytes_flip_sign(a: __m512i) -> __m512i = _mm512_xor_si512(a, _mm512_set1_epi8(i8::MIN));
         bytes_one() -> __m512i = _mm512_set1_epi8(1);
+
+        f32_of(raw: __m512i) -> __m512 = _mm512_castsi512_ps(raw);
+        f64_of(raw: __m512i) -> __m512d = _mm512_castsi512_pd(raw);
+        f32_of_f16(raw: __m256i) -> __m512 = _mm512_cvtph_ps(raw);
+        f32_of_bf16(raw: __m256i) -> __m512 = {
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(raw)))
+        };
+        f32_of_bf16_split(raw: __m512i) -> [__m512; 2] = {
+            let odd = _mm512_and_si512(raw, _mm512_set1_epi32(-0x1_0000));
+            [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(raw)), _mm512_castsi512_ps(odd)]
+        };
+        f32_of_i8(raw: __m128i) -> __m512 = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(raw));
+        i16_of_i8(raw: __m256i) -> __m512i = _mm512_cvtepi8_epi16(raw);
+        i16_of_u8(raw: __m256i) -> __m512i = _mm512_cvtepu8_epi16(raw);
     }
 
     loads! {
-        "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bitalg,avx512vpopcntdq,avx2,fma,f16c";
-        load_f32(at) -> __m512 = (raw: __m512 = _mm512_loadu_ps(at.cast())) => raw;
-        load_f64(at) -> __m512d = (raw: __m512d = _mm512_loadu_pd(at.cast())) => raw;
-        load_bytes(at) -> __m512i = (raw: __m512i = _mm512_loadu_si512(at.cast())) => raw;
-        load_f16(at) -> __m512 = (halves: __m256i = _mm256_loadu_si256(at.cast())) => _mm512_cvtph_ps(halves);
-        load_bf16(at) -> __m512 = (halves: __m256i = _mm256_loadu_si256(at.cast())) => {
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
-        };
-        load_bf16_split(at) -> [__m512; 2] = (words: __m512i = _mm512_loadu_si512(at.cast())) => {
-            let odd = _mm512_and_si512(words, _mm512_set1_epi32(-0x1_0000));
-            [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(words)), _mm512_castsi512_ps(odd)]
-        };
-        load_i8_as_f32(at) -> __m512 = (bytes: __m128i = _mm_loadu_si128(at.cast())) => {
-            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))
-        };
-        load_i8(at) -> __m512i = (bytes: __m256i = _mm256_loadu_si256(at.cast())) => _mm512_cvtepi8_epi16(bytes);
-        load_u8(at) -> __m512i = (bytes: __m256i = _mm256_loadu_si256(at.cast())) => _mm512_cvtepu8_epi16(bytes);
+        load(at) -> __m512i = _mm512_loadu_si512(at.cast());
+        load_half(at) -> __m256i = _mm256_loadu_si256(at.cast());
+        load_quarter(at) -> __m128i = _mm_loadu_si128(at.cast());
     }
+
+    // Bytes a mask leaves out are neither read nor able to fault (Intel SDM, volume 1, "Memory fault suppression").
+
+    #[inline(always)]
+    unsafe fn load_part(self, at: *const u8, bytes: usize) -> __m512i {
+        // SAFETY: the caller promises the bytes the mask lets through; `self` proves AVX-512 BW.
+        unsafe { _mm512_maskz_loadu_epi8(lowest(bytes), at.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_half_part(self, at: *const u8, bytes: usize) -> __m256i {
+        // SAFETY: the caller promises the bytes the mask lets through; `self` proves AVX-512 BW and VL.
+        unsafe { _mm256_maskz_loadu_epi8(lowest(bytes) as u32, at.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_quarter_part(self, at: *const u8, bytes: usize) -> __m128i {
+        // SAFETY: the caller promises the bytes the mask lets through; `self` proves AVX-512 BW and VL.
+        unsafe { _mm_maskz_loadu_epi8(lowest(bytes) as u16, at.cast()) }
+    }
+}
+
+/// A mask of the lowest bits, at most 64.
+#[inline(always)]
+fn lowest(bits: usize) -> u64 {
+    if bits == 0 { 0 } else { u64::MAX >> (64 - bits) }
 }

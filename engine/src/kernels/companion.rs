@@ -2,7 +2,7 @@
 
 use super::Rows;
 use super::dispatch::{self, Present};
-use super::panel::{Panel, panel_rows};
+use super::panel::{Pair, Panel, panel_rows};
 use super::tile::{I8Plain, I8Raised, Mul, Ones};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
@@ -48,11 +48,10 @@ pub(super) fn batch(isa: Present, queries: Rows<'_>, rows: &[i8], out: &mut [i32
         return Ok(());
     }
     // The instructions multiply unsigned by signed bytes: rows are raised by 128, which adds 128 Σ query to each sum.
-    let mut raised = vec![0; queries.rows()];
-    for (q, raised) in raised.iter_mut().enumerate() {
-        let query = queries.row(q);
-        isa.run(Panel::<I8Plain, Ones, Mul, i32>::new(query, query, std::slice::from_mut(raised), 0, 1, None));
-        *raised = raised.wrapping_mul(128);
+    let mut raised = Vec::with_capacity(queries.rows());
+    for query in (0..queries.rows()).map(|q| queries.row(q)) {
+        let (sum, ..) = isa.run(Pair::<I8Plain, Ones, Mul, false>::new(&query, &query));
+        raised.push((sum as i32).wrapping_mul(128));
     }
     let step = panel_rows(&data);
     for first in (0..data.rows()).step_by(step) {

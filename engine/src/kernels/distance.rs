@@ -1,9 +1,11 @@
 //! Distances of a pair, of one vector to many, and of many to many.
 
+use std::ops::Range;
+
 use half::{bf16, f16};
 
 use super::dispatch::{self, Present};
-use super::panel::{Panel, panel_rows};
+use super::panel::{Pair, Panel, panel_rows};
 use super::tile::{self, AbsDiff, Format, Mul, Op, SqDiff};
 use super::vector::{Isa, Kernel};
 use super::{Metric, Rows, wide};
@@ -39,11 +41,12 @@ use crate::error::{Error, ErrorKind, Result};
 /// NaN elements, and infinite ones where the definition has `∞ - ∞` or `∞ / ∞`, give NaN. Vectors of dimension 0 have
 /// distance 0 by every metric.
 pub fn distance(metric: Metric, a: Rows<'_>, b: Rows<'_>) -> Result<f64> {
-    if b.rows() != 1 {
-        return Err(Error::new(ErrorKind::InvalidShape, format!("one vector expected, {} rows given", b.rows())));
+    if a.rows() != 1 || b.rows() != 1 {
+        let what = format!("two vectors expected, {} and {} rows given", a.rows(), b.rows());
+        return Err(Error::new(ErrorKind::InvalidShape, what));
     }
     let mut out = [0.0];
-    one_to_many(metric, a, b, &mut out)?;
+    cross(dispatch::present(), metric, &a, &b, &mut out)?;
     Ok(out[0])
 }
 
@@ -53,18 +56,19 @@ pub fn one_to_many(metric: Metric, query: Rows<'_>, data: Rows<'_>, out: &mut [f
     if query.rows() != 1 {
         return Err(Error::new(ErrorKind::InvalidShape, format!("one vector expected, {} rows given", query.rows())));
     }
-    many_to_many(metric, query, data, out)
+    cross(dispatch::present(), metric, &query, &data, out)
 }
 
 /// Distances of every row of `queries` to every row of `data` (SciPy's `cdist`): `out[q * data.rows() + r]`. Types,
 /// errors and numerics are those of [`distance`]. Queries share each pass over memory: `data` is read about once as
 /// long as a query and some rows fit the second-level cache.
 pub fn many_to_many(metric: Metric, queries: Rows<'_>, data: Rows<'_>, out: &mut [f64]) -> Result<()> {
-    cross(dispatch::present(), metric, queries, data, out)
+    cross(dispatch::present(), metric, &queries, &data, out)
 }
 
-/// [`many_to_many`] with the given instruction set.
-pub(super) fn cross(isa: Present, metric: Metric, queries: Rows<'_>, data: Rows<'_>, out: &mut [f64]) -> Result<()> {
+/// [`many_to_many`] with the given instruction set. Matrices by reference: copies of them would be most of the time a short
+/// pair takes.
+pub(super) fn cross(isa: Present, metric: Metric, queries: &Rows<'_>, data: &Rows<'_>, out: &mut [f64]) -> Result<()> {
     if queries.dim() != data.dim() {
         let what = format!("a vector of {} and one of {} elements have no distance", queries.dim(), data.dim());
         return Err(Error::new(ErrorKind::InvalidShape, what));
@@ -100,14 +104,14 @@ const F32_SQUARES_MIN: f64 = f64::from_bits((1023 - 100) << 52);
 const F64_SQUARES_MIN: f64 = f64::from_bits((1023 - 900) << 52);
 
 #[derive(Clone, Copy)]
-struct Job<'a> {
+struct Job<'j, 'a> {
     isa: Present,
     metric: Metric,
-    queries: Rows<'a>,
-    data: Rows<'a>,
+    queries: &'j Rows<'a>,
+    data: &'j Rows<'a>,
 }
 
-impl<'a> Job<'a> {
+impl<'a> Job<'_, 'a> {
     fn floats<A: Format, B: Format<Arith = A::Arith>>(self, out: &mut [f64])
     where
         Mul: Op<A::Arith>,
@@ -163,12 +167,11 @@ impl<'a> Job<'a> {
     /// With the instruction for bytes, which takes one side unsigned: `Σ a (b + 128) - 128 Σ a`.
     fn i8_dot(self, out: &mut [f64]) {
         use tile::{I8Plain, I8Raised, Ones};
-        let (mut one, mut many) = ([0.0], Vec::new());
-        let query_sums = buffer(&mut one, &mut many, self.queries.rows());
-        for (q, sum) in query_sums.iter_mut().enumerate() {
-            let query = self.queries.row(q);
-            self.isa.run(Panel::<I8Plain, Ones, Mul, f64>::new(query, query, std::slice::from_mut(sum), 0, 1, None));
+        if out.len() == 1 {
+            let (sum, ..) = self.isa.run(Pair::<I8Plain, Ones, Mul, false>::new(self.queries, self.queries));
+            return self.sums::<I8Plain, I8Raised, Mul>(out, |_, _, raised| 128.0 * sum - raised);
         }
+        let query_sums = self.each_query(|query| Pair::<I8Plain, Ones, Mul, false>::new(query, query));
         self.sums::<I8Plain, I8Raised, Mul>(out, |q, _, sum| 128.0 * query_sums[q] - sum);
     }
 
@@ -192,11 +195,16 @@ impl<'a> Job<'a> {
         B: Format<Arith = A::Arith>,
         O: Op<A::Arith>,
     {
+        if let [place] = out {
+            let (sum, ..) = self.isa.run(Pair::<A, B, O, false>::new(self.queries, self.data));
+            *place = finish(0, 0, sum);
+            return;
+        }
         self.panels(out.len(), |rows| {
-            let data = self.data.slice(rows..rows + panel_rows(&self.data));
-            self.isa.run(Panel::<A, B, O, f64>::new(self.queries, data, out, rows, self.data.rows(), None));
+            let data = self.data.slice(rows.clone());
+            self.isa.run(Panel::<A, B, O, f64>::new(*self.queries, data, out, rows.start, self.data.rows(), None));
             for q in 0..self.queries.rows() {
-                for r in rows..rows + data.rows() {
+                for r in rows.clone() {
                     let place = &mut out[q * self.data.rows() + r];
                     *place = finish(q, r, *place);
                 }
@@ -211,25 +219,36 @@ impl<'a> Job<'a> {
         B: Format<Arith = A::Arith>,
         O: Op<A::Arith>,
     {
-        let (mut one, mut many) = ([0.0], Vec::new());
-        let query_norms = buffer(&mut one, &mut many, self.queries.rows());
-        for (q, norm) in query_norms.iter_mut().enumerate() {
-            let query = self.queries.row(q);
-            self.isa.run(Panel::<A, A, O, f64>::new(query, query, std::slice::from_mut(norm), 0, 1, None));
+        if let [place] = out {
+            let (sum, aa, bb) = self.isa.run(Pair::<A, B, O, true>::new(self.queries, self.data));
+            *place = finish(0, 0, sum, aa, bb);
+            return;
         }
-        let (mut one, mut many) = ([0.0], Vec::new());
-        let row_norms = buffer(&mut one, &mut many, panel_rows(&self.data).min(self.data.rows()));
+        let query_norms: Vec<f64> = self.each_query(|query| Pair::<A, A, O, false>::new(query, query));
+        let mut row_norms = vec![0.0; panel_rows(self.data).min(self.data.rows())];
         self.panels(out.len(), |rows| {
-            let data = self.data.slice(rows..rows + panel_rows(&self.data));
-            let panel = Panel::<A, B, O, f64>::new(self.queries, data, out, rows, self.data.rows(), Some(row_norms));
+            let data = self.data.slice(rows.clone());
+            let panel = Panel::<A, B, O, f64>::new(
+                *self.queries,
+                data,
+                out,
+                rows.start,
+                self.data.rows(),
+                Some(&mut row_norms),
+            );
             self.isa.run(panel);
             for (q, &aa) in query_norms.iter().enumerate() {
-                for (r, &bb) in (rows..rows + data.rows()).zip(row_norms.iter()) {
+                for (r, &bb) in rows.clone().zip(row_norms.iter()) {
                     let place = &mut out[q * self.data.rows() + r];
                     *place = finish(q, r, *place, aa, bb);
                 }
             }
         });
+    }
+
+    /// The sum of a kernel for every query.
+    fn each_query<K: Kernel<Output = (f64, f64, f64)>>(&self, kernel: impl Fn(&Rows<'a>) -> K) -> Vec<f64> {
+        (0..self.queries.rows()).map(|q| self.isa.run(kernel(&self.queries.row(q))).0).collect()
     }
 
     /// Hamming and Jaccard over elements.
@@ -248,34 +267,35 @@ impl<'a> Job<'a> {
         wide::distance(self.metric, self.queries.row(q), self.data.row(r))
     }
 
-    /// Calls `work` with the first row of every panel.
-    fn panels(&self, places: usize, mut work: impl FnMut(usize)) {
+    /// Calls `work` with the rows of every panel.
+    fn panels(&self, places: usize, mut work: impl FnMut(Range<usize>)) {
         if places == 0 {
             return;
         }
-        for rows in (0..self.data.rows()).step_by(panel_rows(&self.data)) {
-            work(rows);
+        let (rows, step) = (self.data.rows(), panel_rows(self.data));
+        let mut first = 0;
+        while first < rows {
+            let end = rows.min(first + step);
+            work(first..end);
+            first = end;
         }
     }
-}
-
-/// `len` places: the one given when that is enough, so that pairs do not allocate.
-fn buffer<'b>(one: &'b mut [f64; 1], many: &'b mut Vec<f64>, len: usize) -> &'b mut [f64] {
-    if len <= 1 {
-        return &mut one[..len];
-    }
-    many.resize(len, 0.0);
-    many
 }
 
 /// `1 - ab / √(aa bb)` within [0, 2]; the rule for zero vectors is that of [`Metric::Cosine`].
 #[inline]
 pub(super) fn cosine(ab: f64, aa: f64, bb: f64) -> f64 {
+    if ab.is_nan() {
+        return f64::NAN;
+    }
     if aa == 0.0 || bb == 0.0 {
         return if aa == bb { 0.0 } else { 1.0 };
     }
+    // One root where the product allows: it makes the distance of equal vectors exactly 0.
+    let product = aa * bb;
+    let lengths = if product.is_normal() { product.sqrt() } else { aa.sqrt() * bb.sqrt() };
     // `clamp` keeps NaN.
-    (1.0 - ab / (aa.sqrt() * bb.sqrt())).clamp(0.0, 2.0)
+    (1.0 - ab / lengths).clamp(0.0, 2.0)
 }
 
 fn jaccard(both: f64, either: f64) -> f64 {

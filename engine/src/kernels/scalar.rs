@@ -14,12 +14,11 @@ macro_rules! lanes {
     };
 }
 
-/// The bytes at `at`, as numbers.
-macro_rules! read {
-    ($at:ident, $n:literal x $element:ty) => {{
-        // SAFETY: the caller of the load promises the bytes; arrays of numbers are valid for any bytes; unaligned.
-        unsafe { $at.cast::<[$element; $n]>().read_unaligned() }
-    }};
+/// The `$i`-th group of `$n` bytes.
+macro_rules! part {
+    ($raw:ident, $n:literal, $i:ident) => {
+        lanes!($n, k => $raw[$n * $i + k])
+    };
 }
 
 fn tree<T: Copy + std::ops::Add<Output = T>, const N: usize>(mut a: [T; N]) -> T {
@@ -33,6 +32,12 @@ fn tree<T: Copy + std::ops::Add<Output = T>, const N: usize>(mut a: [T; N]) -> T
     a[0]
 }
 
+/// One copy for all kernels: without the instruction it is long.
+#[inline(never)]
+fn widen_f16(raw: [u8; 16]) -> [f32; 8] {
+    lanes!(8, i => half::f16::from_le_bytes(part!(raw, 2, i)).to_f32())
+}
+
 impl Isa for Scalar {
     const LEVEL: Level = Level::Scalar;
     const BYTES: usize = 32;
@@ -43,11 +48,18 @@ impl Isa for Scalar {
     type I16 = [i16; 16];
     type I32 = [i32; 8];
     type Bytes = [u8; 32];
+    type Half = [u8; 16];
+    type Quarter = [u8; 8];
     type U64 = [u64; 4];
 
     #[inline(always)]
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(self)
+        // One copy per kernel, as of the other instruction sets.
+        #[inline(never)]
+        fn enabled<K: Kernel>(isa: Scalar, kernel: K) -> K::Output {
+            kernel.run(isa)
+        }
+        enabled(self, kernel)
     }
 
     #[inline(always)]
@@ -176,48 +188,52 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn load_f32(self, at: *const u8) -> Self::F32 {
-        let words = read!(at, 8 x [u8; 4]);
-        lanes!(8, i => f32::from_le_bytes(words[i]))
+    fn f32_of(self, raw: Self::Bytes) -> Self::F32 {
+        lanes!(8, i => f32::from_le_bytes(part!(raw, 4, i)))
     }
     #[inline(always)]
-    unsafe fn load_f64(self, at: *const u8) -> Self::F64 {
-        let words = read!(at, 4 x [u8; 8]);
-        lanes!(4, i => f64::from_le_bytes(words[i]))
+    fn f64_of(self, raw: Self::Bytes) -> Self::F64 {
+        lanes!(4, i => f64::from_le_bytes(part!(raw, 8, i)))
     }
     #[inline(always)]
-    unsafe fn load_bytes(self, at: *const u8) -> Self::Bytes {
-        read!(at, 32 x u8)
+    fn f32_of_f16(self, raw: Self::Half) -> Self::F32 {
+        widen_f16(raw)
     }
     #[inline(always)]
-    unsafe fn load_f16(self, at: *const u8) -> Self::F32 {
-        let words = read!(at, 8 x [u8; 2]);
-        lanes!(8, i => half::f16::from_le_bytes(words[i]).to_f32())
+    fn f32_of_bf16(self, raw: Self::Half) -> Self::F32 {
+        lanes!(8, i => f32::from_le_bytes([0, 0, raw[2 * i], raw[2 * i + 1]]))
     }
     #[inline(always)]
-    unsafe fn load_bf16(self, at: *const u8) -> Self::F32 {
-        let words = read!(at, 8 x [u8; 2]);
-        lanes!(8, i => f32::from_bits(u32::from(u16::from_le_bytes(words[i])) << 16))
+    fn f32_of_bf16_split(self, raw: Self::Bytes) -> [Self::F32; 2] {
+        let even = lanes!(8, i => f32::from_le_bytes([0, 0, raw[4 * i], raw[4 * i + 1]]));
+        [even, lanes!(8, i => f32::from_le_bytes([0, 0, raw[4 * i + 2], raw[4 * i + 3]]))]
     }
     #[inline(always)]
-    unsafe fn load_bf16_split(self, at: *const u8) -> [Self::F32; 2] {
-        let words = read!(at, 8 x [u8; 4]);
-        let word = |i: usize| u32::from_le_bytes(words[i]);
-        [lanes!(8, i => f32::from_bits(word(i) << 16)), lanes!(8, i => f32::from_bits(word(i) & 0xffff_0000))]
+    fn f32_of_i8(self, raw: Self::Quarter) -> Self::F32 {
+        lanes!(8, i => f32::from(raw[i] as i8))
     }
     #[inline(always)]
-    unsafe fn load_i8_as_f32(self, at: *const u8) -> Self::F32 {
-        let bytes = read!(at, 8 x i8);
-        lanes!(8, i => f32::from(bytes[i]))
+    fn i16_of_i8(self, raw: Self::Half) -> Self::I16 {
+        lanes!(16, i => i16::from(raw[i] as i8))
     }
     #[inline(always)]
-    unsafe fn load_i8(self, at: *const u8) -> Self::I16 {
-        let bytes = read!(at, 16 x i8);
-        lanes!(16, i => i16::from(bytes[i]))
+    fn i16_of_u8(self, raw: Self::Half) -> Self::I16 {
+        lanes!(16, i => i16::from(raw[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, at: *const u8) -> Self::Bytes {
+        // SAFETY: the caller promises these bytes; any bytes are valid; they need no alignment.
+        unsafe { at.cast::<Self::Bytes>().read_unaligned() }
     }
     #[inline(always)]
-    unsafe fn load_u8(self, at: *const u8) -> Self::I16 {
-        let bytes = read!(at, 16 x u8);
-        lanes!(16, i => i16::from(bytes[i]))
+    unsafe fn load_half(self, at: *const u8) -> Self::Half {
+        // SAFETY: as above.
+        unsafe { at.cast::<Self::Half>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn load_quarter(self, at: *const u8) -> Self::Quarter {
+        // SAFETY: as above.
+        unsafe { at.cast::<Self::Quarter>().read_unaligned() }
     }
 }

@@ -174,7 +174,7 @@ fn check(types: (DType, DType), a: &[f64], b: &[f64], seed: &str) {
         let (want, bound) = oracle(metric, types, &a, &b);
         for isa in Present::all() {
             let mut got = [f64::NAN];
-            cross(isa, metric, row_a, row_b, &mut got).unwrap();
+            cross(isa, metric, &row_a, &row_b, &mut got).unwrap();
             let right = match want.is_finite() {
                 true => (got[0] - want).abs() <= bound,
                 false => got[0].to_bits() == want.to_bits() || (got[0].is_nan() && want.is_nan()),
@@ -272,7 +272,7 @@ fn nan_check(types: (DType, DType), a: &[f64], b: &[f64]) {
     ] {
         for isa in Present::all() {
             let mut got = [0.0];
-            cross(isa, metric, row_a, row_b, &mut got).unwrap();
+            cross(isa, metric, &row_a, &row_b, &mut got).unwrap();
             let same = got[0] == want || (got[0].is_nan() && want.is_nan());
             assert!(same, "{metric} of {types:?}, {isa:?}, dimension {}: got {:e}, want {want:e}", a.len(), got[0]);
         }
@@ -314,13 +314,13 @@ fn a_pair_a_scan_and_a_batch_give_the_same_bits() {
             for isa in Present::all() {
                 for &metric in Metric::ALL {
                     let mut batch = [9.0; 55];
-                    cross(isa, metric, queries, data, &mut batch).unwrap();
+                    cross(isa, metric, &queries, &data, &mut batch).unwrap();
                     for q in 0..5 {
                         let mut scan = [9.0; 11];
-                        cross(isa, metric, queries.row(q), data, &mut scan).unwrap();
+                        cross(isa, metric, &queries.row(q), &data, &mut scan).unwrap();
                         for r in 0..11 {
                             let mut pair = [9.0];
-                            cross(isa, metric, queries.row(q), data.row(r), &mut pair).unwrap();
+                            cross(isa, metric, &queries.row(q), &data.row(r), &mut pair).unwrap();
                             let bits = [pair[0], scan[r], batch[q * 11 + r]].map(f64::to_bits);
                             assert!(bits[0] == bits[1] && bits[0] == bits[2], "{metric} {types:?} {isa:?} {dim}");
                         }

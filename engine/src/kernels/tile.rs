@@ -27,19 +27,24 @@ pub(super) trait Format {
     /// Bits of an element.
     const BITS: usize;
 
-    /// Reads one block: [`block_bytes`] bytes.
+    /// Bytes of one block; at most `N * BYTES_MAX`, and the same number of elements for formats that meet.
+    fn block_bytes<I: Isa>() -> usize;
+    /// Reads one block.
     ///
     /// # Safety
-    /// That many bytes are readable at `at`.
+    /// Its bytes are readable at `at`.
     unsafe fn load<I: Isa>(isa: I, at: *const u8) -> [<Self::Arith as Arith>::Vector<I>; N];
-    /// Elements of one block.
-    fn block<I: Isa>() -> usize;
+    /// Reads the first `bytes` bytes of a block, zeros behind them.
+    ///
+    /// # Safety
+    /// So many bytes, fewer than a block, are readable at `at`.
+    unsafe fn load_part<I: Isa>(isa: I, at: *const u8, bytes: usize) -> [<Self::Arith as Arith>::Vector<I>; N];
 }
 
-/// Bytes of one block of `F`; at most `N * BYTES_MAX`.
+/// Elements of one block.
 #[inline(always)]
-fn block_bytes<I: Isa, F: Format>() -> usize {
-    F::block::<I>() * F::BITS / 8
+fn block<I: Isa, F: Format>() -> usize {
+    F::block_bytes::<I>() * 8 / F::BITS
 }
 
 /// What is summed.
@@ -82,9 +87,33 @@ arith!(Whole, I16, I32, 1 << 15, i32_zero, i32_add, i32_sum);
 arith!(Codes, Bytes, I32, 1 << 15, i32_zero, i32_add, i32_sum);
 arith!(Bits, Bytes, U64, 1 << 24, u64_zero, u64_add, u64_sum);
 
+/// Four registers, `$read` with `$k` from 0 to 3. Not `array::map`, which is not always inlined.
+macro_rules! four {
+    ($k:ident => $read:expr) => {
+        [
+            {
+                let $k = 0;
+                $read
+            },
+            {
+                let $k = 1;
+                $read
+            },
+            {
+                let $k = 2;
+                $read
+            },
+            {
+                let $k = 3;
+                $read
+            },
+        ]
+    };
+}
+
 macro_rules! formats {
-    ($($(#[$doc:meta])* $name:ident: $arith:ident, $bits:literal bits, block $block:expr,
-       |$isa:ident, $at:ident| $load:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $arith:ident, $bits:literal bits,
+       $load:ident / $load_part:ident / $registers:literal, |$isa:ident, $raw:ident| $lanes:expr;)*) => {
         $(
             $(#[$doc])*
             pub(super) struct $name;
@@ -93,60 +122,101 @@ macro_rules! formats {
                 const BITS: usize = $bits;
 
                 #[inline(always)]
-                unsafe fn load<I: Isa>($isa: I, $at: *const u8) -> [<$arith as Arith>::Vector<I>; N] {
-                    $load
+                fn block_bytes<I: Isa>() -> usize {
+                    N * I::BYTES / $registers
                 }
                 #[inline(always)]
-                fn block<I: Isa>() -> usize {
-                    $block
+                unsafe fn load<I: Isa>($isa: I, at: *const u8) -> [<$arith as Arith>::Vector<I>; N] {
+                    let step = I::BYTES / $registers;
+                    four!(k => {
+                        // SAFETY: the caller promises `N` times the bytes this reads, `step` apart.
+                        let $raw = unsafe { $isa.$load(at.wrapping_add(k * step)) };
+                        $lanes
+                    })
+                }
+                #[inline(always)]
+                unsafe fn load_part<I: Isa>($isa: I, at: *const u8, bytes: usize) -> [<$arith as Arith>::Vector<I>; N] {
+                    let step = I::BYTES / $registers;
+                    four!(k => {
+                        let start = bytes.min(k * step);
+                        // SAFETY: `start` and so many bytes from there are at most `bytes`, which the caller promises.
+                        let $raw = unsafe { $isa.$load_part(at.wrapping_add(start), step.min(bytes - start)) };
+                        $lanes
+                    })
                 }
             }
         )*
     };
 }
 
-/// Four registers from `at`, each from `step` bytes.
-macro_rules! four {
-    ($isa:ident.$load:ident($at:ident), $step:expr) => {{
-        // SAFETY: `load` promises a block at `at`: four times the bytes this reads, `step` apart.
-        let a = unsafe { $isa.$load($at) };
-        // SAFETY: as above.
-        let b = unsafe { $isa.$load($at.wrapping_add($step)) };
-        // SAFETY: as above.
-        let c = unsafe { $isa.$load($at.wrapping_add(2 * $step)) };
-        // SAFETY: as above.
-        let d = unsafe { $isa.$load($at.wrapping_add(3 * $step)) };
-        [a, b, c, d]
-    }};
+formats! {
+    F64: Double, 64 bits, load / load_part / 1, |isa, raw| isa.f64_of(raw);
+    F32: Single, 32 bits, load / load_part / 1, |isa, raw| isa.f32_of(raw);
+    F16: Single, 16 bits, load_half / load_half_part / 2, |isa, raw| isa.f32_of_f16(raw);
+    /// bfloat16 in the order of the elements, to meet another type.
+    Bf16: Single, 16 bits, load_half / load_half_part / 2, |isa, raw| isa.f32_of_bf16(raw);
+    /// 8-bit integers to meet floats.
+    I8AsF32: Single, 8 bits, load_quarter / load_quarter_part / 4, |isa, raw| isa.f32_of_i8(raw);
+    I8: Whole, 8 bits, load_half / load_half_part / 2, |isa, raw| isa.i16_of_i8(raw);
+    U8: Whole, 8 bits, load_half / load_half_part / 2, |isa, raw| isa.i16_of_u8(raw);
+    /// `i8` as it is, to meet [`I8Raised`].
+    I8Plain: Codes, 8 bits, load / load_part / 1, |_isa, raw| raw;
+    /// `i8` plus 128: what multiplies of an unsigned and a signed byte take.
+    I8Raised: Codes, 8 bits, load / load_part / 1, |isa, raw| isa.bytes_flip_sign(raw);
+    B1: Bits, 1 bits, load / load_part / 1, |_isa, raw| raw;
 }
 
-formats! {
-    F64: Double, 64 bits, block I::BYTES / 2, |isa, at| four!(isa.load_f64(at), I::BYTES);
-    F32: Single, 32 bits, block I::BYTES, |isa, at| four!(isa.load_f32(at), I::BYTES);
-    F16: Single, 16 bits, block I::BYTES, |isa, at| four!(isa.load_f16(at), I::BYTES / 2);
-    /// bfloat16 in the order of the elements, to meet another type.
-    Bf16: Single, 16 bits, block I::BYTES, |isa, at| four!(isa.load_bf16(at), I::BYTES / 2);
-    /// bfloat16 against bfloat16: even and odd places apart, which takes half the instructions.
-    Bf16Split: Single, 16 bits, block I::BYTES, |isa, at| {
-        // SAFETY: `load` promises a block at `at`: twice the bytes this reads.
-        let [a, b] = unsafe { isa.load_bf16_split(at) };
+/// bfloat16 against bfloat16: even and odd places apart, which takes half the instructions.
+pub(super) struct Bf16Split;
+
+impl Format for Bf16Split {
+    type Arith = Single;
+    const BITS: usize = 16;
+
+    #[inline(always)]
+    fn block_bytes<I: Isa>() -> usize {
+        2 * I::BYTES
+    }
+    #[inline(always)]
+    unsafe fn load<I: Isa>(isa: I, at: *const u8) -> [I::F32; N] {
+        // SAFETY: the caller promises twice the bytes this reads.
+        let first = unsafe { isa.load(at) };
         // SAFETY: as above, the second half.
-        let [c, d] = unsafe { isa.load_bf16_split(at.wrapping_add(I::BYTES)) };
+        let second = unsafe { isa.load(at.wrapping_add(I::BYTES)) };
+        let ([a, b], [c, d]) = (isa.f32_of_bf16_split(first), isa.f32_of_bf16_split(second));
         [a, b, c, d]
-    };
-    /// 8-bit integers to meet floats.
-    I8AsF32: Single, 8 bits, block I::BYTES, |isa, at| four!(isa.load_i8_as_f32(at), I::BYTES / 4);
-    I8: Whole, 8 bits, block 2 * I::BYTES, |isa, at| four!(isa.load_i8(at), I::BYTES / 2);
-    U8: Whole, 8 bits, block 2 * I::BYTES, |isa, at| four!(isa.load_u8(at), I::BYTES / 2);
-    /// `i8` as it is, to meet [`I8Raised`].
-    I8Plain: Codes, 8 bits, block 4 * I::BYTES, |isa, at| four!(isa.load_bytes(at), I::BYTES);
-    /// `i8` plus 128: what multiplies of an unsigned and a signed byte take.
-    I8Raised: Codes, 8 bits, block 4 * I::BYTES, |isa, at| {
-        four!(isa.load_bytes(at), I::BYTES).map(|bytes| isa.bytes_flip_sign(bytes))
-    };
-    /// Ones, whatever there is, to sum up [`I8Plain`].
-    Ones: Codes, 8 bits, block 4 * I::BYTES, |isa, _at| [isa.bytes_one(); N];
-    B1: Bits, 1 bits, block 32 * I::BYTES, |isa, at| four!(isa.load_bytes(at), I::BYTES);
+    }
+    #[inline(always)]
+    unsafe fn load_part<I: Isa>(isa: I, at: *const u8, bytes: usize) -> [I::F32; N] {
+        let start = I::BYTES.min(bytes);
+        // SAFETY: `start` is at most `bytes`, which the caller promises.
+        let first = unsafe { isa.load_part(at, start) };
+        // SAFETY: the rest of `bytes`.
+        let second = unsafe { isa.load_part(at.wrapping_add(start), bytes - start) };
+        let ([a, b], [c, d]) = (isa.f32_of_bf16_split(first), isa.f32_of_bf16_split(second));
+        [a, b, c, d]
+    }
+}
+
+/// Ones, whatever there is, to sum up [`I8Plain`].
+pub(super) struct Ones;
+
+impl Format for Ones {
+    type Arith = Codes;
+    const BITS: usize = 8;
+
+    #[inline(always)]
+    fn block_bytes<I: Isa>() -> usize {
+        N * I::BYTES
+    }
+    #[inline(always)]
+    unsafe fn load<I: Isa>(isa: I, _: *const u8) -> [I::Bytes; N] {
+        [isa.bytes_one(); N]
+    }
+    #[inline(always)]
+    unsafe fn load_part<I: Isa>(isa: I, _: *const u8, _: usize) -> [I::Bytes; N] {
+        [isa.bytes_one(); N]
+    }
 }
 
 /// `Σ aᵢbᵢ`; for bits, how many are set in both.
@@ -190,48 +260,60 @@ ops! {
     AbsDiff for Bits: |isa, acc, a, b| isa.u64_count(acc, isa.bytes_xor(a, b));
 }
 
-/// The sums of `Q` queries with `R` rows, and, with `NORMS`, of each row with itself.
+/// The sums of `Q` queries with `R` rows, with `ROW_NORMS` of each row with itself, with `QUERY_NORMS` of each query with
+/// itself (zeros otherwise).
 ///
 /// `ahead` is how many bytes further the next tiles' rows lie; they are prefetched. 0 for none.
 ///
 /// # Safety
 /// Every pointer is to `dim` readable elements of its format.
 #[inline(always)]
-pub(super) unsafe fn tile<I, A, B, O, const Q: usize, const R: usize, const NORMS: bool>(
+pub(super) unsafe fn tile<I, A, B, O, const Q: usize, const R: usize, const ROW_NORMS: bool, const QUERY_NORMS: bool>(
     isa: I,
     queries: [*const u8; Q],
     rows: [*const u8; R],
     dim: usize,
     ahead: usize,
-) -> ([[f64; R]; Q], [f64; R])
+) -> ([[f64; R]; Q], [f64; R], [f64; Q])
 where
     I: Isa,
     A: Format,
     B: Format<Arith = A::Arith>,
     O: Op<A::Arith>,
 {
-    let block = A::block::<I>();
-    debug_assert!(block == B::block::<I>() && A::Arith::CHUNK.is_multiple_of(block));
+    let block = block::<I, A>();
+    debug_assert!(block == self::block::<I, B>() && A::Arith::CHUNK.is_multiple_of(block));
     let mut sums = [[0.0; R]; Q];
     let mut norms = [0.0; R];
+    let mut query_norms = [0.0; Q];
     let mut done = 0;
     loop {
         let part = (dim - done).min(A::Arith::CHUNK);
         let mut acc = [[[<A::Arith as Arith>::zero(isa); N]; R]; Q];
         let mut acc_norms = [[<A::Arith as Arith>::zero(isa); N]; R];
+        let mut acc_query_norms = [[<A::Arith as Arith>::zero(isa); N]; Q];
         let end = done + part;
         while done + block <= end {
-            let a = queries.map(|query| {
-                // SAFETY: `done + block <= dim` elements of format A are readable at the query.
-                unsafe { A::load(isa, query.wrapping_add(done * A::BITS / 8)) }
-            });
+            // SAFETY: `done + block <= dim` elements of format A are readable at every query.
+            let mut a = [unsafe { A::load(isa, queries[0].wrapping_add(done * A::BITS / 8)) }; Q];
+            for q in 1..Q {
+                // SAFETY: as above.
+                a[q] = unsafe { A::load(isa, queries[q].wrapping_add(done * A::BITS / 8)) };
+            }
+            if QUERY_NORMS {
+                for q in 0..Q {
+                    for k in 0..N {
+                        acc_query_norms[q][k] = O::step(isa, acc_query_norms[q][k], a[q][k], a[q][k]);
+                    }
+                }
+            }
             for r in 0..R {
                 let at = rows[r].wrapping_add(done * B::BITS / 8);
                 // SAFETY: `done + block <= dim` elements of format B are readable at the row.
                 let b = unsafe { B::load(isa, at) };
                 if ahead != 0 {
                     let mut line = 0;
-                    while line < block_bytes::<I, B>() {
+                    while line < B::block_bytes::<I>() {
                         isa.prefetch(at.wrapping_add(ahead + line));
                         line += 64;
                     }
@@ -240,7 +322,7 @@ where
                     for q in 0..Q {
                         acc[q][r][k] = O::step(isa, acc[q][r][k], a[q][k], b[k]);
                     }
-                    if NORMS {
+                    if ROW_NORMS {
                         acc_norms[r][k] = O::step(isa, acc_norms[r][k], b[k], b[k]);
                     }
                 }
@@ -248,19 +330,22 @@ where
             done += block;
         }
         if done < end {
-            for r in 0..R {
-                // SAFETY: `end - done` elements of format B are readable there.
-                let b = unsafe { load_rest::<I, B>(isa, rows[r].wrapping_add(done * B::BITS / 8), end - done) };
-                for q in 0..Q {
-                    // SAFETY: `end - done` elements of format A are readable there.
-                    let a = unsafe { load_rest::<I, A>(isa, queries[q].wrapping_add(done * A::BITS / 8), end - done) };
+            for q in 0..Q {
+                // SAFETY: `end - done` elements of format A are readable there.
+                let a = unsafe { load_rest::<I, A>(isa, queries[q].wrapping_add(done * A::BITS / 8), end - done) };
+                for r in 0..R {
+                    // SAFETY: `end - done` elements of format B are readable there.
+                    let b = unsafe { load_rest::<I, B>(isa, rows[r].wrapping_add(done * B::BITS / 8), end - done) };
                     for k in 0..N {
                         acc[q][r][k] = O::step(isa, acc[q][r][k], a[k], b[k]);
+                        if ROW_NORMS && q == 0 {
+                            acc_norms[r][k] = O::step(isa, acc_norms[r][k], b[k], b[k]);
+                        }
                     }
                 }
-                if NORMS {
+                if QUERY_NORMS {
                     for k in 0..N {
-                        acc_norms[r][k] = O::step(isa, acc_norms[r][k], b[k], b[k]);
+                        acc_query_norms[q][k] = O::step(isa, acc_query_norms[q][k], a[k], a[k]);
                     }
                 }
             }
@@ -270,12 +355,17 @@ where
             for q in 0..Q {
                 sums[q][r] += <A::Arith as Arith>::total(isa, acc[q][r]);
             }
-            if NORMS {
+            if ROW_NORMS {
                 norms[r] += <A::Arith as Arith>::total(isa, acc_norms[r]);
             }
         }
+        if QUERY_NORMS {
+            for q in 0..Q {
+                query_norms[q] += <A::Arith as Arith>::total(isa, acc_query_norms[q]);
+            }
+        }
         if done >= dim {
-            return (sums, norms);
+            return (sums, norms, query_norms);
         }
     }
 }
@@ -286,15 +376,16 @@ where
 /// `count` elements, fewer than a block, are readable at `at`.
 #[inline(always)]
 unsafe fn load_rest<I: Isa, F: Format>(isa: I, at: *const u8, count: usize) -> [<F::Arith as Arith>::Vector<I>; N] {
-    let mut buffer = [0_u8; N * BYTES_MAX];
-    let bits = count * F::BITS;
-    let bytes = bits.div_ceil(8);
-    debug_assert!(count < F::block::<I>() && block_bytes::<I, F>() <= buffer.len());
-    // SAFETY: `bytes` is what `count` elements take: readable at `at`, and less than a block, which the buffer holds.
-    unsafe { std::ptr::copy_nonoverlapping(at, buffer.as_mut_ptr(), bytes) };
-    if F::BITS == 1 && !bits.is_multiple_of(8) {
-        buffer[bytes - 1] &= (1 << (bits % 8)) - 1;
+    let bytes = (count * F::BITS).div_ceil(8);
+    if F::BITS == 1 && !count.is_multiple_of(8) {
+        // Padding bits are anything; they are cleared in a copy.
+        let mut copy = [0_u8; N * BYTES_MAX];
+        // SAFETY: `bytes` is what `count` elements take: readable at `at`, and less than a block, which the copy holds.
+        unsafe { std::ptr::copy_nonoverlapping(at, copy.as_mut_ptr(), bytes) };
+        copy[bytes - 1] &= (1 << (count % 8)) - 1;
+        // SAFETY: the copy holds a block.
+        return unsafe { F::load(isa, copy.as_ptr()) };
     }
-    // SAFETY: the buffer holds a block.
-    unsafe { F::load(isa, buffer.as_ptr()) }
+    // SAFETY: `bytes` bytes, fewer than a block, are readable at `at`.
+    unsafe { F::load_part(isa, at, bytes) }
 }

@@ -34,6 +34,10 @@ pub(super) trait Isa: Copy {
     type I32: Copy;
     /// `BYTES` bytes.
     type Bytes: Copy;
+    /// `BYTES / 2` bytes.
+    type Half: Copy;
+    /// `BYTES / 4` bytes.
+    type Quarter: Copy;
     /// 64-bit counts.
     type U64: Copy;
 
@@ -105,37 +109,76 @@ pub(super) trait Isa: Copy {
     /// One, in every byte.
     fn bytes_one(self) -> Self::Bytes;
 
-    /// # Safety
-    /// `BYTES` bytes are readable at `at`.
-    unsafe fn load_f32(self, at: *const u8) -> Self::F32;
-    /// # Safety
-    /// `BYTES` bytes are readable at `at`.
-    unsafe fn load_f64(self, at: *const u8) -> Self::F64;
-    /// # Safety
-    /// `BYTES` bytes are readable at `at`.
-    unsafe fn load_bytes(self, at: *const u8) -> Self::Bytes;
+    /// The lanes of a whole register, as numbers of another kind; exact.
+    fn f32_of(self, raw: Self::Bytes) -> Self::F32;
+    /// As [`Isa::f32_of`].
+    fn f64_of(self, raw: Self::Bytes) -> Self::F64;
     /// Widens binary16; exact.
-    /// # Safety
-    /// `BYTES / 2` bytes are readable at `at`.
-    unsafe fn load_f16(self, at: *const u8) -> Self::F32;
+    fn f32_of_f16(self, raw: Self::Half) -> Self::F32;
     /// Widens bfloat16; exact.
-    /// # Safety
-    /// `BYTES / 2` bytes are readable at `at`.
-    unsafe fn load_bf16(self, at: *const u8) -> Self::F32;
+    fn f32_of_bf16(self, raw: Self::Half) -> Self::F32;
     /// Widens twice as many bfloat16 as there are lanes: those at even places, those at odd places; exact.
+    fn f32_of_bf16_split(self, raw: Self::Bytes) -> [Self::F32; 2];
+    /// Widens integers; exact.
+    fn f32_of_i8(self, raw: Self::Quarter) -> Self::F32;
+    /// Widens integers; exact.
+    fn i16_of_i8(self, raw: Self::Half) -> Self::I16;
+    /// Widens integers; exact.
+    fn i16_of_u8(self, raw: Self::Half) -> Self::I16;
+
     /// # Safety
     /// `BYTES` bytes are readable at `at`.
-    unsafe fn load_bf16_split(self, at: *const u8) -> [Self::F32; 2];
-    /// Widens integers; exact.
+    unsafe fn load(self, at: *const u8) -> Self::Bytes;
+    /// # Safety
+    /// `BYTES / 2` bytes are readable at `at`.
+    unsafe fn load_half(self, at: *const u8) -> Self::Half;
     /// # Safety
     /// `BYTES / 4` bytes are readable at `at`.
-    unsafe fn load_i8_as_f32(self, at: *const u8) -> Self::F32;
+    unsafe fn load_quarter(self, at: *const u8) -> Self::Quarter;
+
+    /// As [`Isa::load`] of fewer bytes, zeros behind them.
     /// # Safety
-    /// `BYTES / 2` bytes are readable at `at`.
-    unsafe fn load_i8(self, at: *const u8) -> Self::I16;
+    /// `bytes` bytes, at most `BYTES`, are readable at `at`.
+    #[inline(always)]
+    unsafe fn load_part(self, at: *const u8, bytes: usize) -> Self::Bytes {
+        // SAFETY: as the caller promises.
+        let padded = unsafe { padded(at, bytes) };
+        // SAFETY: an array of `BYTES_MAX` bytes.
+        unsafe { self.load(padded.as_ptr()) }
+    }
+    /// As [`Isa::load_half`] of fewer bytes, zeros behind them.
     /// # Safety
-    /// `BYTES / 2` bytes are readable at `at`.
-    unsafe fn load_u8(self, at: *const u8) -> Self::I16;
+    /// `bytes` bytes, at most `BYTES / 2`, are readable at `at`.
+    #[inline(always)]
+    unsafe fn load_half_part(self, at: *const u8, bytes: usize) -> Self::Half {
+        // SAFETY: as the caller promises.
+        let padded = unsafe { padded(at, bytes) };
+        // SAFETY: an array of `BYTES_MAX` bytes.
+        unsafe { self.load_half(padded.as_ptr()) }
+    }
+    /// As [`Isa::load_quarter`] of fewer bytes, zeros behind them.
+    /// # Safety
+    /// `bytes` bytes, at most `BYTES / 4`, are readable at `at`.
+    #[inline(always)]
+    unsafe fn load_quarter_part(self, at: *const u8, bytes: usize) -> Self::Quarter {
+        // SAFETY: as the caller promises.
+        let padded = unsafe { padded(at, bytes) };
+        // SAFETY: an array of `BYTES_MAX` bytes.
+        unsafe { self.load_quarter(padded.as_ptr()) }
+    }
+}
+
+/// Some bytes, and zeros.
+///
+/// # Safety
+/// `bytes` bytes, at most `BYTES_MAX`, are readable at `at`.
+#[inline(always)]
+unsafe fn padded(at: *const u8, bytes: usize) -> [u8; BYTES_MAX] {
+    let mut padded = [0; BYTES_MAX];
+    debug_assert!(bytes <= BYTES_MAX);
+    // SAFETY: readable as the caller promises, and within the array.
+    unsafe { std::ptr::copy_nonoverlapping(at, padded.as_mut_ptr(), bytes) };
+    padded
 }
 
 /// Operations made of the intrinsics of `$features`: `name(arguments) -> result = expression;`.
@@ -158,23 +201,16 @@ macro_rules! intrinsics {
     };
 }
 
-/// Reads made of the intrinsics of `$features`: `name(pointer) -> result = (pattern: type = read) => expression;`.
+/// Reads made of one intrinsic each: `name(pointer) -> result = read;`.
 #[cfg(target_arch = "x86_64")]
 macro_rules! loads {
-    ($features:literal; $($name:ident($at:ident) -> $result:ty = ($raw:ident: $type:ty = $load:expr) => $call:expr;)*) => {
+    ($($name:ident($at:ident) -> $result:ty = $load:expr;)*) => {
         $(
             #[inline(always)]
             unsafe fn $name(self, $at: *const u8) -> $result {
-                #[inline]
-                #[target_feature(enable = $features)]
-                fn enabled($raw: $type) -> $result {
-                    $call
-                }
                 // SAFETY: the caller promises as many bytes as this reads; it needs no alignment; `self` is the proof
                 // that the instructions are present.
-                let raw = unsafe { $load };
-                // SAFETY: the instructions are present, of which `self` is the proof.
-                unsafe { enabled(raw) }
+                unsafe { $load }
             }
         )*
     };

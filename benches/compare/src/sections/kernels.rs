@@ -3,8 +3,6 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use numkong::{Angular as _, Dot as _, Euclidean as _, Hamming as _};
-use simsimd::{BinarySimilarity as _, SpatialSimilarity as _};
 use tensoratom::DType;
 use tensoratom::kernels::{Metric, Rows, distance, dot_i8_many, isa, one_to_many};
 use tensoratom_benches::{numbers, plain_sum};
@@ -21,15 +19,15 @@ pub fn run(settings: &Settings, report: &mut Report) {
     let times = if settings.quick { 3 } else { 15 };
     /// One metric of one type, ours and theirs; the answers must agree.
     macro_rules! pair {
-        ($metric:ident $dtype:ident: $numkong:ty, $nk:ident, $simsimd:ty, $ss:ident, $sign:literal) => {{
+        ($metric:ident $dtype:ident: $numkong:ty, $nk_trait:ident::$nk:ident, $simsimd:ty, $ss_trait:ident::$ss:ident, $sign:literal) => {{
             let (a, b) = (numbers(1, DType::$dtype, 1, DIM), numbers(2, DType::$dtype, 1, DIM));
             let rows = |bytes| Rows::new(DType::$dtype, 1, DIM, bytes).unwrap();
             let (ours_a, ours_b) = (rows(&a), rows(&b));
             let (nk_a, nk_b) = (typed::<$numkong>(&a), typed::<$numkong>(&b));
             let (ss_a, ss_b) = (typed::<$simsimd>(&a), typed::<$simsimd>(&b));
             let ours = || distance(black_box(Metric::$metric), black_box(ours_a), black_box(ours_b)).unwrap();
-            let numkong = || <$numkong>::$nk(black_box(nk_a), black_box(nk_b)).unwrap() as f64;
-            let simsimd = || <$simsimd>::$ss(black_box(ss_a), black_box(ss_b)).unwrap() as f64;
+            let numkong = || <$numkong as numkong::$nk_trait>::$nk(black_box(nk_a), black_box(nk_b)).unwrap() as f64;
+            let simsimd = || <$simsimd as simsimd::$ss_trait>::$ss(black_box(ss_a), black_box(ss_b)).unwrap() as f64;
             for theirs in [numkong(), simsimd()] {
                 let error = (ours() - $sign * theirs).abs();
                 assert!(error <= 0.02 * (1.0 + theirs.abs()), "{} {theirs}", ours());
@@ -44,19 +42,19 @@ pub fn run(settings: &Settings, report: &mut Report) {
     }
     use numkong::{bf16 as nk_bf16, f16 as nk_f16, u1x8};
     use simsimd::{bf16 as ss_bf16, f16 as ss_f16};
-    pair!(Dot F32: f32, dot, f32, dot, -1.0);
-    pair!(Cosine F32: f32, angular, f32, cos, 1.0);
-    pair!(SqEuclidean F32: f32, sqeuclidean, f32, sqeuclidean, 1.0);
-    pair!(Dot F16: nk_f16, dot, ss_f16, dot, -1.0);
-    pair!(Cosine F16: nk_f16, angular, ss_f16, cos, 1.0);
-    pair!(SqEuclidean F16: nk_f16, sqeuclidean, ss_f16, sqeuclidean, 1.0);
-    pair!(Dot Bf16: nk_bf16, dot, ss_bf16, dot, -1.0);
-    pair!(Cosine Bf16: nk_bf16, angular, ss_bf16, cos, 1.0);
-    pair!(SqEuclidean Bf16: nk_bf16, sqeuclidean, ss_bf16, sqeuclidean, 1.0);
-    pair!(Dot I8: i8, dot, i8, dot, -1.0);
-    pair!(Cosine I8: i8, angular, i8, cos, 1.0);
-    pair!(SqEuclidean I8: i8, sqeuclidean, i8, sqeuclidean, 1.0);
-    pair!(Hamming B1: u1x8, hamming, u8, hamming, 1.0);
+    pair!(Dot F32: f32, Dot::dot, f32, SpatialSimilarity::dot, -1.0);
+    pair!(Cosine F32: f32, Angular::angular, f32, SpatialSimilarity::cos, 1.0);
+    pair!(SqEuclidean F32: f32, Euclidean::sqeuclidean, f32, SpatialSimilarity::sqeuclidean, 1.0);
+    pair!(Dot F16: nk_f16, Dot::dot, ss_f16, SpatialSimilarity::dot, -1.0);
+    pair!(Cosine F16: nk_f16, Angular::angular, ss_f16, SpatialSimilarity::cos, 1.0);
+    pair!(SqEuclidean F16: nk_f16, Euclidean::sqeuclidean, ss_f16, SpatialSimilarity::sqeuclidean, 1.0);
+    pair!(Dot Bf16: nk_bf16, Dot::dot, ss_bf16, SpatialSimilarity::dot, -1.0);
+    pair!(Cosine Bf16: nk_bf16, Angular::angular, ss_bf16, SpatialSimilarity::cos, 1.0);
+    pair!(SqEuclidean Bf16: nk_bf16, Euclidean::sqeuclidean, ss_bf16, SpatialSimilarity::sqeuclidean, 1.0);
+    pair!(Dot I8: i8, Dot::dot, i8, SpatialSimilarity::dot, -1.0);
+    pair!(Cosine I8: i8, Angular::angular, i8, SpatialSimilarity::cos, 1.0);
+    pair!(SqEuclidean I8: i8, Euclidean::sqeuclidean, i8, SpatialSimilarity::sqeuclidean, 1.0);
+    pair!(Hamming B1: u1x8, Hamming::hamming, u8, BinarySimilarity::hamming, 1.0);
 
     let bytes = if settings.quick { 64 << 20 } else { 512 << 20 };
     report.section(&format!("one to many, {} MiB of rows of {DIM}, one thread", bytes >> 20));
