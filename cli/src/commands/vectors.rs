@@ -29,7 +29,21 @@ struct Matrix {
 impl Matrix {
     /// Reads a matrix; a single vector counts as a matrix of one row.
     fn read(path: &Path, wanted: Option<DType>) -> Result<Self> {
+        Self::of(&NpyArray::read(path)?, path, wanted)
+    }
+
+    /// Reads queries for vectors of a type. Those of floats stay f32 where vectors of fewer bits are compared with that.
+    fn read_queries(path: &Path, vectors: DType) -> Result<Self> {
         let array = NpyArray::read(path)?;
+        let is_float = matches!(array.dtype(), DType::F32 | DType::F64);
+        let wanted = match vectors {
+            DType::F16 | DType::Bf16 | DType::I8 if is_float => DType::F32,
+            other => other,
+        };
+        Self::of(&array, path, Some(wanted))
+    }
+
+    fn of(array: &NpyArray, path: &Path, wanted: Option<DType>) -> Result<Self> {
         let number = |n: u64| usize::try_from(n).map_err(|_| Error::invalid_argument("the array is too large"));
         let (rows, dim) = match *array.shape() {
             [dim] => (1, number(dim)?),
@@ -263,7 +277,7 @@ pub(crate) fn search(args: &Search) -> Result<Outcome> {
         options = options.distance_max(distance);
     }
     let run = |dtype: DType, search: &Searching<'_>| {
-        let queries = Matrix::read(&args.query, Some(dtype))?;
+        let queries = Matrix::read_queries(&args.query, dtype)?;
         Follow::new("search").run(|control| search(queries.rows()?, &options.clone().control(*control)))
     };
     let started = Instant::now();

@@ -18,7 +18,7 @@
 //! By the triangle inequality ‖q - x‖ ≥ ‖q - x'‖ - E. And ‖q - x'‖² = N² - 2⟨q, x'⟩ + ‖x'‖² ≥ N² - 2p - 2F·m + ‖x'‖².
 //! The kernels sum squares of rounded differences in binary32 or better, in any order, so that
 //! D̂ ≥ (1 - γ)·‖q - x‖² with γ = (d + 16)·2^-23 (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed.,
-//! sections 3.1 and 4.2, with a factor of 2 to spare). D̂ ≤ U is therefore possible only if
+//! sections 3.1 and 4.2, with a factor of 2 to spare; `kernels::distance` promises less). D̂ ≤ U is therefore possible only if
 //! ‖q - x'‖ ≤ E + R with R = √(U / (1 - γ)), or for the unsquared distance R = U / (1 - γ). A row is skipped if
 //!
 //! > N² + ‖x'‖² - 2p - 2F·m - δ(N + m)² > (E + R)².
