@@ -77,15 +77,15 @@ fn row(shape: Shape, n: usize, dim: usize, random: &mut Random) -> Vec<f64> {
             }
         }
         Shape::Zeros => {
-            if n % 3 > 0 {
-                row.fill(if n % 2 == 0 { 0.0 } else { -0.0 });
+            if !n.is_multiple_of(3) {
+                row.fill(if n.is_multiple_of(2) { 0.0 } else { -0.0 });
             }
         }
         Shape::HugeNorms => row.iter_mut().for_each(|x| *x *= 10_f64.powi((n % 38) as i32)),
         Shape::TinyNorms => row.iter_mut().for_each(|x| *x *= 10_f64.powi(-((n % 44) as i32))),
         Shape::FarFromOrigin => row.iter_mut().for_each(|x| *x = 1000.0 + 0.01 * *x),
         Shape::NonFinite => {
-            if dim > 0 && n % 4 == 0 {
+            if dim > 0 && n.is_multiple_of(4) {
                 row[n % dim] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY][n / 4 % 3];
             }
         }
