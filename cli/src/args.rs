@@ -93,6 +93,18 @@ JSON: {lsn}.")]
 
 JSON: {deleted, lsn}.")]
     Rm(Rm),
+    /// Vector sets: add vectors, show sets
+    #[command(subcommand, arg_required_else_help = true)]
+    Vectors(Vectors),
+    /// Find the nearest vectors, exactly
+    #[command(after_help = "Examples:
+  tensoratom search models words --query query.npy
+  tensoratom search models words --query query.npy -k 100 --metric dot --json
+  tensoratom search models --tensor bert/embeddings.weight --query query.npy
+
+A query file holds one vector, or a matrix of one per row. Ids of a stored tensor are its row numbers.
+JSON: a list per query of {id, distance}; NaN and infinite distances are strings.")]
+    Search(Search),
     /// Show what the store holds and what every byte of its directory is for
     #[command(
         after_help = "Examples:\n  tensoratom stat models\n  tensoratom stat models --json\n\nJSON: {atoms, payloads, raw_bytes, stored_bytes, disk_bytes, accounted: {live, history, dead, slack, \
@@ -121,7 +133,8 @@ Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; de
   tensoratom sql models \"SELECT key FROM atoms WHERE metadata ->> '$.layer' = 3\"
 
 JSON: a list of {column: value}; blobs are hexadecimal.
-Views: atoms, versions, payloads, segments, commits, changes, lineages, manifests.")]
+Views: atoms, versions, payloads, segments, commits, changes, lineages, manifests,
+vector_sets, vector_parts.")]
     Sql(Sql),
     /// Measure this machine: ingest, first touch, repeated read, commits, in a store made for it
     #[command(after_help = "Example:
@@ -301,6 +314,116 @@ pub(crate) struct Rm {
     /// The keys are integers
     #[arg(long, conflicts_with = "prefix")]
     pub(crate) int: bool,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Vectors {
+    /// Add vectors from a NumPy file, or replace those of the same ids
+    #[command(after_help = "Examples:
+  tensoratom vectors add models words --data words.npy --create --metric cosine
+  tensoratom vectors add models words --data more.npy --ids more_ids.npy
+  tensoratom vectors add models words --data changed.npy --ids ids.npy --replace
+
+Without --ids, ids go on from the largest one, from 0 in a new set. All of it is one commit.
+--dtype f16 or bf16 rounds floats on the way in; --dtype b1 takes bytes as packed bits, lowest first.
+
+JSON: {added, lsn, set}.")]
+    Add(VectorsAdd),
+    /// Show a vector set, or all of them
+    #[command(
+        after_help = "Examples:\n  tensoratom vectors info models words\n  tensoratom vectors info models --json\n\nJSON: {name, dim, dtype, metric, vectors, parts, deleted_rows, vector_bytes, id_bytes,\ncompanion_bytes, companion_rows, created_lsn}, or a list of these."
+    )]
+    Info(VectorsInfo),
+    /// List vector sets
+    #[command(after_help = "Example:\n  tensoratom vectors ls models\n\nJSON: as of info.")]
+    Ls(VectorsLs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VectorsAdd {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Name of the vector set
+    pub(crate) set: String,
+    /// NumPy file of the vectors, one per row
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// NumPy file of integers, one per row
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids: Option<PathBuf>,
+    /// Replace vectors whose ids are there instead of failing
+    #[arg(long, requires = "ids")]
+    pub(crate) replace: bool,
+    /// Create the set if there is none (and the store, if there is none either)
+    #[arg(long)]
+    pub(crate) create: bool,
+    /// Element type of a new set; default that of the data
+    #[arg(long, value_name = "TYPE", requires = "create")]
+    pub(crate) dtype: Option<tensoratom::DType>,
+    /// Metric of a new set: dot, cosine, sqeuclidean, euclidean, manhattan, hamming, jaccard [default: cosine]
+    #[arg(long, value_name = "METRIC", requires = "create")]
+    pub(crate) metric: Option<tensoratom::kernels::Metric>,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VectorsInfo {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Name of the vector set
+    pub(crate) set: Option<String>,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VectorsLs {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Name of the vector set
+    #[arg(required_unless_present = "tensor", conflicts_with = "tensor")]
+    pub(crate) set: Option<String>,
+    /// Search in a stored tensor of two dimensions instead
+    #[arg(long, value_name = "KEY")]
+    pub(crate) tensor: Option<String>,
+    /// NumPy file of the queries
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) query: PathBuf,
+    /// How many neighbours to find per query
+    #[arg(short, value_name = "K", default_value_t = 10)]
+    pub(crate) k: usize,
+    /// Another metric than the set's own; of a tensor the default is cosine
+    #[arg(long, value_name = "METRIC")]
+    pub(crate) metric: Option<tensoratom::kernels::Metric>,
+    /// Nothing farther away than this
+    #[arg(long, value_name = "DISTANCE", allow_hyphen_values = true)]
+    pub(crate) distance_max: Option<f64>,
+    /// At most so many threads; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) threads: usize,
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,
     /// Print JSON

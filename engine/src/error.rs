@@ -42,7 +42,7 @@ error_kinds! {
     NotFound = 1,
     /// Something of that name is there already.
     AlreadyExists = 2,
-    /// Another commit changed the key since it was read; read again and decide.
+    /// Another commit changed the key or the vector set since it was read; read again and decide.
     Conflict = 3,
     /// An argument is outside what the call accepts.
     InvalidArgument = 4,

@@ -66,6 +66,7 @@ pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"TATOMSEG";
 pub(crate) const RECORD_MAGIC: [u8; 8] = *b"TATOMREC";
 pub(crate) const FOOTER_MAGIC: [u8; 8] = *b"TATOMIDX";
 pub(crate) const TRAILER_MAGIC: [u8; 8] = *b"TATOMEND";
+pub(crate) const COMPANION_MAGIC: [u8; 8] = *b"TATOMINT";
 
 /// Last eight bytes of each catalog page: a CRC-32 of the page before them and its number, then this tag.
 pub(crate) const PAGE_TAG: [u8; 4] = *b"TAP1";
@@ -216,6 +217,17 @@ layout! {
     }
 }
 
+layout! {
+    /// Start of a companion; its columns follow.
+    CompanionHeaderBytes, 64 {
+        magic: [u8; 8],
+        version: U32,
+        dim: U32,
+        rows: U64,
+        reserved: [u8; 40],
+    }
+}
+
 /// What a record holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -345,7 +357,7 @@ mod tests {
     #[test]
     fn every_structure_is_documented_as_it_is() {
         type Structure<'a> = (&'a str, usize, &'a [(&'a str, usize, usize)]);
-        let structures: [Structure<'_>; 8] = [
+        let structures: [Structure<'_>; 9] = [
             ("SegmentHeaderBytes", SegmentHeaderBytes::LEN, SegmentHeaderBytes::FIELDS),
             ("RecordHeaderBytes", RecordHeaderBytes::LEN, RecordHeaderBytes::FIELDS),
             ("ChunkEntryBytes", ChunkEntryBytes::LEN, ChunkEntryBytes::FIELDS),
@@ -354,6 +366,7 @@ mod tests {
             ("TrailerBytes", TrailerBytes::LEN, TrailerBytes::FIELDS),
             ("CommitHeaderBytes", CommitHeaderBytes::LEN, CommitHeaderBytes::FIELDS),
             ("CommitCopyBytes", CommitCopyBytes::LEN, CommitCopyBytes::FIELDS),
+            ("CompanionHeaderBytes", CompanionHeaderBytes::LEN, CompanionHeaderBytes::FIELDS),
         ];
         for (name, len, fields) in structures {
             let fields: Fields = fields.iter().map(|(name, offset, size)| (name.to_string(), *offset, *size)).collect();
@@ -385,8 +398,11 @@ mod tests {
         for dtype in DType::ALL {
             assert!(flowing.contains(&format!("{} {}", dtype.name(), dtype.number())), "FORMAT.md: {dtype}");
         }
-        for magic in [SEGMENT_MAGIC, RECORD_MAGIC, FOOTER_MAGIC, TRAILER_MAGIC] {
+        for magic in [SEGMENT_MAGIC, RECORD_MAGIC, FOOTER_MAGIC, TRAILER_MAGIC, COMPANION_MAGIC] {
             assert!(DOCUMENT.contains(std::str::from_utf8(&magic).unwrap()));
+        }
+        for &metric in crate::kernels::Metric::ALL {
+            assert!(flowing.contains(&format!("{} {}", metric.name(), metric.number())), "FORMAT.md: {metric}");
         }
         for tier in [Tier::Hot, Tier::Warm, Tier::Cold] {
             assert_eq!(Tier::from_number(tier.number()), Some(tier));

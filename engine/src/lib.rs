@@ -34,6 +34,7 @@
 //! | [`Payload`] | a handle on a version's bytes, read verified, whole or in ranges or rows |
 //! | [`WriteTxn`] | a batch of changes, committed all or nothing |
 //! | [`Snapshot`] | the store at one commit |
+//! | [`VectorSet`] | a named set of vectors under `i64` ids: what [`search`] runs on |
 //!
 //! # Units and limits
 //!
@@ -67,6 +68,7 @@ mod format;
 mod interchange;
 pub mod kernels;
 mod key;
+pub mod search;
 mod segment;
 mod store;
 mod tensor;
@@ -80,11 +82,12 @@ pub use digest::Digest;
 pub use dtype::{DType, Encoding, PAYLOAD_BYTES_MAX, RANK_MAX, byte_len};
 pub use error::{Error, ErrorKind, Result};
 pub use format::{Codec, Tier};
-pub use interchange::{ExportOptions, ExportReport, FileFormat, ImportOptions, ImportReport};
+pub use interchange::{ExportOptions, ExportReport, FileFormat, ImportOptions, ImportReport, NpyArray};
 pub use key::{Key, KeyRef, NAME_BYTES_MAX};
+pub use search::{Neighbor, SearchOptions};
 pub use store::{
-    Accounted, Address, AsOf, AtomInfo, Atoms, Damage, Durability, Expect, ListOptions, Namespace, Options, Payload,
-    PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport, Snapshot, Stat, Store, VerifyOptions,
-    VerifyReport, WriteTxn, repair,
+    Accounted, Address, AsOf, AtomInfo, Atoms, CompactOptions, Companions, Damage, Durability, Expect, ListOptions,
+    Matrix, Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport, Snapshot,
+    Stat, Store, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions, VerifyReport, WriteTxn, repair,
 };
 pub use tensor::{Element, Tensor, TensorView};

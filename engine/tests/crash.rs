@@ -2,13 +2,18 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use tensoratom::testing::crash::{Effort, Workload, explore};
-use tensoratom::testing::oracle::Step;
+use tensoratom::testing::oracle::{Step, VECTOR_DIM};
 use tensoratom::testing::random::{Random, effort, seed};
 use tensoratom::{Durability, Key};
 
 fn put(key: &str, len: usize) -> Step {
     let bytes = Random::new(len as u64).bytes(len);
     Step::Put(Key::from(key), bytes, Some(format!("{{\"len\":{len}}}")))
+}
+
+fn vectors(set: &str, ids: std::ops::Range<i64>) -> Step {
+    let vector = |id: i64| (id, Random::new(id as u64).bytes(VECTOR_DIM));
+    Step::Upsert(set.into(), ids.map(vector).collect())
 }
 
 fn workloads() -> Vec<(&'static str, Workload)> {
@@ -25,6 +30,16 @@ fn workloads() -> Vec<(&'static str, Workload)> {
                 vec![put("a", 300), put("copy of a", 300)],
                 vec![Step::Rename("a".into(), "z".into()), Step::SetMetadata("copy of a".into(), None)],
                 vec![put("a", 300)],
+            ],
+        ),
+        (
+            "vector sets",
+            vec![
+                vec![vectors("set", 0..40), put("a", 100)],
+                vec![vectors("set", 20..60), Step::DeleteVectors("set".into(), vec![1, 2, 59])],
+                vec![Step::DeleteVectors("set".into(), vec![3]), Step::DropVectors("set".into()), vectors("set", 5..6)],
+                vec![vectors("other", 0..3000), vectors("set", 7..9)],
+                vec![Step::Compact("set".into()), Step::DeleteVectors("other".into(), vec![7])],
             ],
         ),
         (

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use tensoratom::testing::crash::small_options;
-use tensoratom::testing::oracle::{State, Step, check_integrity, commit_steps};
+use tensoratom::testing::oracle::{State, Step, VECTOR_DIM, check_integrity, commit_steps};
 use tensoratom::testing::random::Random;
 use tensoratom::testing::{Fault, FaultKind, FaultVolume, SimDisk, Volume};
 use tensoratom::{Durability, ErrorKind, Key, Store};
@@ -14,9 +14,14 @@ fn put(key: &str, len: usize) -> Step {
     Step::Put(Key::from(key), Random::new(len as u64).bytes(len), None)
 }
 
+fn vectors(set: &str, ids: std::ops::Range<i64>) -> Step {
+    let vector = |id: i64| (id, Random::new(id as u64).bytes(VECTOR_DIM));
+    Step::Upsert(set.into(), ids.map(vector).collect())
+}
+
 /// What the store holds before the faults begin.
 fn base() -> Vec<Step> {
-    vec![put("old small", 100), put("old large", 70_000), put("victim", 3_000)]
+    vec![put("old small", 100), put("old large", 70_000), put("victim", 3_000), vectors("set", 0..50)]
 }
 
 /// The transactions that run into the faults.
@@ -26,6 +31,8 @@ fn workload() -> Vec<Vec<Step>> {
         vec![put("large", 150_000)],
         vec![Step::Stream("stream".into(), Random::new(9).bytes(60_000))],
         vec![Step::Delete("victim".into())],
+        vec![vectors("set", 40..60), Step::DeleteVectors("set".into(), vec![1, 2])],
+        vec![Step::Compact("set".into())],
         vec![Step::Rename("small".into(), "renamed".into()), Step::SetMetadata("old small".into(), Some("{}".into()))],
     ]
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tensoratom::testing::SimDisk;
 use tensoratom::testing::crash::small_options;
-use tensoratom::testing::oracle::{State, Step, check_integrity, run_step};
+use tensoratom::testing::oracle::{State, Step, VECTOR_DIM, Vectors, check_integrity, run_step};
 use tensoratom::testing::random::Random;
 use tensoratom::{Durability, Key, ListOptions, Options, ReadMode, Snapshot, Store, WriteTxn};
 
@@ -42,6 +42,15 @@ fn metadata() -> impl Strategy<Value = Option<String>> {
     prop_oneof![Just(None), Just(Some("{}".to_owned())), (0..9).prop_map(|n| Some(format!("{{\"n\": {n}}}")))]
 }
 
+fn set_name() -> impl Strategy<Value = String> {
+    "[st]"
+}
+
+fn vectors() -> impl Strategy<Value = Vec<(i64, Vec<u8>)>> {
+    let vector = prop::collection::vec(any::<u8>(), VECTOR_DIM);
+    prop::collection::btree_map(-9..9_i64, vector, 0..9).prop_map(|vectors| vectors.into_iter().collect())
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (key(), payload(), metadata()).prop_map(|(key, bytes, metadata)| Step::Put(key, bytes, metadata)),
@@ -49,6 +58,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => key().prop_map(Step::Delete),
         1 => (key(), key()).prop_map(|(from, to)| Step::Rename(from, to)),
         1 => (key(), metadata()).prop_map(|(key, metadata)| Step::SetMetadata(key, metadata)),
+        2 => (set_name(), vectors()).prop_map(|(set, vectors)| Step::Upsert(set, vectors)),
+        1 => (set_name(), prop::collection::vec(-9..9_i64, 0..9)).prop_map(|(set, ids)| Step::DeleteVectors(set, ids)),
+        1 => set_name().prop_map(Step::Compact),
+        1 => set_name().prop_map(Step::DropVectors),
     ]
 }
 
@@ -76,6 +89,16 @@ fn check_contents(expected: &Contents, store: &Store, snapshot: &Snapshot) -> Re
             prop_assert_eq!(&payload.info().metadata, &expected.metadata);
         }
         check_pages(&snapshot, &keys)?;
+        let sets = snapshot.vector_sets().unwrap();
+        prop_assert_eq!(sets.iter().map(|set| set.name()).collect::<Vec<_>>(), state.1.keys().collect::<Vec<_>>());
+        for (set, expected) in sets.iter().zip(state.1.values()) {
+            let vectors: Vectors = set.iter().map(|v| v.map(|(id, bytes)| (id, bytes.to_vec())).unwrap()).collect();
+            prop_assert_eq!(&vectors, expected);
+            prop_assert_eq!(set.len(), expected.len() as u64);
+            let ids: Vec<i64> = (-10..10).collect();
+            let got: Vec<_> = set.get(&ids).unwrap().into_iter().map(|v| v.map(|bytes| bytes.to_vec())).collect();
+            prop_assert_eq!(got, ids.iter().map(|id| expected.get(id).cloned()).collect::<Vec<_>>());
+        }
     }
     Ok(())
 }
@@ -112,6 +135,13 @@ fn check_inside(txn: &mut WriteTxn, store: &Store, namespace: &str, state: &Stat
         prop_assert_eq!(&payload.info().metadata, &expected.metadata);
     }
     prop_assert!(!txn.exists(namespace.key("not there")).unwrap());
+    for (name, expected) in &state.1 {
+        let mut set = txn.vectors(namespace.key(name)).unwrap();
+        prop_assert_eq!(set.len().unwrap(), expected.len() as u64);
+        for id in -10..10 {
+            prop_assert_eq!(set.contains(id).unwrap(), expected.contains_key(&id));
+        }
+    }
     Ok(())
 }
 
@@ -206,7 +236,9 @@ proptest! {
         run(&acts, || Store::open_or_create(&path, &options).unwrap())?;
         let dump = || {
             let store = Store::open(&path, &options).unwrap();
-            let all = ["versions", "payloads", "commits", "lineages", "manifests", "changes"];
+            let all = [
+                "versions", "payloads", "commits", "lineages", "manifests", "changes", "vector_sets", "vector_parts",
+            ];
             all.map(|view| store.query(&format!("SELECT * FROM {view} ORDER BY 1, 2, 3, 4"), 100_000).unwrap())
         };
         let before = dump();

@@ -1,5 +1,5 @@
 //! The engine and its rivals, one after the other in one run on one machine: `compare [--quick] [--only SECTION]...
-//! [--disk DIR] [--out FILE]`. Prints a table per section and writes the raw numbers as JSON. Every answer is checked.
+//! [--disk DIR] [--python FILE] [--out FILE]`. Prints a table per section and writes the raw numbers as JSON. Every answer is checked.
 
 mod engines;
 mod machine;
@@ -20,6 +20,8 @@ pub struct Settings {
     pub memory: PathBuf,
     /// The command line of the project, for measurements of whole processes.
     pub cli: PathBuf,
+    /// A Python with `numpy` and `faiss-cpu`, for the rivals that are Python libraries.
+    pub python: PathBuf,
 }
 
 fn main() {
@@ -29,6 +31,7 @@ fn main() {
         disk: std::env::temp_dir(),
         memory: PathBuf::from("/dev/shm"),
         cli: PathBuf::from("../../target/release/tensoratom"),
+        python: PathBuf::from("python3"),
     };
     let mut only: Vec<String> = Vec::new();
     let mut out = None;
@@ -39,12 +42,13 @@ fn main() {
             "--only" => only.push(value()),
             "--disk" => settings.disk = value().into(),
             "--cli" => settings.cli = value().into(),
+            "--python" => settings.python = value().into(),
             "--out" => out = Some(PathBuf::from(value())),
             other => panic!("unknown argument {other}; see the first line of the source"),
         }
     }
     let mut report = Report::new(machine::describe());
-    let sections: [(&str, fn(&Settings, &mut Report)); 8] = [
+    let sections: [(&str, fn(&Settings, &mut Report)); 9] = [
         ("get", sections::get::known_keys),
         ("million", sections::million::run),
         ("touch", sections::touch::run),
@@ -52,6 +56,7 @@ fn main() {
         ("commits", sections::commits::run),
         ("files", sections::files::run),
         ("memory", sections::memory::run),
+        ("search", sections::search::run),
         ("kernels", sections::kernels::run),
     ];
     for (name, run) in sections {

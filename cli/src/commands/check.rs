@@ -26,6 +26,8 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
             "versions": stat.versions,
             "payloads": stat.payloads,
             "namespaces": stat.namespaces,
+            "vector_sets": stat.vector_sets,
+            "vector_parts": stat.vector_parts,
             "segments": stat.segments,
             "raw_bytes": stat.raw_bytes,
             "stored_bytes": stat.stored_bytes,
@@ -42,6 +44,9 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
         count(stat.segments, "segment"),
         stat.lsn,
     )?;
+    if stat.vector_sets > 0 {
+        say!("{} of {}", count(stat.vector_sets, "vector set"), count(stat.vector_parts, "part"))?;
+    }
     say!(
         "{} as users see them, {} stored once each, {} on disk:",
         size(stat.raw_bytes),

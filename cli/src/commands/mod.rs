@@ -6,11 +6,12 @@ mod check;
 mod files;
 mod get;
 mod manage;
+mod vectors;
 
 use clap::CommandFactory;
 use tensoratom::{Error, ErrorKind, KeyRef, Namespace, Options, Result, Store};
 
-use crate::args::{Cli, Command, NamespaceArg, StoreArg};
+use crate::args::{Cli, Command, NamespaceArg, StoreArg, Vectors};
 use crate::output::{Outcome, print_raw};
 
 pub(crate) fn run(command: Command) -> Result<Outcome> {
@@ -22,6 +23,10 @@ pub(crate) fn run(command: Command) -> Result<Outcome> {
         Command::Get(args) => get::get(&args),
         Command::Put(args) => atoms::put(&args),
         Command::Rm(args) => atoms::rm(&args),
+        Command::Vectors(Vectors::Add(args)) => vectors::add(&args),
+        Command::Vectors(Vectors::Info(args)) => vectors::info(&args),
+        Command::Vectors(Vectors::Ls(args)) => vectors::ls(&args),
+        Command::Search(args) => vectors::search(&args),
         Command::Stat(args) => check::stat(&args),
         Command::Verify(args) => check::verify(&args),
         Command::Repair(args) => manage::repair(&args),

@@ -2,8 +2,25 @@
 
 use crate::support::{Place, floats, many, npy, safetensors};
 
-const COMMANDS: [&str; 13] =
-    ["init", "import", "export", "ls", "get", "put", "rm", "stat", "verify", "repair", "sql", "bench", "completions"];
+const COMMANDS: [&str; 17] = [
+    "init",
+    "import",
+    "export",
+    "ls",
+    "get",
+    "put",
+    "rm",
+    "vectors add",
+    "vectors info",
+    "vectors ls",
+    "search",
+    "stat",
+    "verify",
+    "repair",
+    "sql",
+    "bench",
+    "completions",
+];
 
 /// A directory with the files that the examples speak of.
 fn example_place() -> Place {
@@ -22,6 +39,14 @@ fn example_place() -> Place {
     place.write("bias.npy", npy("<f4", "(1,)", &floats(&[3.0])));
     place.write("scale.bin", floats(&[4.0]));
     place.write("table.bin", vec![0; 4096 * 128 * 2]);
+    place.write("words.npy", npy("<f4", "(2, 4)", &floats(&[1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0])));
+    for name in ["more.npy", "changed.npy"] {
+        place.write(name, npy("<f4", "(1, 4)", &floats(&[0.0, 0.0, 1.0, 0.0])));
+    }
+    for (name, id) in [("more_ids.npy", 70_i64), ("ids.npy", 1)] {
+        place.write(name, npy("<i8", "(1,)", &id.to_le_bytes()));
+    }
+    place.write("query.npy", npy("<f4", "(4,)", &floats(&[1.0, 0.5, 0.0, 0.0])));
     place
 }
 
@@ -60,7 +85,7 @@ fn the_help_states_the_exit_codes_and_json_shapes() {
             .contains("0 done, 1 failed, 2 damage found (verify), 64 wrong usage, 130 interrupted")
     );
     for command in COMMANDS.iter().filter(|command| **command != "completions") {
-        let help = place.run([command, "--help"]).ok();
+        let help = place.run(command.split(' ').chain(["--help"])).ok();
         assert!(help.contains("--json") && help.contains("JSON: "), "{command}: {help}");
     }
     assert!(place.run(["--version"]).ok().starts_with("tensoratom "));
@@ -73,7 +98,7 @@ fn completions_know_every_command() {
         let script = place.run(["completions", shell]);
         assert_eq!(script.code, Some(0), "{shell}");
         let text = String::from_utf8(script.stdout).unwrap();
-        assert!(COMMANDS.iter().all(|command| text.contains(command)), "{shell}");
+        assert!(COMMANDS.iter().flat_map(|command| command.split(' ')).all(|word| text.contains(word)), "{shell}");
     }
     place.shell("tensoratom completions bash | bash -n").ok();
     let words = "source <(tensoratom completions bash); COMP_WORDS=(tensoratom ver); COMP_CWORD=1

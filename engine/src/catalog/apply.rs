@@ -1,5 +1,5 @@
 //! Carries a commit out on the catalog: the same code live, when a log is rolled forward, and in a rebuild. Keeps the
-//! reference counts of payloads and the dead bytes of segments exact. SQL of changes is here and nowhere else.
+//! reference counts of payloads and the dead bytes of segments exact. SQL of changes is here and in [`super::apply_vectors`], nowhere else.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -10,6 +10,7 @@ use crate::format::SEGMENT_HEADER_AREA;
 use crate::key::{Key, KeyRef};
 use crate::segment::encoding_to_text;
 
+use super::apply_vectors::{PAYLOAD_USES, ROLL_BACK};
 use super::commit::{Commit, NewCopy, Operation, PutAtom, PutManifest};
 use super::connection::error;
 use super::query::{from_db, to_db};
@@ -17,8 +18,8 @@ use super::rows::{PayloadId, SegmentState, SegmentUse};
 
 /// Changes inside one transaction of the catalog.
 pub(super) struct Changes<'c> {
-    connection: &'c Connection,
-    lsn: u64,
+    pub(super) connection: &'c Connection,
+    pub(super) lsn: u64,
 }
 
 impl<'c> Changes<'c> {
@@ -26,14 +27,23 @@ impl<'c> Changes<'c> {
         Changes { connection, lsn }
     }
 
-    fn run(&self, sql: &str, args: impl rusqlite::Params) -> Result<usize> {
+    pub(super) fn run(&self, sql: &str, args: impl rusqlite::Params) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(sql).map_err(|e| error("writing", e))?;
         statement.execute(args).map_err(|e| error("writing", e))
     }
 
-    fn number(&self, sql: &str, args: impl rusqlite::Params) -> Result<Option<i64>> {
+    pub(super) fn row<T>(
+        &self,
+        sql: &str,
+        args: impl rusqlite::Params,
+        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
         let mut statement = self.connection.prepare_cached(sql).map_err(|e| error("writing", e))?;
-        statement.query_row(args, |row| row.get(0)).optional().map_err(|e| error("writing", e))
+        statement.query_row(args, read).optional().map_err(|e| error("writing", e))
+    }
+
+    pub(super) fn number(&self, sql: &str, args: impl rusqlite::Params) -> Result<Option<i64>> {
+        self.row(sql, args, |row| row.get(0))
     }
 
     /// Applies everything in a commit. `place` is where its record lies.
@@ -56,6 +66,12 @@ impl<'c> Changes<'c> {
                 Operation::DeleteManifest { namespace, prefix, name } => {
                     self.close_manifest(*namespace, prefix, name)?;
                 }
+                Operation::CreateVectorSet(spec) => self.create_vector_set(spec)?,
+                Operation::AppendPart(append) => self.append_part(append)?,
+                Operation::SetTombstones { set, part, bitmap } => self.set_tombstones(*set, *part, bitmap)?,
+                Operation::SetCompanion { set, part, companion } => self.set_companion(*set, *part, companion)?,
+                Operation::DropPart { set, part } => self.drop_part(*set, *part)?,
+                Operation::DropVectorSet { set } => self.drop_vector_set(*set)?,
             }
         }
         let (segment, offset, extent_bytes) = place;
@@ -159,8 +175,8 @@ impl<'c> Changes<'c> {
         Ok(())
     }
 
-    /// A version or manifest starts to use a payload.
-    fn add_reference(&self, namespace: u32, digest: &Digest, raw_bytes: u64) -> Result<PayloadId> {
+    /// A version, manifest or vector set starts to use a payload.
+    pub(super) fn add_reference(&self, namespace: u32, digest: &Digest, raw_bytes: u64) -> Result<PayloadId> {
         let payload = match self.payload_id(namespace, digest)? {
             Some(id) => id,
             // Only after damage: a rebuild keeps the version, whose reads then say what is missing.
@@ -170,16 +186,22 @@ impl<'c> Changes<'c> {
                 self.connection.last_insert_rowid()
             }
         };
+        self.reference_again(payload)?;
+        Ok(payload)
+    }
+
+    /// One more use of a payload that the catalog knows.
+    pub(super) fn reference_again(&self, payload: PayloadId) -> Result<()> {
         let sql =
             "UPDATE payload SET live_refs = live_refs + 1, all_refs = all_refs + 1 WHERE id = ?1 RETURNING live_refs";
         if self.number(sql, [payload])? == Some(1) {
             self.shift_dead(payload, -1)?;
         }
-        Ok(payload)
+        Ok(())
     }
 
-    /// A current version or manifest that used a payload is closed.
-    fn drop_reference(&self, payload: PayloadId) -> Result<()> {
+    /// A current use of a payload has ended.
+    pub(super) fn drop_reference(&self, payload: PayloadId) -> Result<()> {
         let sql = "UPDATE payload SET live_refs = live_refs - 1 WHERE id = ?1 RETURNING live_refs";
         if self.number(sql, [payload])? == Some(0) {
             self.shift_dead(payload, 1)?;
@@ -259,7 +281,10 @@ impl<'c> Changes<'c> {
             "DELETE FROM namespace WHERE lsn > ?1",
             "DELETE FROM commit_log WHERE lsn > ?1",
             "DELETE FROM segment WHERE lsn > ?1",
-        ] {
+        ]
+        .iter()
+        .chain(&ROLL_BACK)
+        {
             self.run(sql, [to])?;
         }
         self.run(
@@ -274,13 +299,12 @@ impl<'c> Changes<'c> {
     /// Computes every counter anew from the rows it counts.
     pub(super) fn recount(&self) -> Result<()> {
         self.run("UPDATE payload SET live_refs = 0, all_refs = 0", [])?;
-        self.run(
+        let sql = format!(
             "UPDATE payload SET live_refs = u.live, all_refs = u.total FROM ( \
-               SELECT payload, sum(live) AS live, count(*) AS total FROM ( \
-                 SELECT payload, lsn_to IS NULL AS live FROM atom_version \
-                 UNION ALL SELECT header, lsn_to IS NULL FROM manifest) GROUP BY payload) u WHERE u.payload = payload.id",
-            [],
-        )?;
+               SELECT payload, sum(live) AS live, count(*) AS total FROM ({PAYLOAD_USES}) GROUP BY payload) u \
+             WHERE u.payload = payload.id"
+        );
+        self.run(&sql, [])?;
         self.run(
             "UPDATE segment SET used_bytes = coalesce((SELECT max(e) FROM ( \
                  SELECT max(offset + extent_bytes) AS e FROM copy WHERE segment = segment.id \

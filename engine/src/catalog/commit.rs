@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::dtype::{DType, Encoding, RANK_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{Codec, CommitCopyBytes, CommitHeaderBytes, FORMAT_VERSION, TEXT_BYTES_MAX, Tier};
+use crate::kernels::Metric;
 use crate::key::{Key, KeyRef};
 use crate::segment::{encoding_from_text, encoding_to_text};
 
@@ -54,6 +55,35 @@ pub(crate) enum Operation {
     Delete { namespace: u32, key: Key },
     PutManifest(PutManifest),
     DeleteManifest { namespace: u32, prefix: String, name: String },
+    CreateVectorSet(VectorSetSpec),
+    AppendPart(AppendPart),
+    SetTombstones { set: u32, part: u32, bitmap: Digest },
+    SetCompanion { set: u32, part: u32, companion: Digest },
+    DropPart { set: u32, part: u32 },
+    DropVectorSet { set: u32 },
+}
+
+/// A set of vectors and its number, which no other set of the store ever had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VectorSetSpec {
+    pub(crate) set: u32,
+    pub(crate) namespace: u32,
+    pub(crate) name: String,
+    pub(crate) dim: u32,
+    pub(crate) dtype: DType,
+    pub(crate) metric: Metric,
+}
+
+/// Rows that join a vector set. Says again what set that is, so that they are found even where the record of the
+/// set's creation is damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AppendPart {
+    pub(crate) spec: VectorSetSpec,
+    pub(crate) part: u32,
+    pub(crate) rows: u64,
+    pub(crate) vectors: Digest,
+    pub(crate) ids: Digest,
+    pub(crate) companion: Option<Digest>,
 }
 
 /// A new version of a key.
@@ -84,6 +114,12 @@ const PUT: u8 = 2;
 const DELETE: u8 = 3;
 const PUT_MANIFEST: u8 = 4;
 const DELETE_MANIFEST: u8 = 5;
+const CREATE_VECTOR_SET: u8 = 6;
+const APPEND_PART: u8 = 7;
+const SET_TOMBSTONES: u8 = 8;
+const SET_COMPANION: u8 = 9;
+const DROP_PART: u8 = 10;
+const DROP_VECTOR_SET: u8 = 11;
 
 const KEY_INT: u8 = 2;
 const KEY_NAME: u8 = 3;
@@ -235,6 +271,36 @@ impl Operation {
                 w.bytes(name.as_bytes())?;
                 DELETE_MANIFEST
             }
+            Operation::CreateVectorSet(spec) => {
+                w.spec(spec)?;
+                CREATE_VECTOR_SET
+            }
+            Operation::AppendPart(append) => {
+                w.spec(&append.spec)?;
+                w.u32(append.part);
+                w.u64(append.rows);
+                w.0.extend_from_slice(&append.vectors.0);
+                w.0.extend_from_slice(&append.ids.0);
+                w.0.push(u8::from(append.companion.is_some()));
+                w.0.extend_from_slice(&append.companion.unwrap_or(Digest([0; 32])).0);
+                APPEND_PART
+            }
+            Operation::SetTombstones { set, part, bitmap: payload }
+            | Operation::SetCompanion { set, part, companion: payload } => {
+                w.u32(*set);
+                w.u32(*part);
+                w.0.extend_from_slice(&payload.0);
+                if matches!(self, Operation::SetTombstones { .. }) { SET_TOMBSTONES } else { SET_COMPANION }
+            }
+            Operation::DropPart { set, part } => {
+                w.u32(*set);
+                w.u32(*part);
+                DROP_PART
+            }
+            Operation::DropVectorSet { set } => {
+                w.u32(*set);
+                DROP_VECTOR_SET
+            }
         };
         Ok((kind, w.0))
     }
@@ -248,6 +314,18 @@ impl Operation {
             DELETE => Self::decode_delete(&mut r),
             PUT_MANIFEST => Self::decode_put_manifest(&mut r),
             DELETE_MANIFEST => Self::decode_delete_manifest(&mut r),
+            CREATE_VECTOR_SET => r.spec().map(Operation::CreateVectorSet),
+            APPEND_PART => Self::decode_append_part(&mut r),
+            SET_TOMBSTONES => {
+                Self::decode_part_payload(&mut r, |set, part, bitmap| Operation::SetTombstones { set, part, bitmap })
+            }
+            SET_COMPANION => Self::decode_part_payload(&mut r, |set, part, companion| Operation::SetCompanion {
+                set,
+                part,
+                companion,
+            }),
+            DROP_PART => Self::decode_drop_part(&mut r),
+            DROP_VECTOR_SET => r.u32().map(|set| Operation::DropVectorSet { set }),
             other => return Err(newer(&format!("operation {other}"))),
         };
         Ok(operation.filter(|_| r.0.is_empty()))
@@ -297,6 +375,22 @@ impl Operation {
     fn decode_delete_manifest(r: &mut Reader<'_>) -> Option<Self> {
         Some(Operation::DeleteManifest { namespace: r.u32()?, prefix: r.text()?, name: r.text()? })
     }
+
+    fn decode_append_part(r: &mut Reader<'_>) -> Option<Self> {
+        let (spec, part, rows) = (r.spec()?, r.u32()?, r.u64()?);
+        let (vectors, ids) = (Digest(r.array()?), Digest(r.array()?));
+        let (has_companion, companion) = (r.flag()?, Digest(r.array()?));
+        let companion = Some(companion).filter(|_| has_companion);
+        Some(Operation::AppendPart(AppendPart { spec, part, rows, vectors, ids, companion }))
+    }
+
+    fn decode_part_payload(r: &mut Reader<'_>, make: fn(u32, u32, Digest) -> Self) -> Option<Self> {
+        Some(make(r.u32()?, r.u32()?, Digest(r.array()?)))
+    }
+
+    fn decode_drop_part(r: &mut Reader<'_>) -> Option<Self> {
+        Some(Operation::DropPart { set: r.u32()?, part: r.u32()? })
+    }
 }
 
 struct Writer(Vec<u8>);
@@ -313,6 +407,16 @@ impl Writer {
     fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.u32(count(bytes.len())?);
         self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn spec(&mut self, spec: &VectorSetSpec) -> Result<()> {
+        self.u32(spec.set);
+        self.u32(spec.namespace);
+        self.bytes(spec.name.as_bytes())?;
+        self.u32(spec.dim);
+        self.0.push(spec.dtype.number());
+        self.0.push(spec.metric.number());
         Ok(())
     }
 
@@ -367,6 +471,21 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).ok().map(str::to_owned)
     }
 
+    fn flag(&mut self) -> Option<bool> {
+        self.u8().map(|byte| byte == 1)
+    }
+
+    fn spec(&mut self) -> Option<VectorSetSpec> {
+        Some(VectorSetSpec {
+            set: self.u32()?,
+            namespace: self.u32()?,
+            name: self.text().filter(|name| KeyRef::Name(name).check().is_ok())?,
+            dim: self.u32()?,
+            dtype: DType::from_number(self.u8()?)?,
+            metric: Metric::from_number(self.u8()?)?,
+        })
+    }
+
     fn key(&mut self) -> Option<Key> {
         match self.u8()? {
             KEY_INT => self.array().map(i64::from_le_bytes).map(Key::Int),
@@ -383,6 +502,11 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn spec() -> VectorSetSpec {
+        let (dtype, metric) = (DType::F16, Metric::Cosine);
+        VectorSetSpec { set: 7, namespace: 1, name: "vectors".into(), dim: 3, dtype, metric }
+    }
 
     fn sample() -> Commit {
         Commit {
@@ -425,6 +549,19 @@ mod tests {
                     header: Digest([1; 32]),
                 }),
                 Operation::DeleteManifest { namespace: 1, prefix: String::new(), name: "y".into() },
+                Operation::CreateVectorSet(spec()),
+                Operation::AppendPart(AppendPart {
+                    spec: spec(),
+                    part: 3,
+                    rows: 9,
+                    vectors: Digest([2; 32]),
+                    ids: Digest([3; 32]),
+                    companion: Some(Digest([4; 32])),
+                }),
+                Operation::SetTombstones { set: 7, part: 3, bitmap: Digest([6; 32]) },
+                Operation::SetCompanion { set: 7, part: 3, companion: Digest([7; 32]) },
+                Operation::DropPart { set: 7, part: 3 },
+                Operation::DropVectorSet { set: 7 },
             ],
         }
     }

@@ -3,10 +3,12 @@
 //! read. Knows nothing of payload bytes, maps or leases.
 
 mod apply;
+mod apply_vectors;
 mod commit;
 mod connection;
 mod page;
 mod query;
+mod query_vectors;
 mod rows;
 mod user_query;
 mod vfs;
@@ -24,10 +26,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
 
-pub(crate) use commit::{Commit, CommitId, NewCopy, Operation, PutAtom, PutManifest};
+pub(crate) use commit::{AppendPart, Commit, CommitId, NewCopy, Operation, PutAtom, PutManifest, VectorSetSpec};
 pub(crate) use query::{LATEST, Span, View};
 pub(crate) use rows::{
-    CopyRow, Found, Head, ManifestRow, PayloadId, SegmentRow, SegmentState, SegmentUse, StoredRow, VersionRow,
+    CopyRow, Found, Head, ManifestRow, PartRow, PartState, PayloadId, PlacedPayload, SegmentRow, SegmentState,
+    SegmentUse, StoredRow, VectorSetRow, VersionRow,
 };
 pub use user_query::{QueryResult, SqlValue};
 pub(crate) use watch::Watch;

@@ -1,4 +1,5 @@
-//! Every question the engine asks the catalog. SQL of questions is here and nowhere else.
+//! Every question the engine asks the catalog; those about vector sets are in [`super::query_vectors`]. SQL of
+//! questions is in these two files and nowhere else.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use crate::format::{Codec, Tier};
 use crate::key::{Key, KeyRef, prefix_end};
 use crate::segment::encoding_from_text;
 
+use super::apply_vectors::PAYLOAD_USES;
 use super::commit::CommitId;
 use super::connection::{damaged, error};
 use super::rows::{
@@ -79,13 +81,13 @@ pub(super) fn from_db(n: i64) -> u64 {
     n as u64
 }
 
-type Sql<T> = rusqlite::Result<T>;
+pub(super) type Sql<T> = rusqlite::Result<T>;
 
-fn bad<T>(column: usize, what: &str) -> Sql<T> {
+pub(super) fn bad<T>(column: usize, what: &str) -> Sql<T> {
     Err(rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Null, what.to_owned().into()))
 }
 
-fn u64_at(row: &Row<'_>, column: usize) -> Sql<u64> {
+pub(super) fn u64_at(row: &Row<'_>, column: usize) -> Sql<u64> {
     row.get(column).map(from_db)
 }
 
@@ -100,7 +102,7 @@ fn key_at(row: &Row<'_>, column: usize) -> Sql<Key> {
     }
 }
 
-fn digest_at(row: &Row<'_>, column: usize) -> Sql<Digest> {
+pub(super) fn digest_at(row: &Row<'_>, column: usize) -> Sql<Digest> {
     row.get(column).map(Digest)
 }
 
@@ -138,7 +140,7 @@ fn version_at(row: &Row<'_>, first: usize) -> Sql<VersionRow> {
 const VERSION_COLUMNS: &str =
     "v.key, v.lsn_from, v.lsn_to, v.payload, v.digest, v.dtype, v.shape, v.encoding, v.metadata, v.created_us";
 
-fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
+pub(super) fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
     let codec: u8 = row.get(first + 4)?;
     Ok(CopyRow {
         segment: u64_at(row, first)?,
@@ -152,7 +154,7 @@ fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
     })
 }
 
-const COPY_COLUMNS: &str =
+pub(super) const COPY_COLUMNS: &str =
     "c.segment, c.offset, c.extent_bytes, c.stored_bytes, c.codec, c.tier, s.salt, s.capacity_bytes";
 
 fn stored_at(row: &Row<'_>) -> Sql<StoredRow> {
@@ -189,7 +191,7 @@ impl<'c> View<'c> {
         View { connection }
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         self,
         sql: &str,
         args: impl rusqlite::Params,
@@ -199,7 +201,12 @@ impl<'c> View<'c> {
         statement.query_row(args, read).optional().map_err(|e| error("reading", e))
     }
 
-    fn all<T>(self, sql: &str, args: impl rusqlite::Params, read: impl FnMut(&Row<'_>) -> Sql<T>) -> Result<Vec<T>> {
+    pub(super) fn all<T>(
+        self,
+        sql: &str,
+        args: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> Sql<T>,
+    ) -> Result<Vec<T>> {
         let mut statement = self.connection.prepare_cached(sql).map_err(|e| error("reading", e))?;
         let rows = statement.query_map(args, read).map_err(|e| error("reading", e))?;
         rows.collect::<Sql<_>>().map_err(|e| error("reading", e))
@@ -446,7 +453,9 @@ impl<'c> View<'c> {
              (SELECT count(*) FROM atom_version WHERE lsn_to IS NULL), (SELECT count(*) FROM atom_version), \
              (SELECT count(*) FROM payload), \
              (SELECT coalesce(sum(p.raw_bytes), 0) FROM atom_version v JOIN payload p ON p.id = v.payload WHERE v.lsn_to IS NULL), \
-             (SELECT coalesce(sum(c.stored_bytes), 0) FROM copy c JOIN payload p ON p.id = c.payload WHERE p.live_refs > 0)";
+             (SELECT coalesce(sum(c.stored_bytes), 0) FROM copy c JOIN payload p ON p.id = c.payload WHERE p.live_refs > 0), \
+             (SELECT count(*) FROM vector_set WHERE lsn_to IS NULL), \
+             (SELECT count(*) FROM vector_part WHERE lsn_to IS NULL)";
         let totals = self.one(sql, [], |row| {
             Ok(Totals {
                 atoms: u64_at(row, 0)?,
@@ -454,6 +463,8 @@ impl<'c> View<'c> {
                 payloads: u64_at(row, 2)?,
                 raw_bytes: u64_at(row, 3)?,
                 stored_bytes: u64_at(row, 4)?,
+                vector_sets: u64_at(row, 5)?,
+                vector_parts: u64_at(row, 6)?,
             })
         })?;
         totals.ok_or_else(|| Error::internal("a sum without a row"))
@@ -478,15 +489,13 @@ impl<'c> View<'c> {
 
     /// Counters that do not agree with the rows they count, as sentences. Empty when all is well.
     pub(crate) fn audit(self) -> Result<Vec<String>> {
-        let checks = [
-            (
-                "payload reference counts",
-                "SELECT count(*) FROM payload p LEFT JOIN ( \
-                   SELECT payload, sum(live) AS live, count(*) AS total FROM ( \
-                     SELECT payload, lsn_to IS NULL AS live FROM atom_version \
-                     UNION ALL SELECT header, lsn_to IS NULL FROM manifest) GROUP BY payload) u ON u.payload = p.id \
-                  WHERE p.live_refs <> coalesce(u.live, 0) OR p.all_refs <> coalesce(u.total, 0)",
-            ),
+        let references = format!(
+            "SELECT count(*) FROM payload p LEFT JOIN ( \
+               SELECT payload, sum(live) AS live, count(*) AS total FROM ({PAYLOAD_USES}) GROUP BY payload) u \
+                 ON u.payload = p.id WHERE p.live_refs <> coalesce(u.live, 0) OR p.all_refs <> coalesce(u.total, 0)"
+        );
+        let checks: [(&str, &str); 6] = [
+            ("payload reference counts", &references),
             (
                 "dead bytes of segments",
                 "SELECT count(*) FROM segment s WHERE s.dead_bytes <> s.used_bytes - 65536 \
@@ -503,6 +512,17 @@ impl<'c> View<'c> {
                 "versions without their payload",
                 "SELECT count(*) FROM atom_version v LEFT JOIN payload p ON p.id = v.payload AND p.ns = v.ns \
                     AND p.digest = v.digest WHERE p.id IS NULL",
+            ),
+            (
+                "vector sets of one name",
+                "SELECT count(*) FROM vector_set a JOIN vector_set b ON a.ns = b.ns AND a.name = b.name AND a.id < b.id \
+                  WHERE a.lsn_to IS NULL OR a.lsn_to > b.lsn_from",
+            ),
+            (
+                "parts and tombstones without their vector set",
+                "SELECT count(*) FROM (SELECT vector_set, lsn_to FROM vector_part \
+                   UNION ALL SELECT vector_set, lsn_to FROM tombstone) u LEFT JOIN vector_set s ON s.id = u.vector_set \
+                  WHERE s.id IS NULL OR (u.lsn_to IS NULL AND s.lsn_to IS NOT NULL)",
             ),
         ];
         let mut findings = Vec::new();

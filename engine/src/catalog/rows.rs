@@ -5,7 +5,7 @@ use crate::dtype::{DType, Encoding};
 use crate::format::{Codec, Tier};
 use crate::key::Key;
 
-use super::commit::CommitId;
+use super::commit::{CommitId, VectorSetSpec};
 
 /// Number of a payload in the catalog. Private to one catalog; a rebuild numbers anew.
 pub(crate) type PayloadId = i64;
@@ -165,4 +165,58 @@ pub(crate) struct Totals {
     pub(crate) raw_bytes: u64,
     /// Bytes of the payloads of current atoms as they are stored, duplicates counted once.
     pub(crate) stored_bytes: u64,
+    pub(crate) vector_sets: u64,
+    pub(crate) vector_parts: u64,
+}
+
+/// A vector set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VectorSetRow {
+    pub(crate) spec: VectorSetSpec,
+    /// Commit that created it.
+    pub(crate) lsn_from: u64,
+}
+
+/// A payload with its best copy, if it has any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PlacedPayload {
+    pub(crate) payload: PayloadId,
+    pub(crate) digest: Digest,
+    pub(crate) raw_bytes: u64,
+    pub(crate) copy: Option<CopyRow>,
+}
+
+/// What identifies the state of a part: it changes when the part's companion or tombstones do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartState {
+    pub(crate) part: u32,
+    pub(crate) rows: u64,
+    /// Commit that appended the part.
+    pub(crate) added_lsn: u64,
+    /// Commit that appended the part, or gave it its companion.
+    pub(crate) lsn_from: u64,
+    /// Commit that wrote the bitmap of deleted rows.
+    pub(crate) tombstone_lsn: Option<u64>,
+}
+
+/// The payloads of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PartRow {
+    pub(crate) vectors: PlacedPayload,
+    pub(crate) ids: PlacedPayload,
+    pub(crate) companion: Option<PlacedPayload>,
+    pub(crate) tombstones: Option<PlacedPayload>,
+}
+
+/// A use of a payload by a vector set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PartUse {
+    pub(crate) payload: PayloadId,
+    pub(crate) namespace: u32,
+    pub(crate) set: String,
+    pub(crate) part: u32,
+    /// `vectors`, `ids`, `companion`, `tombstones`.
+    pub(crate) role: String,
+    pub(crate) lsn_from: u64,
+    pub(crate) is_current: bool,
 }

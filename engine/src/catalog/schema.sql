@@ -53,7 +53,7 @@ CREATE TABLE payload (
     digest        BLOB    NOT NULL,          -- BLAKE3-256
     raw_bytes     INTEGER NOT NULL,
     lsn           INTEGER NOT NULL,          -- of the commit that stored it first
-    live_refs     INTEGER NOT NULL,          -- current versions and manifests that use it
+    live_refs     INTEGER NOT NULL,          -- current versions, manifests, vector parts and tombstones that use it
     all_refs      INTEGER NOT NULL,          -- all of them, closed ones included
     base          INTEGER,                   -- payload this one is coded against
     last_used_us  INTEGER,
@@ -123,7 +123,7 @@ CREATE TABLE prepared (
 ) WITHOUT ROWID;
 
 CREATE TABLE vector_set (
-    id            INTEGER PRIMARY KEY,
+    id            INTEGER PRIMARY KEY,       -- never used again, whatever becomes of the set
     ns            INTEGER NOT NULL,
     name          TEXT    NOT NULL,
     dim           INTEGER NOT NULL,
@@ -151,7 +151,7 @@ CREATE TABLE tombstone (
     part          INTEGER NOT NULL,
     lsn_from      INTEGER NOT NULL,
     lsn_to        INTEGER,
-    bitmap        BLOB    NOT NULL,          -- rows of the part that are deleted
+    bitmap        INTEGER NOT NULL,          -- payload: rows of the part that are deleted
     PRIMARY KEY (vector_set, part, lsn_from)
 ) WITHOUT ROWID;
 
@@ -202,3 +202,19 @@ CREATE VIEW manifests AS
     SELECT n.name AS namespace, m.prefix, m.name, m.format, m.lsn_from AS lsn, p.raw_bytes AS header_bytes
       FROM manifest m JOIN namespace n ON n.id = m.ns JOIN payload p ON p.id = m.header
      WHERE m.lsn_to IS NULL;
+
+CREATE VIEW vector_sets AS
+    SELECT n.name AS namespace, s.name, s.dim, s.dtype, s.metric, s.lsn_from AS lsn,
+           (SELECT count(*) FROM vector_part p WHERE p.vector_set = s.id AND p.lsn_to IS NULL) AS parts,
+           (SELECT coalesce(sum(p.rows), 0) FROM vector_part p WHERE p.vector_set = s.id AND p.lsn_to IS NULL) AS rows
+      FROM vector_set s JOIN namespace n ON n.id = s.ns WHERE s.lsn_to IS NULL;
+
+CREATE VIEW vector_parts AS
+    SELECT n.name AS namespace, s.name, p.part, p.lsn_from AS lsn, p.rows,
+           (SELECT raw_bytes FROM payload WHERE id = p.vectors) AS vector_bytes,
+           (SELECT raw_bytes FROM payload WHERE id = p.ids) AS id_bytes,
+           coalesce((SELECT raw_bytes FROM payload WHERE id = p.companion), 0) AS companion_bytes,
+           coalesce((SELECT b.raw_bytes FROM tombstone t JOIN payload b ON b.id = t.bitmap
+                      WHERE t.vector_set = p.vector_set AND t.part = p.part AND t.lsn_to IS NULL), 0) AS tombstone_bytes
+      FROM vector_part p JOIN vector_set s ON s.id = p.vector_set JOIN namespace n ON n.id = s.ns
+     WHERE p.lsn_to IS NULL;

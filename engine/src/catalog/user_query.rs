@@ -61,11 +61,13 @@ fn is_ours(primary: i32) -> bool {
 
 pub(super) fn run(connection: &mut Connection, sql: &str, row_limit: usize) -> Result<QueryResult> {
     // Whatever is no failure of the file or the system is a fault of the query.
-    let wrong = |e: rusqlite::Error| match &e {
+    let wrong = |e: rusqlite::Error| {
+        match &e {
         rusqlite::Error::SqliteFailure(failure, _) if is_ours(failure.extended_code & 0xff) => error("querying", e),
         _ => Error::new(ErrorKind::InvalidArgument, "the query was refused")
             .source_box(e.into())
-            .hint("one SELECT over atoms, versions, payloads, segments, commits, changes, lineages or manifests"),
+            .hint("one SELECT over atoms, versions, payloads, segments, commits, changes, lineages, manifests, vector_sets or vector_parts"),
+    }
     };
     connection.authorizer(Some(authorize)).map_err(wrong)?;
     let mut statement = connection.prepare(sql).map_err(wrong)?;

@@ -14,6 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::store::{Address, Namespace, PutOptions, Snapshot, Store, WriteTxn};
 
+pub use npy::NpyArray;
+
 use source::Source;
 
 /// Format of a file.

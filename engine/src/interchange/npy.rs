@@ -7,6 +7,7 @@ use std::path::Path;
 
 use npyz::{NpyHeader, Order, WriteOptions, WriterBuilder};
 
+use crate::bytes::{AlignedBuffer, Bytes};
 use crate::control::{Control, Progress};
 use crate::dtype::{DType, Encoding, byte_len};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
@@ -30,6 +31,43 @@ pub(crate) struct Header {
     data_offset: u64,
     big_endian: bool,
     fortran: bool,
+}
+
+/// A NumPy array read whole, in C order and little-endian whatever the file has.
+#[derive(Clone, Debug)]
+pub struct NpyArray {
+    dtype: DType,
+    shape: Vec<u64>,
+    bytes: Bytes,
+}
+
+impl NpyArray {
+    /// Reads an `.npy` file into memory. Fails with `BadFile` for one that contradicts itself, `Unsupported` for records
+    /// and other types without a [`DType`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let read = || -> Result<Self> {
+            let source = Source::open(path.as_ref())?;
+            let (header, len) = read_header(&source)?;
+            let bytes = Bytes::owned(read_array(&source, &header, len)?);
+            Ok(NpyArray { dtype: header.dtype, shape: header.shape, bytes })
+        };
+        read().map_err(|e| e.during("read").at_path(path.as_ref()))
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Dimensions, outermost first.
+    pub fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+
+    /// The elements' bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
 }
 
 /// Parses the start of a file. `first` holds at least the header, or the whole file.
@@ -151,22 +189,25 @@ fn put_array(
     if !big_endian && !fortran {
         return raw::put_range(txn, address, source, *data_offset, *dtype, shape, &Encoding::Plain, options, step);
     }
-    let mut buffer = source.read(*data_offset, len)?;
-    let size = (dtype.bits() / 8) as usize;
-    if *big_endian {
-        buffer.as_mut_slice().chunks_exact_mut(size).for_each(<[u8]>::reverse);
-    }
-    if *fortran {
-        buffer = to_c_order(&buffer, shape, size)?;
-    }
+    let buffer = read_array(source, header, len)?;
     txn.put_with(address, &Tensor::new(*dtype, shape, buffer.as_slice())?, options)?;
     step(len)
 }
 
+/// The elements in C order, little-endian.
+fn read_array(source: &Source, header: &Header, len: u64) -> Result<AlignedBuffer> {
+    let mut buffer = source.read(header.data_offset, len)?;
+    let size = (header.dtype.bits() / 8) as usize;
+    if header.big_endian {
+        buffer.as_mut_slice().chunks_exact_mut(size).for_each(<[u8]>::reverse);
+    }
+    if header.fortran { to_c_order(&buffer, &header.shape, size) } else { Ok(buffer) }
+}
+
 /// Elements in C order from elements in Fortran order.
-fn to_c_order(source: &crate::bytes::AlignedBuffer, shape: &[u64], size: usize) -> Result<crate::bytes::AlignedBuffer> {
+fn to_c_order(source: &AlignedBuffer, shape: &[u64], size: usize) -> Result<AlignedBuffer> {
     let from = source.as_slice();
-    let mut target = crate::bytes::AlignedBuffer::zeroed(from.len())?;
+    let mut target = AlignedBuffer::zeroed(from.len())?;
     let dims: Vec<usize> = shape.iter().map(|&dim| usize::try_from(dim).unwrap_or(usize::MAX)).collect();
     // Distance in elements between neighbours along each dimension of the source.
     let strides: Vec<usize> = dims

@@ -95,6 +95,11 @@ impl<'a> Rows<'a> {
         self.bytes.get(start..).and_then(|rest| rest.get(..self.width_bytes)).unwrap_or(&[])
     }
 
+    /// All bytes, where rows follow one another without gaps.
+    pub(crate) fn contiguous(&self) -> Option<&'a [u8]> {
+        (self.rows <= 1 || self.stride_bytes == self.width_bytes).then_some(self.bytes)
+    }
+
     /// Row `index` as a matrix of one row; of no row when there is no such row.
     pub fn row(&self, index: usize) -> Rows<'a> {
         self.slice(index..index.saturating_add(1))

@@ -227,6 +227,11 @@ impl Payload {
         }
     }
 
+    /// True when ranges are slices of a map.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.mode == ReadMode::Mapped
+    }
+
     /// Length in bytes.
     pub fn len(&self) -> u64 {
         self.info().bytes

@@ -18,6 +18,7 @@ use crate::segment::{Appender, Description, FooterEntry};
 
 use super::StoreInner;
 use super::staging::{Change, Content, Expect, ManifestChange, Staged};
+use super::vectors::plan_vectors;
 
 /// Room that a commit record and a few small payloads usually need.
 const COMMIT_BYTES_USUAL: u64 = 16 << 10;
@@ -274,6 +275,11 @@ impl<'s> Attempt<'s> {
                     Operation::PutManifest(PutManifest { namespace, prefix, name, format, header })
                 }
             });
+        }
+        if !staged.vectors.is_empty() {
+            let done = self.group[..index].iter().zip(&self.outcomes).filter(|(_, outcome)| outcome.is_ok());
+            let earlier: Vec<&Staged> = done.map(|(request, _)| &request.staged).collect();
+            operations.extend(plan_vectors(self.store, view, staged, &earlier, self.unsynced.end)?);
         }
         let mut id = [0; 16];
         self.store.volume.random(&mut id).map_err(|e| Error::io("drawing a commit id", e))?;

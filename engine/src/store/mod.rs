@@ -15,6 +15,7 @@ mod snapshot;
 mod staging;
 mod stat;
 mod txn;
+mod vectors;
 mod verify;
 mod writer;
 
@@ -40,6 +41,7 @@ pub use snapshot::{Address, AsOf, Atoms, ListOptions, Snapshot};
 pub use staging::Expect;
 pub use stat::{Accounted, Stat};
 pub use txn::{PutOptions, WriteTxn};
+pub use vectors::{CompactOptions, Companions, Matrix, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter};
 pub use verify::{Damage, VerifyOptions, VerifyReport};
 pub use writer::PayloadWriter;
 
@@ -262,7 +264,7 @@ impl Store {
     }
 
     /// Runs one `SELECT` over the public views (`atoms`, `versions`, `payloads`, `segments`, `commits`, `changes`,
-    /// `lineages`, `manifests`); see `FORMAT.md` for their columns. Fails with `InvalidArgument` for anything else, or
+    /// `lineages`, `manifests`, `vector_sets`, `vector_parts`); see `FORMAT.md` for their columns. Fails with `InvalidArgument` for anything else, or
     /// for more than `row_limit` rows.
     pub fn query(&self, sql: &str, row_limit: usize) -> Result<QueryResult> {
         self.inner.check_usable()?;

@@ -23,6 +23,10 @@ impl Namespace {
         self.id
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Its name; empty for the default namespace.
     pub fn name(&self) -> &str {
         &self.name

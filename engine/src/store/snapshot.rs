@@ -97,7 +97,15 @@ impl Snapshot {
         Snapshot { namespace: namespace.id(), ..self.clone() }
     }
 
-    fn address<'k>(&self, key: impl Into<Address<'k>>) -> Address<'k> {
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn namespace(&self) -> u32 {
+        self.namespace
+    }
+
+    pub(super) fn address<'k>(&self, key: impl Into<Address<'k>>) -> Address<'k> {
         let address = key.into();
         if address.namespace == 0 { Address { namespace: self.namespace, ..address } } else { address }
     }

@@ -10,6 +10,7 @@ use crate::key::Key;
 use crate::segment::{Appender, Description, Written};
 
 use super::segments::Segments;
+use super::vectors::{SetName, StagedSet};
 
 /// What must hold for a key when the transaction commits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +75,7 @@ pub(crate) enum Content {
 pub(crate) struct Staged {
     pub(crate) changes: BTreeMap<(u32, Key), Change>,
     pub(crate) manifests: BTreeMap<(u32, String, String), ManifestChange>,
+    pub(crate) vectors: BTreeMap<SetName, StagedSet>,
     pub(crate) new_namespaces: Vec<String>,
     pub(crate) payloads: HashMap<(u32, Digest), StagedPayload>,
     pub(crate) conditions: Vec<((u32, Key), Expect)>,
@@ -87,6 +89,7 @@ impl Staged {
         Staged {
             changes: BTreeMap::new(),
             manifests: BTreeMap::new(),
+            vectors: BTreeMap::new(),
             new_namespaces: Vec::new(),
             payloads: HashMap::new(),
             conditions: Vec::new(),
@@ -101,14 +104,18 @@ impl Staged {
 
     /// True when there is nothing to commit.
     pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.manifests.is_empty() && self.new_namespaces.is_empty()
+        self.changes.is_empty()
+            && self.manifests.is_empty()
+            && self.vectors.values().all(StagedSet::is_empty)
+            && self.new_namespaces.is_empty()
     }
 
-    /// True when the commit needs no space but for its own record: what must work on a full disk.
+    /// True when the commit needs hardly any space but for its own record: what must work on a full disk.
     pub(crate) fn only_deletes(&self) -> bool {
         self.new_namespaces.is_empty()
             && self.changes.values().all(|change| matches!(change, Change::Delete))
             && self.manifests.values().all(|change| matches!(change, ManifestChange::Delete))
+            && self.vectors.values().all(StagedSet::only_deletes)
     }
 
     /// Digests that the final states refer to, with their namespaces.
@@ -121,7 +128,11 @@ impl Staged {
             ManifestChange::Put { header, .. } => Some((*namespace, *header)),
             ManifestChange::Delete => None,
         });
-        versions.chain(headers)
+        let vectors = self
+            .vectors
+            .iter()
+            .flat_map(|((namespace, _), set)| set.used_payloads().map(|digest| (*namespace, digest)));
+        versions.chain(headers).chain(vectors)
     }
 }
 

@@ -20,6 +20,10 @@ pub struct Stat {
     pub payloads: u64,
     /// Namespaces.
     pub namespaces: u64,
+    /// Vector sets, all namespaces.
+    pub vector_sets: u64,
+    /// Their parts.
+    pub vector_parts: u64,
     /// Segments the catalog knows.
     pub segments: u64,
     /// Bytes of all current atoms as users see them; duplicates count each time.
@@ -51,7 +55,7 @@ macro_rules! accounted {
 }
 
 accounted! {
-    /// Records of payloads that current atoms or manifests use.
+    /// Records of payloads that current atoms, manifests or vector sets use.
     live,
     /// Records of payloads that only older versions use.
     history,
@@ -141,6 +145,8 @@ impl Store {
             versions: totals.versions,
             payloads: totals.payloads,
             namespaces: namespaces as u64,
+            vector_sets: totals.vector_sets,
+            vector_parts: totals.vector_parts,
             segments: rows.iter().filter(|row| row.state != SegmentState::Deleted).count() as u64,
             raw_bytes: totals.raw_bytes,
             stored_bytes: totals.stored_bytes,

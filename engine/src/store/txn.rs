@@ -69,7 +69,8 @@ impl PutOptions {
 /// [`WriteTxn::commit`] it changes nothing.
 ///
 /// Transactions of any number of threads and processes run at once; only their commits are serial. Two that change
-/// the same key both succeed, the later one wins, unless a condition ([`Expect`]) says otherwise.
+/// the same key both succeed, the later one wins, unless a condition ([`Expect`]) says otherwise. For vector sets see
+/// [`WriteTxn::vectors`].
 #[derive(Debug)]
 pub struct WriteTxn {
     store: Store,
@@ -88,6 +89,10 @@ impl WriteTxn {
 
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(super) fn lsn(&self) -> u64 {
+        self.lsn
     }
 
     pub(super) fn staged(&mut self) -> &mut Staged {
@@ -296,7 +301,8 @@ impl WriteTxn {
     }
 
     /// Deletes every name that starts with a prefix, together with what is remembered of files imported under exactly
-    /// that prefix. Returns how many keys existed. An empty prefix deletes all of the namespace, integers included.
+    /// that prefix. Returns how many keys existed. An empty prefix deletes all atoms of the namespace, integers included;
+    /// vector sets stay.
     pub fn delete_prefix(&mut self, namespace: Option<&Namespace>, prefix: &str) -> Result<u64> {
         let namespace = namespace.map_or(0, Namespace::id);
         self.store.inner.check_writable()?;
@@ -511,7 +517,8 @@ impl WriteTxn {
     ///
     /// Under [`Durability::Full`](crate::Durability) blocks until the device has everything. Fails with `Conflict` or
     /// `AlreadyExists` when a condition does not hold, `DiskFull`, `Io`, `Busy`; then nothing changed.
-    pub fn commit(self) -> Result<u64> {
+    pub fn commit(mut self) -> Result<u64> {
+        self.stage_bitmaps().map_err(|e| e.during("commit"))?;
         let WriteTxn { store, staged, lsn, .. } = self;
         if staged.is_empty() {
             return Ok(lsn);

@@ -55,7 +55,7 @@ pub struct Damage {
     pub namespace: String,
     /// Key of the atom; none for damage to the structure that no atom suffers from.
     pub key: Option<Key>,
-    /// Version of the atom; none for structure.
+    /// Version of the atom, or of the part of a vector set; none for structure.
     pub lsn: Option<u64>,
     /// Whether that is the current version.
     pub is_current: bool,
@@ -201,6 +201,16 @@ impl Store {
             damaged.extend(found.get(&payload).map(|error| {
                 let damage = place_of(error);
                 Damage { what: format!("header of the imported file '{name}': {}", damage.what), ..damage }
+            }));
+        }
+        for part in view.parts_with(|payload| found.contains_key(&payload))? {
+            named.insert(part.payload);
+            let namespace = namespaces.get(&part.namespace).cloned().unwrap_or_default();
+            let name = part.set.escape_debug();
+            damaged.extend(found.get(&part.payload).map(|error| {
+                let damage = place_of(error);
+                let what = format!("{} of part {} of vector set '{name}': {}", part.role, part.part, damage.what);
+                Damage { namespace, lsn: Some(part.lsn_from), is_current: part.is_current, what, ..damage }
             }));
         }
         // Payloads nobody uses any more: worth knowing, hurting nobody.

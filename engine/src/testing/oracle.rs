@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::kernels::{Metric, Rows};
 use crate::{
-    Control, DType, ErrorKind, Key, ListOptions, Namespace, PutOptions, Store, Tensor, VerifyOptions, WriteTxn,
+    CompactOptions, Control, DType, ErrorKind, Key, ListOptions, Namespace, PutOptions, Store, Tensor, VerifyOptions,
+    WriteTxn,
 };
 
 /// One change of a workload.
@@ -19,7 +21,18 @@ pub enum Step {
     Rename(Key, Key),
     /// Replace the metadata of a key; nothing happens where it is missing.
     SetMetadata(Key, Option<String>),
+    /// Put vectors of [`VECTOR_DIM`] elements into a set, which is created if there is none.
+    Upsert(String, Vec<(i64, Vec<u8>)>),
+    /// Delete vectors; nothing happens where the set or a vector is missing.
+    DeleteVectors(String, Vec<i64>),
+    /// Put all parts of a set together, where there is one.
+    Compact(String),
+    /// Drop a set, where there is one.
+    DropVectors(String),
 }
+
+/// Dimension of the vectors in steps, all of type u8.
+pub const VECTOR_DIM: usize = 4;
 
 /// What one version should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +43,12 @@ pub struct Expected {
     pub metadata: Option<String>,
 }
 
-/// The current atoms of one namespace, as they should be.
+/// Vectors by id, as they should be.
+pub type Vectors = BTreeMap<i64, Vec<u8>>;
+
+/// The current atoms and vector sets of one namespace, as they should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct State(pub BTreeMap<Key, Expected>);
+pub struct State(pub BTreeMap<Key, Expected>, pub BTreeMap<String, Vectors>);
 
 impl State {
     /// Carries a step out here.
@@ -60,11 +76,22 @@ impl State {
                     expected.metadata.clone_from(metadata);
                 }
             }
+            Step::Upsert(set, vectors) => self.1.entry(set.clone()).or_default().extend(vectors.iter().cloned()),
+            Step::DeleteVectors(set, ids) => {
+                if let Some(vectors) = self.1.get_mut(set) {
+                    vectors.retain(|id, _| !ids.contains(id));
+                }
+            }
+            Step::Compact(_) => {}
+            Step::DropVectors(set) => {
+                self.1.remove(set);
+            }
         }
     }
 
-    /// Compares with the store's current atoms. `Err` says what differs.
+    /// Compares with the store's current atoms and vector sets. `Err` says what differs.
     pub fn compare(&self, store: &Store) -> Result<(), String> {
+        self.compare_vectors(store)?;
         let text = |e: crate::Error| format!("{e:?}");
         let listed = store.list(&ListOptions::new()).map_err(text)?;
         let keys: Vec<&Key> = listed.iter().map(|info| &info.key).collect();
@@ -82,6 +109,28 @@ impl State {
             }
         }
         Ok(())
+    }
+}
+
+impl State {
+    fn compare_vectors(&self, store: &Store) -> Result<(), String> {
+        let text = |e: crate::Error| format!("{e:?}");
+        let sets = store.snapshot().and_then(|snapshot| snapshot.vector_sets()).map_err(text)?;
+        let mut found = BTreeMap::new();
+        for set in sets {
+            let mut vectors = Vectors::new();
+            for vector in set.iter() {
+                let (id, bytes) = vector.map_err(text)?;
+                if vectors.insert(id, bytes.to_vec()).is_some() {
+                    return Err(format!("vector {id} of '{}' is there twice", set.name()));
+                }
+            }
+            if set.len() != vectors.len() as u64 {
+                return Err(format!("'{}' says it has {} vectors, and has {}", set.name(), set.len(), vectors.len()));
+            }
+            found.insert(set.name().to_owned(), vectors);
+        }
+        if found == self.1 { Ok(()) } else { Err(format!("vector sets are {found:?}, should be {:?}", self.1)) }
     }
 }
 
@@ -107,6 +156,28 @@ pub fn run_step(txn: &mut WriteTxn, namespace: &Namespace, step: &Step) -> crate
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
             other => other,
         },
+        Step::Upsert(set, vectors) => {
+            let mut writer = match txn.vectors(namespace.key(set)).map(drop) {
+                Err(e) if e.kind() == ErrorKind::NotFound => {
+                    txn.create_vectors(namespace.key(set), VECTOR_DIM, DType::U8, Metric::SqEuclidean)?
+                }
+                other => {
+                    other?;
+                    txn.vectors(namespace.key(set))?
+                }
+            };
+            let (ids, bytes): (Vec<i64>, Vec<&[u8]>) = vectors.iter().map(|(id, bytes)| (*id, &bytes[..])).unzip();
+            writer.upsert(&ids, Rows::new(DType::U8, ids.len(), VECTOR_DIM, &bytes.concat())?)
+        }
+        Step::DeleteVectors(set, ids) => match txn.vectors(namespace.key(set)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            writer => writer?.delete(ids).map(drop),
+        },
+        Step::Compact(set) => match txn.vectors(namespace.key(set)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            writer => writer?.compact(&CompactOptions::new().dead_fraction(0.0), &Control::new()).map(drop),
+        },
+        Step::DropVectors(set) => txn.drop_vectors(namespace.key(set)).map(drop),
     }
 }
 

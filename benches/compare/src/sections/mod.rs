@@ -7,6 +7,7 @@ pub mod ingest;
 pub mod kernels;
 pub mod memory;
 pub mod million;
+pub mod search;
 pub mod touch;
 
 use std::path::Path;
