@@ -23,6 +23,29 @@
 //! # }
 //! ```
 //!
+//! Vectors, searched exactly:
+//!
+//! ```
+//! # use tensoratom::{Options, Store, Tensor};
+//! # fn main() -> tensoratom::Result<()> {
+//! # let directory = tempfile::tempdir().unwrap();
+//! # let store = Store::open_or_create(directory.path().join("models"), &Options::new())?;
+//! # let (ids, query) = ([7, 42], [0.5_f32; 384]);
+//! # let matrix = [[0.5_f32; 384], [-0.5; 384]].concat();
+//! # store.put("bert/embeddings.weight", &Tensor::from_slice(&[2, 384], &matrix)?)?;
+//! use tensoratom::kernels::{Metric, Rows};
+//! use tensoratom::{DType, SearchOptions};
+//!
+//! let words = store.vectors("words", 384, DType::F32, Metric::Cosine)?;
+//! words.append(&ids, Rows::of(384, &matrix)?)?; // durable, like any commit
+//!
+//! let nearest = words.search(Rows::one(&query)?, 10, &SearchOptions::new())?; // exact: ids and distances
+//! let stored = store.snapshot()?.matrix("bert/embeddings.weight", Metric::Cosine)?; // searched in place, no copy
+//! # assert_eq!((nearest[0][0].id, stored.len()), (7, 2));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Nouns
 //!
 //! | noun | meaning |
@@ -59,6 +82,7 @@ mod catalog;
 mod control;
 mod digest;
 mod dtype;
+mod element;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod file;
@@ -80,6 +104,7 @@ pub use catalog::{QueryResult, SqlValue};
 pub use control::{Control, Progress};
 pub use digest::Digest;
 pub use dtype::{DType, Encoding, PAYLOAD_BYTES_MAX, RANK_MAX, byte_len};
+pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 pub use format::{Codec, Tier};
 pub use interchange::{ExportOptions, ExportReport, FileFormat, ImportOptions, ImportReport, NpyArray};
@@ -90,4 +115,4 @@ pub use store::{
     Matrix, Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport, Snapshot,
     Stat, Store, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions, VerifyReport, WriteTxn, repair,
 };
-pub use tensor::{Element, Tensor, TensorView};
+pub use tensor::{Tensor, TensorView};

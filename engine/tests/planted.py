@@ -124,14 +124,14 @@ BUGS = [
         "store/commit.rs",
         "                self.store.poison(\"a commit to the catalog failed\");\n",
         "",
-        (("faults", ""),),
+        (("faults", "poisoned"),),
     ),
     Bug(
         "a failed catalog commit takes its payloads back",
         "store/commit.rs",
         "own.chain(self.shared.iter_mut().map(|(appender, _)| appender)).for_each(Appender::leave_undecided);",
         "own.chain(self.shared.iter_mut().map(|(appender, _)| appender)).for_each(|_| ());",
-        (("faults", ""),),
+        (("faults", "a_failed_commit"),),
     ),
     Bug(
         "the cache does not hear of a commit",

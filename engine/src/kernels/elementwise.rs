@@ -9,8 +9,8 @@ use super::dispatch;
 use super::reduce::{max, scaled_norm, sum};
 use super::vector::{Isa, Kernel};
 use super::{Norm, Rows, norm};
+use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
-use crate::tensor::Element;
 
 /// An element type with floating-point arithmetic: f64, f32, f16, bf16. Sealed.
 pub trait Float: Element + Compute {}

@@ -5,8 +5,8 @@ use std::ops::Range;
 use zerocopy::IntoBytes;
 
 use crate::dtype::DType;
+use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
-use crate::tensor::Element;
 
 /// A matrix of `rows` x `dim` elements of one type, in C order, little-endian. Rows may be apart (`stride_bytes`), any
 /// alignment is accepted. Rows of `b1` start at a byte, lowest bit first; bits beyond the dimension are ignored.

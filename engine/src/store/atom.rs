@@ -8,12 +8,13 @@ use crate::bytes::{AlignedBuffer, Bytes};
 use crate::catalog::{CopyRow, VersionRow};
 use crate::digest::Digest;
 use crate::dtype::{DType, Encoding, row_bytes};
+use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::MapSlice;
 use crate::format::Tier;
 use crate::key::Key;
 use crate::segment::PayloadCopy;
-use crate::tensor::{Element, TensorView};
+use crate::tensor::TensorView;
 
 use super::options::ReadMode;
 use super::segments::Segments;

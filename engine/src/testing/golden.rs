@@ -5,9 +5,10 @@
 use std::path::Path;
 
 use super::random::Random;
+use crate::kernels::{Metric, Rows};
 use crate::{
-    DType, Durability, Encoding, Error, ErrorKind, Expect, Key, ListOptions, Options, PutOptions, Result, Snapshot,
-    Store, Tensor,
+    Companions, DType, Durability, Encoding, Error, ErrorKind, Expect, Key, ListOptions, Options, PutOptions, Result,
+    SearchOptions, Snapshot, Store, Tensor,
 };
 
 /// Atoms of the default namespace after the last commit: key, type, shape, seed of the bytes, metadata.
@@ -81,6 +82,42 @@ pub fn write(path: &Path) -> Result<()> {
     let tenant = store.create_namespace("tenant")?;
     let shared = bytes(DType::F32, &[64, 96], 5)?;
     store.put(tenant.key("embed/weight"), &Tensor::new(DType::F32, &[64, 96], &shared)?)?;
+    // 4 and on: a vector set in two parts, with a companion, some of it deleted.
+    let words = store.vectors("words", VECTOR_DIM, DType::F32, Metric::Cosine)?.companions(Companions::Always);
+    for ids in [0..20, 20..50] {
+        let ids: Vec<i64> = ids.collect();
+        let matrix: Vec<f32> = ids.iter().flat_map(|&id| vector(id)).collect();
+        words.append(&ids, Rows::of(VECTOR_DIM, &matrix)?)?;
+    }
+    words.delete(&DELETED)?;
+    Ok(())
+}
+
+const VECTOR_DIM: usize = 8;
+const DELETED: [i64; 2] = [3, 41];
+
+/// The vector of an id: numbers in -0.5..0.5 with 24 bits.
+fn vector(id: i64) -> [f32; VECTOR_DIM] {
+    let mut random = Random::new(900 + id.unsigned_abs());
+    std::array::from_fn(|_| (random.next_u64() >> 40) as f32 / (1 << 24) as f32 - 0.5)
+}
+
+fn check_vectors(store: &Store) -> Result<()> {
+    let set = store.vector_set("words")?;
+    let mut ids = Vec::new();
+    for found in set.snapshot()?.iter() {
+        let (id, bytes) = found?;
+        let expected: Vec<u8> = vector(id).iter().flat_map(|x| x.to_le_bytes()).collect();
+        if *bytes != *expected {
+            return Err(Error::new(ErrorKind::Corrupt, format!("vector {id} is not what was stored")));
+        }
+        ids.push(id);
+    }
+    let expected: Vec<i64> = (0..50).filter(|id| !DELETED.contains(id)).collect();
+    let nearest = set.search(Rows::one(&vector(17))?, 1, &SearchOptions::new())?;
+    if ids != expected || nearest[0][0].id != 17 {
+        return Err(Error::new(ErrorKind::Corrupt, format!("ids {ids:?}, nearest to 17: {nearest:?}")));
+    }
     Ok(())
 }
 
@@ -106,6 +143,7 @@ pub fn check(store: &Store) -> Result<()> {
     if tenant.list(&ListOptions::new())?.len() != 1 {
         return Err(differs("the tenant has other atoms".into()));
     }
+    check_vectors(store)?;
     let lineage = store.query("SELECT key, parent_key, parent_lsn FROM lineages", 10)?;
     let text = |text: &str| crate::SqlValue::Text(text.into());
     if lineage.rows != [vec![text("child"), text("embed/weight"), crate::SqlValue::Integer(2)]] {
