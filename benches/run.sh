@@ -8,4 +8,7 @@ out=results/$(date +%Y-%m-%d)-$machine
 mkdir -p "$out"
 (cd .. && cargo build --release --bin tensoratom)
 (cd .. && cargo bench --package tensoratom-benches) | tee "$out/criterion.txt"
-(cd compare && cargo run --release -- --out "../$out/compare.json" "$@") | tee "$out/compare.txt"
+# faiss is a Python package; it gets the environment that the tests use.
+make --no-print-directory -C .. .venv/ready
+../.venv/bin/pip install --quiet --disable-pip-version-check faiss-cpu==1.15.1
+(cd compare && cargo run --release -- --python ../../.venv/bin/python --out "../$out/compare.json" "$@") | tee "$out/compare.txt"

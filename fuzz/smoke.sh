@@ -15,7 +15,7 @@ fi
 PATH="$tools/bin:$PATH"
 for target in $(sed -n 's/^name = "\([a-z_]*\)"$/\1/p' Cargo.toml | grep -v tensoratom); do
   echo "fuzz-smoke: $target, $seconds s"
-  mkdir -p "corpus/$target"
+  mkdir -p "corpus/$target" "regressions/$target" # the fuzzer wants every folder it is given
   cargo +nightly fuzz run --fuzz-dir . "$target" "corpus/$target" "seeds/$target" "regressions/$target" -- \
     -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=25 -print_final_stats=1 2>&1 |
     tee "corpus/$target.log" | grep -E '^stat::number_of_executed_units|^stat::average_exec_per_sec|ERROR|SUMMARY|panicked' || true

@@ -1,10 +1,12 @@
 //! Which instruction set is used: found once per process, or pinned by the environment variable `TENSORATOM_ISA`.
+//! Under a fuzzer all kernels are portable: the others, with its counters in them, take minutes to build, and the tests
+//! compare them anyway.
 
 use std::sync::OnceLock;
 
 use super::scalar::Scalar;
 use super::vector::{Isa, Kernel};
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(fuzzing)))]
 use super::{avx2::Avx2, avx512::Avx512};
 
 /// Environment variable that pins the instruction set: `scalar`, `avx2` or `avx512`. Read once, at the first use. A
@@ -58,9 +60,9 @@ pub(super) fn present() -> Present {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Present {
     Scalar(Scalar),
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
     Avx2(Avx2),
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
     Avx512(Avx512),
 }
 
@@ -69,7 +71,7 @@ impl Present {
     pub(super) fn all() -> Vec<Present> {
         #[allow(unused_mut, reason = "other architectures have one")]
         let mut all = vec![Present::Scalar(Scalar)];
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
         {
             all.extend(Avx2::detect().map(Present::Avx2));
             all.extend(Avx512::detect().map(Present::Avx512));
@@ -93,9 +95,9 @@ impl Present {
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
             Present::Scalar(isa) => isa.call(kernel),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
             Present::Avx2(isa) => isa.call(kernel),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
             Present::Avx512(isa) => isa.call(kernel),
         }
     }
