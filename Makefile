@@ -17,7 +17,7 @@ require:
 	done
 
 demo: require ## Import a real model into a store on disk, damage a copy, export the identical file
-	$(CARGO) build --release --bin tensoratom --example latency
+	$(CARGO) build --release --package tensoratom-cli --bin tensoratom --example latency
 	$(PYTHON) demo/demo.py --binaries target/release --work $(DEMO)
 
 test: require lint unit doc oracle fuzz-smoke ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
