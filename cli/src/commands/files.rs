@@ -3,19 +3,14 @@
 use std::time::Instant;
 
 use serde_json::json;
-use tensoratom::{ErrorKind, ExportOptions, ImportOptions, Options, Result, Store};
+use tensoratom::{ErrorKind, ExportOptions, ImportOptions, Result};
 
 use crate::args::{Export, Import};
 use crate::output::{GOOD, Outcome, count, print_json, say, size};
 use crate::progress::Follow;
 
 pub(crate) fn import(args: &Import) -> Result<Outcome> {
-    let store = if args.create {
-        let path = &args.store.store;
-        Store::open_or_create(path, &Options::new()).map_err(|e| e.with_path(path))?
-    } else {
-        super::open_to_write(&args.store)?
-    };
+    let store = super::open_or_create(&args.store, args.create)?;
     let namespace = super::namespace_to_write(&store, &args.namespace)?;
     let options = ImportOptions::new().prefix(&args.prefix).namespace(&namespace);
     let started = Instant::now();

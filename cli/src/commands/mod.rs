@@ -52,6 +52,14 @@ fn open_to_write(StoreArg { store }: &StoreArg) -> Result<Store> {
     Store::open(store, &Options::new()).map_err(|e| e.with_path(store))
 }
 
+/// For writing; a store that is missing is made where the user asked for that.
+fn open_or_create(arg: &StoreArg, create: bool) -> Result<Store> {
+    if !create {
+        return open_to_write(arg);
+    }
+    Store::open_or_create(&arg.store, &Options::new()).map_err(|e| e.with_path(&arg.store))
+}
+
 /// The namespace a command means, which must exist.
 fn namespace(store: &Store, arg: &NamespaceArg) -> Result<Namespace> {
     store.namespace(&arg.namespace)

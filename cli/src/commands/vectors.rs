@@ -7,9 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tensoratom::kernels::convert::Overflow;
 use tensoratom::kernels::{Metric, Rows};
-use tensoratom::{
-    DType, Error, ErrorKind, Neighbor, NpyArray, Options, Result, SearchOptions, Store, VectorSetInfo, VectorSnapshot,
-};
+use tensoratom::{DType, Error, ErrorKind, Neighbor, NpyArray, Result, SearchOptions, VectorSetInfo, VectorSnapshot};
 
 use crate::args::{Search, VectorsAdd, VectorsInfo, VectorsLs};
 use crate::output::{Align, FAINT, GOOD, JsonList, Outcome, Table, count, grouped, plain_text, print_json, say, size};
@@ -104,12 +102,7 @@ fn read_ids(path: &Path) -> Result<Vec<i64>> {
 
 pub(crate) fn add(args: &VectorsAdd) -> Result<Outcome> {
     let started = Instant::now();
-    let store = if args.create {
-        let path = &args.store.store;
-        Store::open_or_create(path, &Options::new()).map_err(|e| e.with_path(path))?
-    } else {
-        super::open_to_write(&args.store)?
-    };
+    let store = super::open_or_create(&args.store, args.create)?;
     let namespace = super::namespace_to_write(&store, &args.namespace)?;
     let name = namespace.key(args.set.as_str());
     let mut txn = store.begin()?;
