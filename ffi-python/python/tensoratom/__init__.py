@@ -1,0 +1,106 @@
+"""Embedded storage for tensors: zero-copy arrays, durable commits, exact vector search.
+
+>>> import tensoratom as ta
+>>> store = ta.open("mystore")
+>>> store["encoder.weight"] = array       # durable when it returns, visible to every process
+>>> store["encoder.weight"]               # a read-only array on the file: no copy
+
+Every object may be used from any number of threads at once. After ``fork`` the objects of the parent answer with
+``ForkedError`` in the child, which opens the store anew; pickled stores do so by themselves.
+"""
+
+from ._atom import Atom
+from ._dtypes import Key
+from ._errors import (
+    AlreadyExistsError,
+    BadFileError,
+    BusyError,
+    CancelledError,
+    CatalogCorruptError,
+    ClosedError,
+    ConflictError,
+    CorruptError,
+    DiskFullError,
+    Error,
+    ForkedError,
+    InternalError,
+    InvalidArgumentError,
+    IoError,
+    NetworkFileSystemError,
+    NewerFormatError,
+    NotAStoreError,
+    NotFoundError,
+    OutOfMemoryError,
+    PermissionDeniedError,
+    PoisonedError,
+    ReadOnlyError,
+    UnsupportedError,
+)
+from ._math import Quantized, cdist, convert, dequantize, quantize, topk
+from ._native import (
+    AtomInfo,
+    Matrix,
+    Snapshot,
+    Transaction,
+    VectorSet,
+    Writer,
+    __version__,
+    cosine,
+    dot,
+    euclidean,
+    hamming,
+    jaccard,
+    sqeuclidean,
+)
+from ._search import Neighbors
+from ._store import Store, open
+
+__all__ = [
+    "AlreadyExistsError",
+    "Atom",
+    "AtomInfo",
+    "BadFileError",
+    "BusyError",
+    "CancelledError",
+    "CatalogCorruptError",
+    "ClosedError",
+    "ConflictError",
+    "CorruptError",
+    "DiskFullError",
+    "Error",
+    "ForkedError",
+    "InternalError",
+    "InvalidArgumentError",
+    "IoError",
+    "Key",
+    "Matrix",
+    "Neighbors",
+    "NetworkFileSystemError",
+    "NewerFormatError",
+    "NotAStoreError",
+    "NotFoundError",
+    "OutOfMemoryError",
+    "PermissionDeniedError",
+    "PoisonedError",
+    "Quantized",
+    "ReadOnlyError",
+    "Snapshot",
+    "Store",
+    "Transaction",
+    "UnsupportedError",
+    "VectorSet",
+    "Writer",
+    "__version__",
+    "cdist",
+    "convert",
+    "cosine",
+    "dequantize",
+    "dot",
+    "euclidean",
+    "hamming",
+    "jaccard",
+    "open",
+    "quantize",
+    "sqeuclidean",
+    "topk",
+]

@@ -1,0 +1,29 @@
+"""What a search returns."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Neighbors(NamedTuple):
+    """Ids and distances, nearest first. A pair: ``ids, distances = vectors.search(query)``."""
+
+    ids: np.ndarray
+    distances: np.ndarray
+
+    def _repr_html_(self) -> str:
+        from ._html import neighbors
+
+        return neighbors(self)
+
+    def to_pandas(self) -> Any:
+        """One row per neighbour: query, rank, id, distance. Needs pandas."""
+        import pandas as pd
+
+        ids, distances = np.atleast_2d(self.ids), np.atleast_2d(self.distances)
+        query, rank = np.indices(ids.shape)
+        found = ids.ravel() != -1
+        columns = {"query": query, "rank": rank, "id": ids, "distance": distances}
+        return pd.DataFrame({name: values.ravel()[found] for name, values in columns.items()})

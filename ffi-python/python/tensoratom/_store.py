@@ -1,0 +1,78 @@
+"""The store as users open it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from . import _native
+from ._dtypes import Key
+
+
+class Store(_native.StoreCore):
+    """An open store: a mapping of keys to read-only arrays, in the default namespace.
+
+    May be used from any number of threads and opened by any number of processes. Closes at the end of a ``with`` block;
+    arrays taken from it stay valid. Pickles by path and opens read-only where it is loaded, for workers.
+    """
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (os.fspath(self.path),)
+
+    def __len__(self) -> int:
+        return len(self.snapshot())
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self.snapshot())
+
+    def keys(self, prefix: str = "") -> list[Key]:
+        """The keys in order: integers, then names by their bytes."""
+        return self.snapshot().keys(prefix)
+
+    def to_pandas(self, prefix: str = "", *, namespace: str | None = None) -> Any:
+        """One row per atom: key, dtype, shape, nbytes, tier, version, created, metadata, digest. Needs pandas."""
+        import pandas as pd
+
+        names = ("key", "dtype", "shape", "nbytes", "tier", "version", "created", "metadata", "digest")
+        rows = [[getattr(info, name) for name in names] for info in self.list(prefix, namespace=namespace)]
+        frame = pd.DataFrame(rows, columns=list(names))
+        frame["created"] = pd.to_datetime(frame["created"], unit="s", utc=True)
+        return frame
+
+    def plot(self, ax: Any = None, *, depth: int = 1) -> Any:
+        """Bytes by prefix and tier as bars. ``depth`` is the number of ``/``-separated parts of a prefix. Needs matplotlib;
+        returns its axes."""
+        from ._plot import bars
+
+        return bars(self, ax, depth)
+
+    def __repr__(self) -> str:
+        name = os.fspath(self.path)
+        return f"<closed tensoratom store '{name}'>" if self.closed else f"<tensoratom store '{name}', {self.mode}>"
+
+    def _repr_html_(self) -> str:
+        from ._html import store
+
+        return store(self)
+
+
+def open(path: str | os.PathLike[str], mode: str = "rw", **options: Any) -> Store:
+    """Opens a store.
+
+    ``mode`` is "r" to read, "rw" to read and write (made first if there is none, unless ``create=False``), "x" to make a
+    new one. Options: ``durability`` "full" (survives power loss) or "process" (survives the process), ``read_mode``
+    "mapped" (zero copy) or "positioned" (copies; no signal whatever happens to the file), ``segment_bytes``,
+    ``chunk_bytes``, ``cache_bytes``, ``threads`` (0: all cores), ``lock_timeout`` in seconds.
+    """
+    return Store(path, mode, **options)
+
+
+def _reopen(path: str) -> Store:
+    return Store(path, "r")

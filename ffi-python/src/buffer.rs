@@ -1,0 +1,206 @@
+//! Bytes that cross the border without a copy: engine bytes as read-only NumPy arrays, NumPy arrays as slices.
+//!
+//! The only file besides `dlpack.rs` and `memory.rs` that says `unsafe`.
+
+use std::ffi::c_int;
+
+use numpy::npyffi::{NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_ALIGNED, NpyTypes, PY_ARRAY_API, npy_intp};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use tensoratom::kernels::Rows;
+use tensoratom::{Bytes, DType};
+
+use crate::dtype::{descriptor, from_descriptor};
+use crate::error::Raise;
+use crate::python;
+
+/// Keeps verified bytes of a store alive. The `base` of every array on them.
+#[pyclass(frozen, module = "tensoratom._native", name = "Bytes")]
+pub(crate) struct PyBytesOwner {
+    bytes: Bytes,
+}
+
+#[pymethods]
+impl PyBytesOwner {
+    /// True when the bytes lie in a memory map of the store.
+    #[getter]
+    fn is_mapped(&self) -> bool {
+        self.bytes.is_mapped()
+    }
+
+    /// Length in bytes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn __repr__(&self) -> String {
+        let kind = if self.bytes.is_mapped() { "mapped" } else { "in memory" };
+        format!("<tensoratom bytes: {}, {kind}>", self.bytes.len())
+    }
+}
+
+/// A read-only array of `shape` on bytes of a store; it keeps them alive. Copies nothing.
+///
+/// Bits and opaque blocks, which NumPy cannot count, come as the bytes they are: bits with the last dimension in bytes,
+/// blocks in one dimension.
+pub(crate) fn array<'py>(py: Python<'py>, bytes: Bytes, dtype: DType, shape: &[u64]) -> PyResult<Bound<'py, PyAny>> {
+    let mut dims: Vec<npy_intp> = Vec::with_capacity(shape.len().max(1));
+    match (dtype, shape.split_last()) {
+        (DType::Opaque, _) | (DType::B1, None) => dims.push(dimension(bytes.len() as u64)?),
+        (DType::B1, Some((&last, rest))) => {
+            for &dim in rest.iter().chain([&last.div_ceil(8)]) {
+                dims.push(dimension(dim)?);
+            }
+        }
+        _ => {
+            for &dim in shape {
+                dims.push(dimension(dim)?);
+            }
+        }
+    }
+    over(py, bytes, descriptor(py, dtype)?, &mut dims)
+}
+
+fn dimension(dim: u64) -> PyResult<npy_intp> {
+    let too_large = |_| tensoratom::Error::invalid_argument(format!("a dimension of {dim} is more than NumPy has"));
+    npy_intp::try_from(dim).map_err(too_large).raise()
+}
+
+fn over<'py>(
+    py: Python<'py>,
+    bytes: Bytes,
+    descriptor: Bound<'py, PyArrayDescr>,
+    dims: &mut [npy_intp],
+) -> PyResult<Bound<'py, PyAny>> {
+    let elements = dims.iter().try_fold(1_usize, |n, &dim| n.checked_mul(usize::try_from(dim).ok()?));
+    let needed = elements.and_then(|n| n.checked_mul(descriptor.itemsize()));
+    let Ok(rank) = c_int::try_from(dims.len()) else {
+        return Err(tensoratom::Error::invalid_argument("too many dimensions")).raise();
+    };
+    if needed != Some(bytes.len()) {
+        let what = format!("{} bytes do not fill an array of shape {dims:?}", bytes.len());
+        return Err(tensoratom::Error::invalid_argument(what)).raise();
+    }
+    let data = bytes.as_ptr().cast_mut().cast();
+    let owner = Bound::new(py, PyBytesOwner { bytes })?;
+    // SAFETY: `get_type_object` only loads a pointer from NumPy's table, which lives as long as the process.
+    let class = unsafe { PY_ARRAY_API.get_type_object(py, NpyTypes::PyArray_Type) };
+    // SAFETY: `PyArray_NewFromDescr` needs
+    // - a type object and a descriptor, whose reference it takes over: `into_dtype_ptr` gives one away;
+    // - `rank` dimensions at `dims`, which it copies: `rank` is the length of the slice;
+    // - as many bytes at `data` as the shape needs, for as long as the array lives: compared above; `owner` holds them,
+    //   they neither move nor change, and `owner` becomes the array's base below, before anybody sees the array;
+    // - no writes through it: the flags do not say WRITEABLE. Alignment is that of the store, 64 bytes.
+    let array = unsafe {
+        PY_ARRAY_API.PyArray_NewFromDescr(
+            py,
+            class,
+            descriptor.into_dtype_ptr(),
+            rank,
+            dims.as_mut_ptr(),
+            std::ptr::null_mut(),
+            data,
+            NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED,
+            std::ptr::null_mut(),
+        )
+    };
+    // SAFETY: what NumPy returned is a new reference, or null with an exception set; both are what this call expects.
+    let array = unsafe { Bound::from_owned_ptr_or_err(py, array) }?;
+    // SAFETY: the first argument is an array that was made a line above and has no base; the second is a reference that
+    // is given away.
+    let outcome = unsafe { PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast(), owner.into_ptr()) };
+    if outcome < 0 { Err(PyErr::fetch(py)) } else { Ok(array) }
+}
+
+/// An argument as a C-contiguous, little-endian NumPy array. What is none yet is made one, by a copy if need be.
+pub(crate) struct Input<'py> {
+    array: Bound<'py, PyUntypedArray>,
+    /// Element type.
+    pub(crate) dtype: DType,
+    /// Dimensions in elements.
+    pub(crate) shape: Vec<u64>,
+}
+
+impl<'py> Input<'py> {
+    /// The interpreter.
+    pub(crate) fn py(&self) -> Python<'py> {
+        self.array.py()
+    }
+
+    /// Takes any array-like; `dtype` says how raw bytes or integers are meant, or what to convert to.
+    pub(crate) fn new(value: &Bound<'py, PyAny>, dtype: Option<&str>) -> PyResult<Self> {
+        if dtype.is_none()
+            && let Ok(array) = value.cast::<PyUntypedArray>()
+            && array.is_c_contiguous()
+            && let Some(dtype) = from_descriptor(&array.dtype())
+        {
+            let shape = array.shape().iter().map(|&dim| dim as u64).collect();
+            return Ok(Input { array: array.clone(), dtype, shape });
+        }
+        let convert = python(value.py(), "tensoratom._dtypes", "as_array")?;
+        let (array, name, shape): (Bound<'py, PyUntypedArray>, String, Vec<u64>) =
+            convert.call1((value, dtype))?.extract()?;
+        let dtype = crate::dtype::parse(&name)?;
+        if !array.is_c_contiguous() {
+            return Err(tensoratom::Error::invalid_argument("the array could not be made contiguous")).raise();
+        }
+        Ok(Input { array, dtype, shape })
+    }
+
+    /// The elements. Another thread that writes to the array meanwhile changes what is read, as everywhere in NumPy.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let len = self.array.len().saturating_mul(self.array.dtype().itemsize());
+        if len == 0 {
+            return &[];
+        }
+        // SAFETY: `array` points to a live array object, held by the reference in `self`.
+        let data = unsafe { (*self.array.as_array_ptr()).data };
+        // SAFETY: a C-contiguous array (checked in `new`) has `len` readable bytes at `data`; they live as long as the
+        // array, which `self` holds and which NumPy refuses to resize while others refer to it; `u8` has no invalid bits.
+        unsafe { std::slice::from_raw_parts(data.cast::<u8>(), len) }
+    }
+
+    /// As one vector, or as a matrix with a row per vector.
+    #[inline]
+    pub(crate) fn rows(&self) -> PyResult<Rows<'_>> {
+        let (rows, dim) = match self.shape[..] {
+            [dim] => (1, dim),
+            [rows, dim] => (rows, dim),
+            _ => {
+                let what = format!("a vector or a matrix expected, an array of {} dimensions given", self.shape.len());
+                return Err(tensoratom::Error::invalid_argument(what)).raise();
+            }
+        };
+        Rows::new(self.dtype, rows as usize, dim as usize, self.bytes()).raise()
+    }
+}
+
+/// A plain, contiguous, native vector as a row, borrowed from its array: the shortest way from NumPy to a kernel.
+#[inline]
+pub(crate) fn borrowed_row<'a>(value: &'a Bound<'_, PyAny>) -> Option<Rows<'a>> {
+    let array = value.cast::<PyUntypedArray>().ok()?;
+    let &[dim] = array.shape() else { return None };
+    let dtype = array.is_c_contiguous().then(|| from_descriptor(&array.dtype()))??;
+    let len = dim.checked_mul(dtype.bits() as usize / 8)?;
+    if len == 0 {
+        return None;
+    }
+    // SAFETY: `array` points to a live array object, held by the caller's reference.
+    let data = unsafe { (*array.as_array_ptr()).data };
+    // SAFETY: a C-contiguous array of one dimension has `len` readable bytes at `data`; the reference that the caller
+    // holds for 'a keeps the array, and NumPy refuses to resize one that others refer to.
+    let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), len) };
+    Rows::new(dtype, 1, dim, bytes).ok()
+}
+
+/// A new array that takes over `values`.
+pub(crate) fn owned<'py, T: numpy::Element>(
+    py: Python<'py>,
+    values: Vec<T>,
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyAny>> {
+    let flat = numpy::PyArray1::from_vec(py, values).into_any();
+    if shape.len() == 1 { Ok(flat) } else { flat.call_method1("reshape", (shape.to_vec(),)) }
+}

@@ -1,0 +1,476 @@
+//! The open store.
+
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use tensoratom::kernels::Metric;
+use tensoratom::{
+    Control, DType, Durability, ExportOptions, ExportReport, ImportOptions, Options, ReadMode, SqlValue, Store, VerifyOptions,
+};
+
+use crate::atom::{PyAtom, PyAtomInfo};
+use crate::error::Raise;
+use crate::key::{KeyArg, existing, snapshot_at, to_python, wanted};
+use crate::put::Item;
+use crate::run::long;
+use crate::snapshot::{self, PySnapshot};
+use crate::txn::{PyTransaction, PyWriter};
+use crate::vectors::{PyMatrix, PyVectorSet};
+use crate::{dtype, python};
+
+/// Most rows a query returns unless told otherwise.
+const QUERY_ROWS: usize = 1_000_000;
+
+/// An open store. May be used from any thread; after `fork` a child opens its own.
+#[pyclass(frozen, subclass, module = "tensoratom._native", name = "StoreCore")]
+pub(crate) struct PyStore {
+    open: RwLock<Option<Store>>,
+    path: PathBuf,
+    mode: &'static str,
+}
+
+impl PyStore {
+    /// The engine's handle. Raises ClosedError after `close`.
+    #[inline]
+    fn store(&self) -> PyResult<Store> {
+        match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(store) => Ok(store.clone()),
+            None => Err(closed("the store was closed")),
+        }
+    }
+}
+
+/// The exception for what was closed.
+pub(crate) fn closed(what: &str) -> PyErr {
+    Python::attach(|py| match python(py, "tensoratom._errors", "make").and_then(|make| make.call1(("Closed", what))) {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(failure) => failure,
+    })
+}
+
+/// What an export did, as a dict.
+pub(crate) fn export_report(py: Python<'_>, report: ExportReport) -> PyResult<Bound<'_, PyAny>> {
+    let dict = PyDict::new(py);
+    dict.set_item("atoms", report.atoms)?;
+    dict.set_item("file_bytes", report.file_bytes)?;
+    dict.set_item("header_kept", report.header_kept)?;
+    Ok(dict.into_any())
+}
+
+fn choose<T: Copy>(what: &str, name: &str, choices: &[(&str, T)]) -> PyResult<T> {
+    let found = choices.iter().find(|(choice, _)| *choice == name).map(|&(_, value)| value);
+    let known: Vec<&str> = choices.iter().map(|&(choice, _)| choice).collect();
+    let error = || tensoratom::Error::invalid_argument(format!("{what} '{name}' is none of {}", known.join(", ")));
+    found.ok_or_else(error).raise()
+}
+
+#[pymethods]
+impl PyStore {
+    #[new]
+    #[pyo3(signature = (path, mode = "rw", *, create = true, durability = "full", read_mode = "mapped",
+        segment_bytes = None, chunk_bytes = None, cache_bytes = None, threads = 0, lock_timeout = None))]
+    #[expect(clippy::too_many_arguments, reason = "options are keywords in Python")]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        mode: &str,
+        create: bool,
+        durability: &str,
+        read_mode: &str,
+        segment_bytes: Option<u64>,
+        chunk_bytes: Option<u32>,
+        cache_bytes: Option<u64>,
+        threads: usize,
+        lock_timeout: Option<f64>,
+    ) -> PyResult<Self> {
+        let mode = choose("mode", mode, &[("r", "r"), ("rw", "rw"), ("x", "x")])?;
+        let mut options = Options::new()
+            .durability(choose("durability", durability, &[("full", Durability::Full), ("process", Durability::Process)])?)
+            .read_mode(choose("read_mode", read_mode, &[("mapped", ReadMode::Mapped), ("positioned", ReadMode::Positioned)])?)
+            .read_only(mode == "r")
+            .threads(threads);
+        if let Some(bytes) = segment_bytes {
+            options = options.segment_bytes(bytes);
+        }
+        if let Some(bytes) = chunk_bytes {
+            options = options.chunk_bytes(bytes);
+        }
+        if let Some(bytes) = cache_bytes {
+            options = options.cache_bytes(bytes);
+        }
+        if let Some(seconds) = lock_timeout {
+            let wrong = |_| tensoratom::Error::invalid_argument(format!("a lock timeout of {seconds} seconds"));
+            options = options.lock_timeout(Duration::try_from_secs_f64(seconds).map_err(wrong).raise()?);
+        }
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let open = || match (mode, create) {
+            ("x", _) => Store::create(&path, &options),
+            ("rw", true) => Store::open_or_create(&path, &options),
+            _ => Store::open(&path, &options),
+        };
+        let store = py.detach(open).raise()?;
+        Ok(PyStore { open: RwLock::new(Some(store)), path, mode })
+    }
+
+    /// The directory.
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.path.clone()
+    }
+
+    /// How it was opened: r, rw or x.
+    #[getter]
+    fn mode(&self) -> &'static str {
+        self.mode
+    }
+
+    /// True after `close`.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// The newest commit, 0 for none.
+    #[getter]
+    fn version(&self, py: Python<'_>) -> PyResult<u64> {
+        let store = self.store()?;
+        py.detach(|| store.lsn()).raise()
+    }
+
+    /// Random number that names this store, 32 hexadecimal digits.
+    #[getter]
+    fn uuid(&self) -> PyResult<String> {
+        Ok(self.store()?.uuid())
+    }
+
+    /// Gives the handle up. Arrays and atoms stay valid. Doing it twice does nothing.
+    fn close(&self, py: Python<'_>) {
+        let store = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(store));
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, key: KeyArg) -> PyResult<Bound<'py, PyAny>> {
+        let store = self.store()?;
+        let read = || {
+            let payload = store.get(key.borrow())?;
+            Ok((payload.bytes()?, payload))
+        };
+        let (bytes, payload) = py.detach(read).raise()?;
+        let info = payload.info();
+        crate::buffer::array(py, bytes, info.dtype, &info.shape)
+    }
+
+    fn __setitem__(&self, py: Python<'_>, key: KeyArg, value: Bound<'_, PyAny>) -> PyResult<()> {
+        self.put(py, key, value, None, None, None, None, None).map(drop)
+    }
+
+    fn __delitem__(&self, py: Python<'_>, key: KeyArg) -> PyResult<()> {
+        if self.delete(py, key, None)? { Ok(()) } else { Err(missing()) }
+    }
+
+    fn __contains__(&self, py: Python<'_>, key: KeyArg) -> PyResult<bool> {
+        let store = self.store()?;
+        py.detach(|| store.exists(key.borrow())).raise()
+    }
+
+    /// A handle on a key's atom, now or `as_of` a commit number, a datetime, or seconds since the Unix epoch (a float).
+    /// Raises NotFoundError, a KeyError.
+    #[pyo3(signature = (key, *, as_of = None, namespace = None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: KeyArg,
+        as_of: Option<Bound<'py, PyAny>>,
+        namespace: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let store = self.store()?;
+        let snapshot = as_of.map(|as_of| snapshot_at(&store, Some(&as_of))).transpose()?;
+        let get = || {
+            let namespace = existing(&store, namespace)?;
+            let address = key.within(namespace.as_ref());
+            snapshot.map_or_else(|| store.get(address), |snapshot| snapshot.get(address))
+        };
+        PyAtom::wrap(py, py.detach(get).raise()?)
+    }
+
+    /// Stores one array durably and returns the commit. `dtype` converts floats, or says how raw integers are meant.
+    /// `if_version` is the version the key must have (0: none), else ConflictError; `parents` are keys it was made from.
+    #[pyo3(signature = (key, array, *, metadata = None, namespace = None, if_version = None, dtype = None, parents = None))]
+    #[expect(clippy::too_many_arguments, reason = "options are keywords in Python")]
+    fn put(
+        &self,
+        py: Python<'_>,
+        key: KeyArg,
+        array: Bound<'_, PyAny>,
+        metadata: Option<Bound<'_, PyAny>>,
+        namespace: Option<&str>,
+        if_version: Option<u64>,
+        dtype: Option<&str>,
+        parents: Option<Vec<KeyArg>>,
+    ) -> PyResult<u64> {
+        let store = self.store()?;
+        let item = Item::new(&array, dtype)?;
+        let options = crate::put::options(metadata.as_ref(), if_version, parents)?;
+        let tensor = item.tensor()?;
+        let put = || {
+            let namespace = wanted(&store, namespace)?;
+            store.put_with(key.within(namespace.as_ref()), &tensor, &options)
+        };
+        py.detach(put).raise()
+    }
+
+    /// Deletes a key and returns whether it existed. Arrays on it stay valid.
+    #[pyo3(signature = (key, *, namespace = None))]
+    fn delete(&self, py: Python<'_>, key: KeyArg, namespace: Option<&str>) -> PyResult<bool> {
+        let store = self.store()?;
+        py.detach(|| store.delete(key.within(existing(&store, namespace)?.as_ref()))).raise()
+    }
+
+    /// A transaction, for use in a `with` block: committed at its end, given up on an exception.
+    fn transaction(&self, py: Python<'_>) -> PyResult<PyTransaction> {
+        let store = self.store()?;
+        py.detach(|| store.begin()).raise().map(|txn| PyTransaction::new(store.clone(), txn))
+    }
+
+    /// A writer for an array too large for memory, for use in a `with` block. The first dimension of `shape` may be -1.
+    #[pyo3(signature = (key, dtype, shape, *, metadata = None, namespace = None, if_version = None))]
+    #[expect(clippy::too_many_arguments, reason = "options are keywords in Python")]
+    fn writer(
+        &self,
+        py: Python<'_>,
+        key: KeyArg,
+        dtype: &str,
+        shape: Vec<i64>,
+        metadata: Option<Bound<'_, PyAny>>,
+        namespace: Option<&str>,
+        if_version: Option<u64>,
+    ) -> PyResult<PyWriter> {
+        let store = self.store()?;
+        let dtype = dtype::parse(dtype)?;
+        let options = crate::put::options(metadata.as_ref(), if_version, None)?;
+        let start = || {
+            let namespace = wanted(&store, namespace)?;
+            PyWriter::start(store.begin()?, key.within(namespace.as_ref()), dtype, &shape, &options)
+        };
+        py.detach(start).raise()
+    }
+
+    /// The store as it is, or as it was: see `get` for `as_of`.
+    #[pyo3(signature = (as_of = None, *, namespace = None))]
+    fn snapshot(
+        &self,
+        py: Python<'_>,
+        as_of: Option<Bound<'_, PyAny>>,
+        namespace: Option<&str>,
+    ) -> PyResult<PySnapshot> {
+        let store = self.store()?;
+        let snapshot = snapshot_at(&store, as_of.as_ref())?;
+        let found = py.detach(|| existing(&store, namespace)).raise()?;
+        let snapshot = found.map_or(snapshot.clone(), |namespace| snapshot.in_namespace(&namespace));
+        Ok(PySnapshot { snapshot })
+    }
+
+    /// Descriptors of the atoms whose names start with a prefix, in key order.
+    #[pyo3(signature = (prefix = "", *, namespace = None, limit = None))]
+    fn list(
+        &self,
+        py: Python<'_>,
+        prefix: &str,
+        namespace: Option<&str>,
+        limit: Option<usize>,
+    ) -> PyResult<Vec<PyAtomInfo>> {
+        snapshot::list(py, &self.snapshot(py, None, namespace)?.snapshot, prefix, limit)
+    }
+
+    /// Names of all namespaces; the default one is "".
+    fn namespaces(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let store = self.store()?;
+        py.detach(|| store.namespaces()).raise()
+    }
+
+    /// Runs one SELECT over the views atoms, versions, payloads, segments, commits, changes, lineages, manifests,
+    /// vector_sets, vector_parts, and returns a list of dicts. More rows than `limit` are an error.
+    #[pyo3(signature = (sql, *, limit = QUERY_ROWS))]
+    fn query<'py>(&self, py: Python<'py>, sql: &str, limit: usize) -> PyResult<Bound<'py, PyList>> {
+        let store = self.store()?;
+        let answer = py.detach(|| store.query(sql, limit)).raise()?;
+        let rows = PyList::empty(py);
+        for row in answer.rows {
+            let dict = PyDict::new(py);
+            for (column, value) in answer.columns.iter().zip(row) {
+                match value {
+                    SqlValue::Null => dict.set_item(column, py.None())?,
+                    SqlValue::Integer(number) => dict.set_item(column, number)?,
+                    SqlValue::Real(number) => dict.set_item(column, number)?,
+                    SqlValue::Text(text) => dict.set_item(column, text)?,
+                    SqlValue::Blob(bytes) => dict.set_item(column, pyo3::types::PyBytes::new(py, &bytes))?,
+                }
+            }
+            rows.append(dict)?;
+        }
+        Ok(rows)
+    }
+
+    /// Imports a safetensors or .npy file, all of it or nothing, and returns counts. `progress` is True (tqdm, if
+    /// installed) or a callable of bytes done and bytes in all. Ctrl-C stops it.
+    #[pyo3(signature = (path, prefix = "", *, namespace = None, progress = None))]
+    fn import_file<'py>(
+        &self,
+        py: Python<'py>,
+        path: PathBuf,
+        prefix: &str,
+        namespace: Option<&str>,
+        progress: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let store = self.store()?;
+        let work = |control: &Control<'_>| {
+            let mut options = ImportOptions::new().prefix(prefix);
+            if let Some(namespace) = wanted(&store, namespace)? {
+                options = options.namespace(&namespace);
+            }
+            store.import_file(&path, &options, control)
+        };
+        let report = long(py, "import", progress.as_ref(), work)?;
+        let dict = PyDict::new(py);
+        dict.set_item("atoms", report.atoms)?;
+        dict.set_item("file_bytes", report.file_bytes)?;
+        dict.set_item("payload_bytes", report.payload_bytes)?;
+        dict.set_item("new_bytes", report.new_bytes)?;
+        dict.set_item("version", report.lsn)?;
+        Ok(dict)
+    }
+
+    /// Writes the atoms under a prefix, which is taken off, into a safetensors file. One that was imported comes out the
+    /// same, bit for bit. Ctrl-C stops it and leaves no file.
+    #[pyo3(signature = (prefix, path, *, namespace = None, progress = None))]
+    fn export<'py>(
+        &self,
+        py: Python<'py>,
+        prefix: &str,
+        path: PathBuf,
+        namespace: Option<&str>,
+        progress: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let snapshot = self.snapshot(py, None, namespace)?.snapshot;
+        let options = ExportOptions::new().prefix(prefix);
+        export_report(py, long(py, "export", progress.as_ref(), |control| snapshot.export_file(&path, &options, control))?)
+    }
+
+    /// Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`.
+    fn stat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let store = self.store()?;
+        let stat = py.detach(|| store.stat()).raise()?;
+        let (dict, accounted) = (PyDict::new(py), PyDict::new(py));
+        for (name, value) in [
+            ("version", stat.lsn),
+            ("atoms", stat.atoms),
+            ("versions", stat.versions),
+            ("payloads", stat.payloads),
+            ("namespaces", stat.namespaces),
+            ("vector_sets", stat.vector_sets),
+            ("vector_parts", stat.vector_parts),
+            ("segments", stat.segments),
+            ("raw_bytes", stat.raw_bytes),
+            ("stored_bytes", stat.stored_bytes),
+            ("disk_bytes", stat.disk_bytes),
+        ] {
+            dict.set_item(name, value)?;
+        }
+        for (name, bytes) in stat.accounted.parts() {
+            accounted.set_item(name, bytes)?;
+        }
+        dict.set_item("accounted", accounted)?;
+        Ok(dict)
+    }
+
+    /// Reads and verifies everything, or the atoms under a prefix. Returns a dict; `damaged` is empty when all is sound.
+    /// Ctrl-C stops it.
+    #[pyo3(signature = (prefix = None, *, progress = None))]
+    fn verify<'py>(
+        &self,
+        py: Python<'py>,
+        prefix: Option<&str>,
+        progress: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let store = self.store()?;
+        let options = prefix.map_or_else(VerifyOptions::new, |prefix| VerifyOptions::new().prefix(prefix));
+        let report = long(py, "verify", progress.as_ref(), |control| store.verify(&options, control))?;
+        let damaged = PyList::empty(py);
+        for damage in &report.damaged {
+            let dict = PyDict::new(py);
+            dict.set_item("namespace", &damage.namespace)?;
+            dict.set_item("key", damage.key.as_ref().map(|key| to_python(py, key)).transpose()?)?;
+            dict.set_item("version", damage.lsn)?;
+            dict.set_item("is_current", damage.is_current)?;
+            dict.set_item("segment", damage.segment)?;
+            dict.set_item("offset", damage.offset)?;
+            dict.set_item("what", &damage.what)?;
+            damaged.append(dict)?;
+        }
+        let dict = PyDict::new(py);
+        dict.set_item("is_sound", report.is_sound())?;
+        dict.set_item("atoms", report.atoms_checked)?;
+        dict.set_item("payloads", report.payloads_checked)?;
+        dict.set_item("bytes", report.bytes_checked)?;
+        dict.set_item("damaged", damaged)?;
+        Ok(dict)
+    }
+
+    /// A vector set: opened if it exists, made if `dim` is given and there is none.
+    #[pyo3(signature = (name, dim = None, dtype = "f32", metric = "cosine", *, namespace = None))]
+    fn vectors(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        dim: Option<usize>,
+        dtype: &str,
+        metric: &str,
+        namespace: Option<&str>,
+    ) -> PyResult<PyVectorSet> {
+        let store = self.store()?;
+        let dtype: DType = dtype::parse(dtype)?;
+        let metric: Metric = metric.parse().raise()?;
+        let open = || match dim {
+            Some(dim) => match wanted(&store, namespace)? {
+                Some(namespace) => namespace.vectors(name, dim, dtype, metric),
+                None => store.vectors(name, dim, dtype, metric),
+            },
+            None => match existing(&store, namespace)? {
+                Some(namespace) => store.vector_set(namespace.key(name)),
+                None => store.vector_set(name),
+            },
+        };
+        py.detach(open).raise().map(PyVectorSet::new)
+    }
+
+    /// A stored matrix to search in where it lies; ids are row numbers. `companion` builds 8-bit codes in memory, which
+    /// make repeated searches faster.
+    #[pyo3(signature = (key, metric = "cosine", *, namespace = None, companion = false))]
+    fn matrix(
+        &self,
+        py: Python<'_>,
+        key: KeyArg,
+        metric: &str,
+        namespace: Option<&str>,
+        companion: bool,
+    ) -> PyResult<PyMatrix> {
+        let store = self.store()?;
+        let metric: Metric = metric.parse().raise()?;
+        let open = |control: &Control<'_>| {
+            let namespace = existing(&store, namespace)?;
+            let matrix = store.snapshot()?.matrix(key.within(namespace.as_ref()), metric)?;
+            if companion { matrix.with_companion(control) } else { Ok(matrix) }
+        };
+        Ok(PyMatrix { matrix: long(py, "companion", None, open)? })
+    }
+}
+
+fn missing() -> PyErr {
+    Python::attach(|py| {
+        let made = python(py, "tensoratom._errors", "make").and_then(|make| make.call1(("NotFound", "no such atom")));
+        made.map_or_else(|failure| failure, PyErr::from_value)
+    })
+}
