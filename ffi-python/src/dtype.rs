@@ -52,7 +52,12 @@ pub(crate) fn from_descriptor(descriptor: &Bound<'_, PyArrayDescr>) -> Option<DT
     })
 }
 
-/// An element type by any of its names.
+/// An element type by any of its names, NumPy's codes (`f4`) included.
 pub(crate) fn parse(name: &str) -> PyResult<DType> {
-    name.parse().raise()
+    if let Ok(dtype) = name.parse() {
+        return Ok(dtype);
+    }
+    let known: String =
+        Python::attach(|py| python(py, "tensoratom._dtypes", "canonical")?.call1((name,))?.extract::<String>())?;
+    known.parse().raise()
 }

@@ -157,11 +157,11 @@ fn input_shape(shape: &[usize]) -> Vec<u64> {
 pub(crate) fn convert_into(
     py: Python<'_>,
     array: &Bound<'_, PyAny>,
-    from: Option<&str>,
+    source: Option<&str>,
     to: &str,
     saturate: bool,
 ) -> PyResult<Py<PyAny>> {
-    let input = Input::new(array, from)?;
+    let input = Input::new(array, source)?;
     let to: DType = dtype::parse(to)?;
     let size = to.bits() as usize / 8;
     let count: usize = input.shape.iter().map(|&dim| dim as usize).product();

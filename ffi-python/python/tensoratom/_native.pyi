@@ -1,0 +1,335 @@
+"""Types of the native module; written by stubs.py from the module itself."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Self
+
+from ._atom import Atom
+from ._dtypes import Key
+from ._search import Neighbors
+
+__version__: str
+
+class AtomCore:
+    """A handle on one version's payload. Reads nothing until asked; valid after the key is deleted and the store closed. May
+    be used from any thread.
+    """
+    def __new__(cls, source: AtomCore) -> Self: ...
+    def __dlpack__(self, *, stream: Any = None, max_version: tuple[int, int] | None = None, dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> Any:
+        """A DLPack capsule of version 1, read-only, in the true type. Consumers that cannot take such a one get a
+        BufferError, because they could not know that writing is forbidden.
+        """
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+    @property
+    def created(self) -> float:
+        """Time of the commit in seconds since the Unix epoch."""
+    def dequantize(self) -> np.ndarray:
+        """The values as a new float32 array, whatever the type and the encoding."""
+    @property
+    def digest(self) -> str:
+        """BLAKE3-256 of the payload, hexadecimal."""
+    @property
+    def dtype(self) -> str:
+        """Name of the element type: f64 f32 f16 bf16 f8e4m3 f8e5m2 i64 i32 i16 i8 u64 u32 u16 u8 bool b1 opaque."""
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """How elements are to be understood beyond their type: a dict with `kind` plain, quantized or blocks."""
+    @property
+    def info(self) -> AtomInfo:
+        """The descriptor."""
+    @property
+    def key(self) -> Key:
+        """Key: a name or an integer."""
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """Metadata, or None."""
+    @property
+    def nbytes(self) -> int:
+        """Length of the payload in bytes."""
+    def numpy(self) -> np.ndarray:
+        """A read-only array on the stored bytes. Verifies what no read of this process touched before; copies nothing in
+        mapped mode. Types NumPy lacks come as those of `ml_dtypes`, or as unsigned integers of their size without it;
+        bits come packed, quantised elements as their codes.
+        """
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows start to stop of the first dimension as a read-only array. Only their chunks are read and verified."""
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Dimensions, outermost first."""
+    @property
+    def tier(self) -> str | None:
+        """Where the payload lies: hot, warm, cold, or None when the catalog knows no copy."""
+    @property
+    def version(self) -> int:
+        """Commit that made this version: what `if_version` compares."""
+
+class AtomInfo:
+    """Descriptor of one version of an atom. Does not change; may be used from any thread."""
+    def __repr__(self) -> str: ...
+    @property
+    def created(self) -> float:
+        """Time of the commit in seconds since the Unix epoch."""
+    @property
+    def digest(self) -> str:
+        """BLAKE3-256 of the payload, hexadecimal."""
+    @property
+    def dtype(self) -> str:
+        """Name of the element type: f64 f32 f16 bf16 f8e4m3 f8e5m2 i64 i32 i16 i8 u64 u32 u16 u8 bool b1 opaque."""
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """How elements are to be understood beyond their type: a dict with `kind` plain, quantized or blocks."""
+    @property
+    def key(self) -> Key:
+        """Key: a name or an integer."""
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """Metadata, or None."""
+    @property
+    def nbytes(self) -> int:
+        """Length of the payload in bytes."""
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Dimensions, outermost first."""
+    @property
+    def tier(self) -> str | None:
+        """Where the payload lies: hot, warm, cold, or None when the catalog knows no copy."""
+    @property
+    def version(self) -> int:
+        """Commit that made this version: what `if_version` compares."""
+
+class Bytes:
+    """Keeps verified bytes of a store alive. The `base` of every array on them."""
+    def __repr__(self) -> str: ...
+    @property
+    def is_mapped(self) -> bool:
+        """True when the bytes lie in a memory map of the store."""
+    @property
+    def nbytes(self) -> int:
+        """Length in bytes."""
+
+class Matrix:
+    """A stored matrix that is searched where it lies. May be used from any thread."""
+    def __len__(self) -> int: ...
+    def __repr__(self) -> str: ...
+    @property
+    def dim(self) -> int:
+        """Elements per row."""
+    def search(self, queries: ArrayLike, k: int = 10, *, filter: ArrayLike | None = None, exclude: ArrayLike | None = None, metric: str | None = None, distance_max: float | None = None, threads: int = 0) -> Neighbors:
+        """The k nearest rows, as `VectorSet.search` returns them; ids are row numbers."""
+
+class Memory:
+    ...
+
+class Snapshot:
+    """The store at one commit; does not change, whatever is committed. May be used from any thread."""
+    def __contains__(self, key: Key) -> bool: ...
+    def __getitem__(self, key: Key) -> np.ndarray: ...
+    def __iter__(self) -> Iterator[Key]: ...
+    def __len__(self) -> int: ...
+    def __repr__(self) -> str: ...
+    def export(self, prefix: str, path: str | os.PathLike[str], *, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+        """Writes the atoms under a prefix, which is taken off, into a safetensors file. One that was imported comes out the
+        same, bit for bit. Ctrl-C stops it and leaves no file.
+        """
+    def get(self, key: Key) -> Atom:
+        """A handle on a key's atom. Raises NotFoundError, a KeyError."""
+    def keys(self, prefix: str = '') -> list[Key]:
+        """The keys in order: integers, then names by their bytes."""
+    def list(self, prefix: str = '', *, limit: int | None = None) -> list[AtomInfo]:
+        """Descriptors of the atoms whose names start with a prefix, in key order."""
+    @property
+    def version(self) -> int:
+        """The newest commit this shows."""
+
+class StoreCore:
+    """An open store. May be used from any thread; after `fork` a child opens its own."""
+    def __new__(cls, path: str | os.PathLike[str], mode: str = 'rw', *, create: bool = True, durability: str = 'full', read_mode: str = 'mapped', segment_bytes: int | None = None, chunk_bytes: int | None = None, cache_bytes: int | None = None, threads: int = 0, lock_timeout: float | None = None) -> Self: ...
+    def __contains__(self, key: Key) -> bool: ...
+    def __delitem__(self, key: Key) -> None: ...
+    def __getitem__(self, key: Key) -> np.ndarray: ...
+    def __setitem__(self, key: Key, value: ArrayLike) -> None: ...
+    def close(self) -> None:
+        """Gives the handle up. Arrays and atoms stay valid. Doing it twice does nothing."""
+    @property
+    def closed(self) -> bool:
+        """True after `close`."""
+    def delete(self, key: Key, *, namespace: str | None = None) -> bool:
+        """Deletes a key and returns whether it existed. Arrays on it stay valid."""
+    def export(self, prefix: str, path: str | os.PathLike[str], *, namespace: str | None = None, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+        """Writes the atoms under a prefix, which is taken off, into a safetensors file. One that was imported comes out the
+        same, bit for bit. Ctrl-C stops it and leaves no file.
+        """
+    def get(self, key: Key, *, as_of: int | float | datetime.datetime | None = None, namespace: str | None = None) -> Atom:
+        """A handle on a key's atom, now or `as_of` a commit number, a datetime, or seconds since the Unix epoch (a float).
+        Raises NotFoundError, a KeyError.
+        """
+    def import_file(self, path: str | os.PathLike[str], prefix: str = '', *, namespace: str | None = None, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+        """Imports a safetensors or .npy file, all of it or nothing, and returns counts. `progress` is True (tqdm, if
+        installed) or a callable of bytes done and bytes in all. Ctrl-C stops it.
+        """
+    def list(self, prefix: str = '', *, namespace: str | None = None, limit: int | None = None) -> list[AtomInfo]:
+        """Descriptors of the atoms whose names start with a prefix, in key order."""
+    def matrix(self, key: Key, metric: str = 'cosine', *, namespace: str | None = None, companion: bool = False) -> Matrix:
+        """A stored matrix to search in where it lies; ids are row numbers. `companion` builds 8-bit codes in memory, which
+        make repeated searches faster.
+        """
+    @property
+    def mode(self) -> str:
+        """How it was opened: r, rw or x."""
+    def namespaces(self) -> list[str]:
+        """Names of all namespaces; the default one is ""."""
+    @property
+    def path(self) -> Path:
+        """The directory."""
+    def put(self, key: Key, array: ArrayLike, *, metadata: dict[str, Any] | None = None, namespace: str | None = None, if_version: int | None = None, dtype: str | None = None, parents: list[Key] | None = None) -> int:
+        """Stores one array durably and returns the commit. `dtype` converts floats, or says how raw integers are meant.
+        `if_version` is the version the key must have (0: none), else ConflictError; `parents` are keys it was made from.
+        """
+    def query(self, sql: str, *, limit: int = Ellipsis) -> list[dict[str, Any]]:
+        """Runs one SELECT over the views atoms, versions, payloads, segments, commits, changes, lineages, manifests,
+        vector_sets, vector_parts, and returns a list of dicts. More rows than `limit` are an error.
+        """
+    def snapshot(self, as_of: int | float | datetime.datetime | None = None, *, namespace: str | None = None) -> Snapshot:
+        """The store as it is, or as it was: see `get` for `as_of`."""
+    def stat(self) -> dict[str, Any]:
+        """Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`."""
+    def transaction(self) -> Transaction:
+        """A transaction, for use in a `with` block: committed at its end, given up on an exception."""
+    @property
+    def uuid(self) -> str:
+        """Random number that names this store, 32 hexadecimal digits."""
+    def vectors(self, name: str, dim: int | None = None, dtype: str = 'f32', metric: str = 'cosine', *, namespace: str | None = None) -> VectorSet:
+        """A vector set: opened if it exists, made if `dim` is given and there is none."""
+    def verify(self, prefix: str | None = None, *, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+        """Reads and verifies everything, or the atoms under a prefix. Returns a dict; `damaged` is empty when all is sound.
+        Ctrl-C stops it.
+        """
+    @property
+    def version(self) -> int:
+        """The newest commit, 0 for none."""
+    def writer(self, key: Key, dtype: str, shape: Sequence[int], *, metadata: dict[str, Any] | None = None, namespace: str | None = None, if_version: int | None = None) -> Writer:
+        """A writer for an array too large for memory, for use in a `with` block. The first dimension of `shape` may be -1."""
+
+class Transaction:
+    """A batch of changes, committed all or nothing. Calls from several threads wait for each other."""
+    def __contains__(self, key: Key) -> bool: ...
+    def __delitem__(self, key: Key) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: Any) -> bool: ...
+    def __getitem__(self, key: Key) -> np.ndarray: ...
+    def __setitem__(self, key: Key, value: ArrayLike) -> None: ...
+    def abort(self) -> None:
+        """Gives everything up. Doing it twice does nothing."""
+    def commit(self) -> int:
+        """Commits and returns the commit's number. Durable and visible to every process when it returns."""
+    def delete(self, key: Key) -> bool:
+        """Deletes a key and returns whether it existed."""
+    def put(self, key: Key, array: ArrayLike, *, metadata: dict[str, Any] | None = None, if_version: int | None = None, dtype: str | None = None, parents: list[Key] | None = None) -> None:
+        """Stores an array; see `Store.put`."""
+    def rename(self, source: Key, target: Key) -> None:
+        """Gives the current version another key."""
+    def set_metadata(self, key: Key, metadata: dict[str, Any] | None) -> None:
+        """Replaces the metadata of a key; None removes it."""
+    def upsert(self, name: str, ids: ArrayLike, array: ArrayLike) -> None:
+        """Adds vectors to an existing vector set, or replaces those of the same ids."""
+
+class VectorSet:
+    """A named set of vectors of one dimension under integer ids. May be used from any thread."""
+    def __contains__(self, id: int) -> bool: ...
+    def __len__(self) -> int: ...
+    def __repr__(self) -> str: ...
+    def add(self, ids: ArrayLike, array: ArrayLike) -> None:
+        """Adds vectors durably, one row per id; a new id each, else AlreadyExistsError. One call makes one part: add many."""
+    def compact(self) -> int:
+        """Puts small parts together and drops deleted rows. Returns how many parts were replaced. Ctrl-C stops it."""
+    def delete(self, ids: ArrayLike) -> int:
+        """Deletes vectors and returns how many there were."""
+    @property
+    def dim(self) -> int:
+        """Elements per vector."""
+    @property
+    def dtype(self) -> str:
+        """Name of the element type."""
+    def get(self, ids: ArrayLike) -> list[np.ndarray | None]:
+        """The vectors of some ids as a list of read-only arrays, None where there is none."""
+    def info(self) -> dict[str, Any]:
+        """Counts and sums as a dict."""
+    @property
+    def metric(self) -> str:
+        """Name of the metric searches use unless told otherwise."""
+    @property
+    def name(self) -> str:
+        """Name of the set."""
+    def search(self, queries: ArrayLike, k: int = 10, *, filter: ArrayLike | None = None, exclude: ArrayLike | None = None, metric: str | None = None, distance_max: float | None = None, threads: int = 0) -> Neighbors:
+        """The k nearest vectors, exactly: `(ids, distances)`, each of shape (k,) for one query and (n, k) for a matrix of n,
+        nearest first, ties by id. Where there are fewer, as wide as the longest answer, filled up with -1 and infinity.
+        `filter` are ids, or a mask whose index is the id; `exclude` likewise. Ctrl-C stops it.
+        """
+    def upsert(self, ids: ArrayLike, array: ArrayLike) -> None:
+        """Adds vectors durably, or replaces those of the same ids."""
+
+class Writer:
+    """Writes one array block by block, in bounded memory. Stored when the `with` block ends, given up on an exception."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: Any) -> bool: ...
+    def abort(self) -> None:
+        """Gives the array up. Doing it twice does nothing."""
+    def close(self) -> int:
+        """Ends the array, commits, and returns the commit's number."""
+    @property
+    def nbytes(self) -> int:
+        """Bytes written so far."""
+    def write(self, block: ArrayLike) -> None:
+        """Appends a block: whole rows or any run of elements, in C order. Floats are converted to the writer's type."""
+
+def cdist(a: ArrayLike, b: ArrayLike, metric: str = 'euclidean') -> np.ndarray:
+    """Distances of each row of `a` to each row of `b`, as a float64 matrix. Both vectors of one type, or `a` float32 and `b`
+    float16, bf16 or int8.
+    """
+
+def convert_into(array: ArrayLike, source: str | None, to: str, saturate: bool) -> np.ndarray:
+    """Converts between float types, rounding half to even: into `target`, an array of the same number of elements."""
+
+def cosine(a: ArrayLike, b: ArrayLike) -> float:
+    """Cosine distance of two vectors, 1 - cosine similarity, in [0, 2], as in SciPy."""
+
+def dequantize_blocks(codes: ArrayLike, scale: list[float], zero_point: list[int], block: int) -> np.ndarray:
+    """The float32 values of codes of any integer type."""
+
+def dot(a: ArrayLike, b: ArrayLike) -> float:
+    """Inner product of two vectors: the sum of products. (As a metric, `dot` is minus that.)"""
+
+def dtype_of(array: ArrayLike) -> str | None:
+    """Name of the element type of an array, or None."""
+
+def euclidean(a: ArrayLike, b: ArrayLike) -> float:
+    """Euclidean distance of two vectors."""
+
+def hamming(a: ArrayLike, b: ArrayLike) -> float:
+    """Number of elements that differ. SciPy divides it by the length."""
+
+def instruction_set() -> str:
+    """Name of the instruction set the kernels use."""
+
+def jaccard(a: ArrayLike, b: ArrayLike) -> float:
+    """Jaccard distance over the non-zero elements, as SciPy's for booleans."""
+
+def quantize_blocks(array: ArrayLike, affine: bool, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes, scales and zero points of an array, in that order; `block` 0 is one scale for all."""
+
+def sqeuclidean(a: ArrayLike, b: ArrayLike) -> float:
+    """Squared Euclidean distance of two vectors."""
+
+def topk_indices(values: ArrayLike, k: int) -> np.ndarray:
+    """Indices of the k smallest values of each row, in order, ties by index, NaN last: what `cdist` returns, narrowed."""
+
+def write_safetensors(tensors: list[tuple[str, ArrayLike]], path: str | os.PathLike[str], metadata: dict[str, str] | None = None) -> None:
+    """Writes named arrays into a safetensors file, byte for byte as the reference writes them."""

@@ -1,0 +1,190 @@
+"""The store as a mapping: versions, transactions, writers, snapshots, listings, files."""
+
+import datetime
+import json
+
+import numpy as np
+import pytest
+import tensoratom as ta
+
+
+def one(value):
+    return np.full(3, value, "f4")
+
+
+def test_a_store_is_a_mapping(store):
+    store["b"], store["a"], store[7] = one(1), one(2), one(3)
+    assert (len(store), list(store), store.keys("a"), "a" in store, 8 in store) == (3, [7, "a", "b"], ["a"], True, False)
+    del store["a"]
+    assert store.delete("a") is False
+    for missing in (lambda: store["a"], lambda: store.get("a"), lambda: store.__delitem__("a")):
+        with pytest.raises(KeyError, match="no such atom"):
+            missing()
+
+
+@pytest.mark.parametrize("key", ["", "x" * 1025, "nul\0"])
+def test_keys_that_break_the_rules_are_value_errors(store, key):
+    with pytest.raises(ValueError):
+        store[key] = one(1)
+
+
+@pytest.mark.parametrize("key", [None, 1.5, b"bytes", ("a",)])
+def test_keys_of_other_types_are_type_errors(store, key):
+    with pytest.raises(TypeError):
+        store[key] = one(1)
+
+
+def test_metadata_and_descriptors(store):
+    version = store.put("x", one(1), metadata={"layer": 3, "name": "ü"})
+    info = store.get("x").info
+    assert (info.key, info.dtype, info.shape, info.nbytes, info.version) == ("x", "f32", (3,), 12, version)
+    assert info.metadata == {"layer": 3, "name": "ü"}
+    assert (info.tier, len(info.digest), info.encoding) == ("warm", 64, {"kind": "plain"})
+    assert abs(info.created - datetime.datetime.now().timestamp()) < 600
+    rows = store.query("SELECT key FROM atoms WHERE json_extract(metadata, '$.layer') = 3")
+    assert rows == [{"key": "x"}]
+    with pytest.raises(ValueError, match="object"):
+        store.put("x", one(1), metadata=[1])
+
+
+# Two notebooks that both "read, add one, write" must not lose an update.
+def test_a_version_that_changed_meanwhile_is_a_conflict(store):
+    first = store.put("x", one(1), if_version=0)
+    with pytest.raises(ta.AlreadyExistsError):
+        store.put("x", one(2), if_version=0)
+    store["x"] = one(3)
+    with pytest.raises(ta.ConflictError):
+        store.put("x", one(4), if_version=first)
+    assert store["x"][0] == 3
+
+
+def test_a_transaction_is_all_or_nothing(store):
+    store["old"] = one(0)
+    with pytest.raises(RuntimeError, match="mine"), store.transaction() as tx:
+        tx["a"] = one(1)
+        tx.delete("old")
+        raise RuntimeError("mine")
+    assert list(store) == ["old"]
+    with store.transaction() as tx:
+        tx.put("a", one(1), metadata={"n": 1})
+        tx.rename("old", "new")
+        tx.set_metadata("new", {"n": 2})
+        assert "a" in tx and tx["a"][0] == 1 and "a" not in store
+    assert list(store) == ["a", "new"]
+    assert store.get("new").metadata == {"n": 2}
+    with pytest.raises(ta.ClosedError):
+        tx.put("b", one(1))
+
+
+def test_a_writer_takes_blocks_of_any_size_and_converts_floats(store, random):
+    array = random.random((1000, 8)).astype("f4")
+    with store.writer("x", dtype="bf16", shape=(-1, 8)) as w:
+        for block in np.array_split(array, 7):
+            w.write(block)
+        assert w.nbytes == array.size * 2
+    assert store.get("x").shape == (1000, 8)
+    np.testing.assert_array_equal(store["x"], ta.convert(array, "bf16"))
+
+
+def test_a_writer_that_fails_leaves_nothing(store):
+    with pytest.raises(RuntimeError), store.writer("x", "f4", (2, 2)) as w:
+        w.write(one(1))
+        raise RuntimeError
+    with pytest.raises(ValueError, match="bytes"), store.writer("x", "f4", (2, 2)) as w:
+        w.write(one(1))
+    with pytest.raises(ta.ClosedError):
+        w.write(one(1))
+    with pytest.raises(ValueError):
+        store.writer("x", "f4", (2, -1))
+    assert "x" not in store
+
+
+def test_the_past_can_be_read(store):
+    first = store.put("x", one(1))
+    snapshot = store.snapshot()
+    second = store.put("x", one(2))
+    del store["x"]
+    assert snapshot["x"][0] == 1 and snapshot.version == first and list(snapshot) == ["x"] and len(snapshot) == 1
+    assert store.get("x", as_of=second).numpy()[0] == 2
+    later = datetime.datetime.now() + datetime.timedelta(seconds=1)
+    with pytest.raises(KeyError):
+        store.get("x", as_of=later)
+    with pytest.raises(KeyError):
+        store.snapshot(0)["x"]
+    with pytest.raises(TypeError, match="as_of"):
+        store.snapshot("yesterday")
+
+
+def test_namespaces_do_not_meet(store):
+    store.put("x", one(1), namespace="tenant")
+    store["x"] = one(2)
+    assert store.get("x", namespace="tenant").numpy()[0] == 1
+    assert (store.namespaces(), [i.key for i in store.list(namespace="tenant")]) == (["", "tenant"], ["x"])
+    assert store.snapshot(namespace="tenant")["x"][0] == 1
+    assert store.delete("x", namespace="tenant") and "x" in store
+    with pytest.raises(KeyError):
+        store.get("x", namespace="nobody")
+
+
+def test_listings_have_prefixes_and_limits(store):
+    with store.transaction() as tx:
+        for number in range(20):
+            tx[f"m/{number:02}"] = one(number)
+    assert [info.key for info in store.list("m/1", limit=3)] == ["m/10", "m/11", "m/12"]
+    frame = store.to_pandas("m/0")
+    assert list(frame["key"]) == [f"m/{number:02}" for number in range(10)]
+    assert frame["nbytes"].sum() == 120
+
+
+def test_queries_only_read(store):
+    store["x"] = one(1)
+    for wrong in ("DELETE FROM atom_version", "SELECT * FROM nothing", "PRAGMA journal_mode=DELETE"):
+        with pytest.raises(ValueError):
+            store.query(wrong)
+    with pytest.raises(ValueError, match="rows"):
+        store.query("SELECT 1 UNION SELECT 2", limit=1)
+    assert store.query("SELECT 1 AS a, NULL AS b, 'c' AS c, 0.5 AS d, x'00' AS e") == [
+        {"a": 1, "b": None, "c": "c", "d": 0.5, "e": b"\0"}
+    ]
+
+
+def test_an_imported_model_comes_out_the_same_file(store, model, tmp_path):
+    calls = []
+    report = store.import_file(model, "m/", progress=lambda done, total: calls.append((done, total)))
+    assert report["file_bytes"] == model.stat().st_size
+    assert calls and calls[-1][0] == calls[-1][1] > 0
+    assert store.export("m/", tmp_path / "out.safetensors")["header_kept"]
+    assert (tmp_path / "out.safetensors").read_bytes() == model.read_bytes()
+    stat = store.stat()
+    assert (stat["atoms"], sum(stat["accounted"].values())) == (report["atoms"], stat["disk_bytes"])
+    assert store.verify()["is_sound"]
+    store.import_file(model, "again/", progress=True)
+    assert store.stat()["stored_bytes"] == stat["stored_bytes"]
+
+
+def test_pictures_tell_what_is_there(store):
+    import matplotlib
+
+    matplotlib.use("agg")
+    store["m/a<b>"] = np.arange(100, dtype="f4")
+    store.put("m/c", np.ones(10, "f4"), dtype="bf16", metadata={"k": "<v>"})
+    text = store._repr_html_()
+    assert "m/a&lt;b&gt;" in text and "<b>" not in text.replace("<b>tensoratom store</b>", "") and "warm" in text
+    assert "<svg" in store.get("m/a<b>")._repr_html_()
+    assert "&lt;v&gt;" in store.get("m/c")._repr_html_()
+    ax = store.plot()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["m/"]
+    store.close()
+    assert "closed" in store._repr_html_() and "closed" in repr(store)
+
+
+@pytest.mark.parametrize("value", [np.array(1.5), np.zeros((0, 3)), np.full(4, np.nan), np.ones((2, 2), bool), np.ones(3, "i8")])
+def test_every_atom_has_a_picture(store, value):
+    store["x"] = value
+    assert "atom" in store.get("x")._repr_html_()
+
+
+def test_metadata_is_the_json_that_was_given(store):
+    store.put("x", one(1), metadata={"a": [1, {"b": None}]})
+    (row,) = store.query("SELECT metadata FROM atoms")
+    assert json.loads(row["metadata"]) == {"a": [1, {"b": None}]}
