@@ -6,7 +6,7 @@ PYTHON ?= python3
 DEMO   := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc oracle fuzz-smoke bench soak planted golden clean require
+.PHONY: help demo test unit lint fmt doc oracle python fuzz-smoke bench soak planted golden clean require
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: require ## Import a real model into a store on disk, damage a copy, export
 	$(CARGO) build --release --package tensoratom-cli --bin tensoratom --example latency
 	$(PYTHON) demo/demo.py --binaries target/release --work $(DEMO)
 
-test: require lint unit doc oracle fuzz-smoke ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
+test: require lint unit doc oracle python fuzz-smoke ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
 
 unit:
 	$(CARGO) test --workspace
@@ -36,11 +36,15 @@ doc: ## API documentation, broken links denied
 oracle: .venv/ready ## Compare the block formats with the reference package
 	.venv/bin/python engine/tests/python/gguf_oracle.py --check
 
-.venv/ready: engine/tests/python/requirements.txt
+python: .venv/ready ## The Python package: build it into .venv, compare its stubs, run its tests and notebooks
+	.venv/bin/python ffi-python/develop.py
+	cd ffi-python && ../.venv/bin/python -m pytest -q -p no:cacheprovider
+
+.venv/ready: engine/tests/python/requirements.txt ffi-python/requirements.txt
 	@$(PYTHON) -m venv .venv 2>/dev/null || { rm -rf .venv; \
 	  apt-get update -qq && apt-get install -qqy python3-venv >/dev/null && $(PYTHON) -m venv .venv; } || \
 	  { echo "missing: the venv module of $(PYTHON) (Debian: apt install python3-venv)"; exit 1; }
-	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	.venv/bin/pip install --quiet --disable-pip-version-check $(addprefix --requirement ,$^)
 	touch $@
 
 fmt: ## Format everything

@@ -6,6 +6,7 @@ result is an error: types are listed here, by parameter name and by function, be
 """
 
 import inspect
+import re
 import sys
 from pathlib import Path
 
@@ -117,6 +118,7 @@ HEADER = '''"""Types of the native module; written by stubs.py from the module i
 
 from __future__ import annotations
 
+import builtins
 import datetime
 import os
 from collections.abc import Iterator, Sequence
@@ -155,7 +157,7 @@ def parameters(where, function):
             parts.append("self")
             continue
         annotation = EXCEPTIONS.get(f"{where}.{parameter.name}") or PARAMETERS[parameter.name]
-        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+        default = "" if parameter.default is parameter.empty else f" = {'...' if parameter.default is ... else repr(parameter.default)}"
         parts.append(f"{parameter.name}: {annotation}{default}")
     return f"({', '.join(parts)})"
 
@@ -198,7 +200,8 @@ def stub():
     for name, thing in sorted(public.items()):
         if not inspect.isclass(thing):
             text += "\n" + function("", name, thing, "")
-    return text
+    # Classes here have a method `list`, which would hide the type.
+    return re.sub(r"\blist\[", "builtins.list[", text)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,13 @@ macro_rules! described {
 
 described!(PyAtomInfo, |this| this.info, {
     fn __repr__(&self) -> String {
-        format!("AtomInfo('{}', {}, {}, {} bytes)", self.info.key, self.info.dtype, self.info.shape_text(), self.info.bytes)
+        format!(
+            "AtomInfo('{}', {}, {}, {} bytes)",
+            self.info.key,
+            self.info.dtype,
+            self.info.shape_text(),
+            self.info.bytes
+        )
     }
 });
 
@@ -185,7 +191,8 @@ described!(PyAtom, |this| this.payload.info(), {
         let read = || {
             let bytes = self.payload.bytes()?;
             let count = info.shape.iter().try_fold(1_usize, |n, &dim| n.checked_mul(usize::try_from(dim).ok()?));
-            let count = count.ok_or_else(|| tensoratom::Error::invalid_argument("more elements than fit into memory"))?;
+            let count =
+                count.ok_or_else(|| tensoratom::Error::invalid_argument("more elements than fit into memory"))?;
             let mut values = Vec::new();
             values.try_reserve_exact(count).map_err(|_| out_of_memory(count))?;
             values.resize(count, 0.0_f32);
@@ -213,7 +220,9 @@ described!(PyAtom, |this| this.payload.info(), {
             return refuse("stored tensors are given on the CPU, without a stream and without a copy");
         }
         if max_version.is_none_or(|(major, _)| major < 1) {
-            return refuse("stored tensors are read-only, which DLPack can say from version 1 on; copy the array instead");
+            return refuse(
+                "stored tensors are read-only, which DLPack can say from version 1 on; copy the array instead",
+            );
         }
         let bytes = py.detach(|| self.payload.bytes()).raise()?;
         let info = self.payload.info();

@@ -63,12 +63,7 @@ fn code(dtype: DType) -> Option<u8> {
 }
 
 /// A versioned, read-only capsule on bytes of a store, which it keeps alive.
-pub(crate) fn capsule<'py>(
-    py: Python<'py>,
-    bytes: Bytes,
-    dtype: DType,
-    shape: &[u64],
-) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn capsule<'py>(py: Python<'py>, bytes: Bytes, dtype: DType, shape: &[u64]) -> PyResult<Bound<'py, PyAny>> {
     let refused = |what: String| PyBufferError::new_err(what);
     let code = code(dtype).ok_or_else(|| refused(format!("DLPack has no type for {dtype}")))?;
     let shape = shape.iter().map(|&dim| i64::try_from(dim)).collect::<Result<Vec<i64>, _>>();

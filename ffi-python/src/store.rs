@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tensoratom::kernels::Metric;
 use tensoratom::{
-    Control, DType, Durability, ExportOptions, ExportReport, ImportOptions, Options, ReadMode, SqlValue, Store, VerifyOptions,
+    Control, DType, Durability, ExportOptions, ExportReport, ImportOptions, Options, ReadMode, SqlValue, Store,
+    VerifyOptions,
 };
 
 use crate::atom::{PyAtom, PyAtomInfo};
@@ -88,8 +89,16 @@ impl PyStore {
     ) -> PyResult<Self> {
         let mode = choose("mode", mode, &[("r", "r"), ("rw", "rw"), ("x", "x")])?;
         let mut options = Options::new()
-            .durability(choose("durability", durability, &[("full", Durability::Full), ("process", Durability::Process)])?)
-            .read_mode(choose("read_mode", read_mode, &[("mapped", ReadMode::Mapped), ("positioned", ReadMode::Positioned)])?)
+            .durability(choose(
+                "durability",
+                durability,
+                &[("full", Durability::Full), ("process", Durability::Process)],
+            )?)
+            .read_mode(choose(
+                "read_mode",
+                read_mode,
+                &[("mapped", ReadMode::Mapped), ("positioned", ReadMode::Positioned)],
+            )?)
             .read_only(mode == "r")
             .threads(threads);
         if let Some(bytes) = segment_bytes {
@@ -356,7 +365,10 @@ impl PyStore {
     ) -> PyResult<Bound<'py, PyAny>> {
         let snapshot = self.snapshot(py, None, namespace)?.snapshot;
         let options = ExportOptions::new().prefix(prefix);
-        export_report(py, long(py, "export", progress.as_ref(), |control| snapshot.export_file(&path, &options, control))?)
+        export_report(
+            py,
+            long(py, "export", progress.as_ref(), |control| snapshot.export_file(&path, &options, control))?,
+        )
     }
 
     /// Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`.

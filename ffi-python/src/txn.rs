@@ -27,7 +27,9 @@ impl PyTransaction {
 
     /// Runs `work` on the open transaction. The interpreter is let go before the lock is waited for.
     fn with<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut WriteTxn) -> Result<T> + Send) -> PyResult<T> {
-        py.detach(|| self.open.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work)).ok_or_else(ended)?.raise()
+        py.detach(|| self.open.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work))
+            .ok_or_else(ended)?
+            .raise()
     }
 
     fn take(&self, py: Python<'_>) -> Option<WriteTxn> {
@@ -168,7 +170,8 @@ impl PyWriter {
         options: &PutOptions,
     ) -> Result<Self> {
         let wrong = |dim: i64| tensoratom::Error::invalid_argument(format!("a dimension of {dim}"));
-        let open_or = |&dim: &i64| if dim == -1 { Ok(None) } else { u64::try_from(dim).map(Some).map_err(|_| wrong(dim)) };
+        let open_or =
+            |&dim: &i64| if dim == -1 { Ok(None) } else { u64::try_from(dim).map(Some).map_err(|_| wrong(dim)) };
         let shape = shape.iter().map(open_or).collect::<Result<Vec<_>>>()?;
         let open = Open::try_new(MutBorrow::new(txn), |txn| {
             txn.borrow_mut().writer(address, dtype, &shape, options).map(Some)
@@ -208,7 +211,8 @@ impl PyWriter {
     fn nbytes(&self, py: Python<'_>) -> u64 {
         py.detach(|| {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let len = |open: &Open| open.with_dependent(|_, pending| pending.as_ref().map_or(0, PayloadWriter::len_bytes));
+            let len =
+                |open: &Open| open.with_dependent(|_, pending| pending.as_ref().map_or(0, PayloadWriter::len_bytes));
             open.as_ref().map_or(0, len)
         })
     }
