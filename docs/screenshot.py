@@ -4,6 +4,7 @@
 Needs the tests' environment (`make python`), the demo's model (`make demo`) and Chromium (Debian: apt install chromium).
 """
 
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -21,11 +22,12 @@ def main():
             store.import_file(ROOT / ".demo" / "model.safetensors", "minilm/")
             store.put("notes/mask", np.random.default_rng(1).random((64, 512)) < 0.1, dtype="b1")
             atom = store.get("minilm/encoder.layer.0.attention.self.query.weight")
+            shown = store._repr_html_().replace(scratch + os.sep, "")
             page.write_text(
                 "<meta charset=utf-8><body style='margin:12px;background:white'>"
-                f"{store._repr_html_()}<br>{atom._repr_html_()}</body>"
+                f"{shown}<br>{atom._repr_html_()}</body>"
             )
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=760,640"]
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=760,520"]
         target = ROOT / "docs" / "notebook.png"
         subprocess.run(["chromium", *flags, f"--screenshot={target}", page.as_uri()], check=True, capture_output=True)
         print(f"wrote {target.relative_to(ROOT)}, {target.stat().st_size:,} bytes")

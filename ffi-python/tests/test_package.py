@@ -1,5 +1,6 @@
 """The package itself: stubs, examples, what is exported."""
 
+import doctest
 import os
 import subprocess
 import sys
@@ -24,6 +25,19 @@ def test_every_public_name_is_there_and_documented():
         if name != "Key":
             assert getattr(ta, name).__doc__ if name != "__version__" else ta.__version__, name
     assert (Path(ta.__file__).parent / "py.typed").exists()
+
+
+# The first lines a newcomer copies must print what the page says they print.
+def test_the_readme_session_prints_what_it_shows(tmp_path, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink(model, "model.safetensors")
+    readme = (ROOT.parent / "README.md").read_text(encoding="utf-8")
+    session = readme.split("```pycon\n")[1].split("```")[0]
+    test = doctest.DocTestParser().get_doctest(session, {}, "README", "README.md", 0)
+    said = []
+    result = doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+    assert result.attempted > 10 and result.failed == 0, "".join(said)
+    assert (tmp_path / "same.safetensors").read_bytes() == model.read_bytes()
 
 
 # Cells as plain Python: a notebook that needs more than the package would fail for its first reader.

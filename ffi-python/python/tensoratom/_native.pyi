@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import datetime
 import os
 from collections.abc import Iterator, Sequence
@@ -141,9 +142,9 @@ class Snapshot:
         """
     def get(self, key: Key) -> Atom:
         """A handle on a key's atom. Raises NotFoundError, a KeyError."""
-    def keys(self, prefix: str = '') -> list[Key]:
+    def keys(self, prefix: str = '') -> builtins.list[Key]:
         """The keys in order: integers, then names by their bytes."""
-    def list(self, prefix: str = '', *, limit: int | None = None) -> list[AtomInfo]:
+    def list(self, prefix: str = '', *, limit: int | None = None) -> builtins.list[AtomInfo]:
         """Descriptors of the atoms whose names start with a prefix, in key order."""
     @property
     def version(self) -> int:
@@ -175,7 +176,7 @@ class StoreCore:
         """Imports a safetensors or .npy file, all of it or nothing, and returns counts. `progress` is True (tqdm, if
         installed) or a callable of bytes done and bytes in all. Ctrl-C stops it.
         """
-    def list(self, prefix: str = '', *, namespace: str | None = None, limit: int | None = None) -> list[AtomInfo]:
+    def list(self, prefix: str = '', *, namespace: str | None = None, limit: int | None = None) -> builtins.list[AtomInfo]:
         """Descriptors of the atoms whose names start with a prefix, in key order."""
     def matrix(self, key: Key, metric: str = 'cosine', *, namespace: str | None = None, companion: bool = False) -> Matrix:
         """A stored matrix to search in where it lies; ids are row numbers. `companion` builds 8-bit codes in memory, which
@@ -184,16 +185,16 @@ class StoreCore:
     @property
     def mode(self) -> str:
         """How it was opened: r, rw or x."""
-    def namespaces(self) -> list[str]:
+    def namespaces(self) -> builtins.list[str]:
         """Names of all namespaces; the default one is ""."""
     @property
     def path(self) -> Path:
         """The directory."""
-    def put(self, key: Key, array: ArrayLike, *, metadata: dict[str, Any] | None = None, namespace: str | None = None, if_version: int | None = None, dtype: str | None = None, parents: list[Key] | None = None) -> int:
+    def put(self, key: Key, array: ArrayLike, *, metadata: dict[str, Any] | None = None, namespace: str | None = None, if_version: int | None = None, dtype: str | None = None, parents: builtins.list[Key] | None = None) -> int:
         """Stores one array durably and returns the commit. `dtype` converts floats, or says how raw integers are meant.
         `if_version` is the version the key must have (0: none), else ConflictError; `parents` are keys it was made from.
         """
-    def query(self, sql: str, *, limit: int = Ellipsis) -> list[dict[str, Any]]:
+    def query(self, sql: str, *, limit: int = ...) -> builtins.list[dict[str, Any]]:
         """Runs one SELECT over the views atoms, versions, payloads, segments, commits, changes, lineages, manifests,
         vector_sets, vector_parts, and returns a list of dicts. More rows than `limit` are an error.
         """
@@ -232,7 +233,7 @@ class Transaction:
         """Commits and returns the commit's number. Durable and visible to every process when it returns."""
     def delete(self, key: Key) -> bool:
         """Deletes a key and returns whether it existed."""
-    def put(self, key: Key, array: ArrayLike, *, metadata: dict[str, Any] | None = None, if_version: int | None = None, dtype: str | None = None, parents: list[Key] | None = None) -> None:
+    def put(self, key: Key, array: ArrayLike, *, metadata: dict[str, Any] | None = None, if_version: int | None = None, dtype: str | None = None, parents: builtins.list[Key] | None = None) -> None:
         """Stores an array; see `Store.put`."""
     def rename(self, source: Key, target: Key) -> None:
         """Gives the current version another key."""
@@ -258,7 +259,7 @@ class VectorSet:
     @property
     def dtype(self) -> str:
         """Name of the element type."""
-    def get(self, ids: ArrayLike) -> list[np.ndarray | None]:
+    def get(self, ids: ArrayLike) -> builtins.list[np.ndarray | None]:
         """The vectors of some ids as a list of read-only arrays, None where there is none."""
     def info(self) -> dict[str, Any]:
         """Counts and sums as a dict."""
@@ -301,7 +302,7 @@ def convert_into(array: ArrayLike, source: str | None, to: str, saturate: bool) 
 def cosine(a: ArrayLike, b: ArrayLike) -> float:
     """Cosine distance of two vectors, 1 - cosine similarity, in [0, 2], as in SciPy."""
 
-def dequantize_blocks(codes: ArrayLike, scale: list[float], zero_point: list[int], block: int) -> np.ndarray:
+def dequantize_blocks(codes: ArrayLike, scale: builtins.list[float], zero_point: builtins.list[int], block: int) -> np.ndarray:
     """The float32 values of codes of any integer type."""
 
 def dot(a: ArrayLike, b: ArrayLike) -> float:
@@ -331,5 +332,5 @@ def sqeuclidean(a: ArrayLike, b: ArrayLike) -> float:
 def topk_indices(values: ArrayLike, k: int) -> np.ndarray:
     """Indices of the k smallest values of each row, in order, ties by index, NaN last: what `cdist` returns, narrowed."""
 
-def write_safetensors(tensors: list[tuple[str, ArrayLike]], path: str | os.PathLike[str], metadata: dict[str, str] | None = None) -> None:
+def write_safetensors(tensors: builtins.list[tuple[str, ArrayLike]], path: str | os.PathLike[str], metadata: dict[str, str] | None = None) -> None:
     """Writes named arrays into a safetensors file, byte for byte as the reference writes them."""
