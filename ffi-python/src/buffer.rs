@@ -131,7 +131,7 @@ impl<'py> Input<'py> {
     /// Takes any array-like; `dtype` says how raw bytes or integers are meant, or what to convert to.
     pub(crate) fn new(value: &Bound<'py, PyAny>, dtype: Option<&str>) -> PyResult<Self> {
         if dtype.is_none()
-            && let Ok(array) = value.cast::<PyUntypedArray>()
+            && let Ok(array) = value.cast_exact::<PyUntypedArray>() // subclasses may mean more: masks
             && array.is_c_contiguous()
             && let Some(dtype) = from_descriptor(&array.dtype())
         {

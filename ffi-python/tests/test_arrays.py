@@ -101,7 +101,11 @@ def test_whatever_is_like_an_array_can_be_stored(store, wrap):
     check(store, wrap(array), array.astype("i8") if wrap is np.ndarray.tolist else array)
 
 
-@pytest.mark.parametrize("value", [np.array([object()]), np.array(["text"]), np.array([1j]), np.zeros(2, "f4,i4")])
+@pytest.mark.parametrize(
+    "value",
+    [np.array([object()]), np.array(["text"]), np.array([1j]), np.zeros(2, "f4,i4"), np.ma.masked_equal([1.0, 2.0], 1)],
+    ids=lambda value: type(value).__name__ + str(value.dtype),
+)
 def test_what_has_no_type_is_refused_by_name(store, value):
     with pytest.raises(TypeError, match="cannot be stored"):
         store["x"] = value

@@ -123,6 +123,10 @@ def to_torch(array: np.ndarray, name: str) -> Any:
 
 def _plain(value: Any) -> tuple[np.ndarray, str | None]:
     if isinstance(value, np.ndarray):
+        if isinstance(value, np.ma.MaskedArray):
+            from ._errors import make
+
+            raise make("Unsupported", "a masked array cannot be stored: there is no place for the mask; fill it first")
         return value, None
     if is_torch(value):
         return _from_torch(value)

@@ -3,7 +3,8 @@
 ``safe_open(filename, framework)``, ``load_file``, ``save_file`` as there; ``tensoratom.safetensors.numpy`` and ``.torch``
 are the modules of those names. A file is imported once into a store, by path, size and time of change, and read from
 there: tensors are read-only arrays without a copy, verified, and shared by all processes. The store is the one that
-``store=`` names, else ``$TENSORATOM_SAFETENSORS_STORE``, else ``~/.cache/tensoratom/safetensors``.
+``store=`` names, else ``$TENSORATOM_SAFETENSORS_STORE``, else ``~/.cache/tensoratom/safetensors``, which is a
+cache: it grows with what is opened, and may be deleted when nobody uses it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ _FRAMEWORKS = {"np": "np", "numpy": "np", "pt": "pt", "torch": "pt", "pytorch": 
 _open: dict[str, Store] = {}
 
 
-class SafetensorError(Exception):
-    """What the reference raises for a tensor that is not there."""
+try:
+    from safetensors import SafetensorError  # so that what catches the reference's error catches this one
+except ImportError:
+
+    class SafetensorError(Exception):  # type: ignore[no-redef]
+        """What the reference raises for a tensor that is not there."""
 
 
 def _store(store: Store | str | os.PathLike[str] | None) -> Store:
