@@ -226,3 +226,5 @@ def test_torch_gets_the_true_type_without_a_copy(store):
         assert found.dtype == dtype
         assert torch.equal(found.view(torch.uint8), tensor.view(torch.uint8))
         assert found.data_ptr() == address(store["x"])
+        again = torch.from_dlpack(store.get("x"))
+        assert (again.dtype, again.data_ptr()) == (dtype, found.data_ptr())
