@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -99,11 +100,17 @@ auto call(F&& function) {
     bridge::Failure failure{};
     try {
         return function(failure);
-    } catch (const ::rust::Error&) {
-        raise(failure.kind, std::string(failure.name), std::string(failure.message), std::string(failure.key),
-              std::string(failure.path), failure.os_code);
-    } catch (const std::invalid_argument&) {
-        raise(4, "InvalidArgument", "text is not UTF-8");
+    } catch (const Error&) {
+        throw;
+    } catch (const std::exception& thrown) {
+        if (failure.kind != 0) {
+            raise(failure.kind, std::string(failure.name), std::string(failure.message), std::string(failure.key),
+                  std::string(failure.path), failure.os_code);
+        }
+        if (dynamic_cast<const std::invalid_argument*>(&thrown) != nullptr) {
+            raise(4, "InvalidArgument", "text is not UTF-8");
+        }
+        throw;
     }
 }
 
@@ -149,8 +156,16 @@ public:
                            std::remove_pointer_t<decltype(std::declval<C&>().data())> (*)[], T (*)[]>>,
               class = decltype(std::declval<C&>().size())>
     constexpr span(C&& container) noexcept : data_(container.data()), size_(container.size()) {}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winit-list-lifetime"  // an argument lives as long as the call
+#endif
+    /// A list, for arguments: it is gone after the call.
     template <class U = T, class = std::enable_if_t<std::is_const_v<U>>>
     constexpr span(std::initializer_list<value_type> list) noexcept : data_(list.begin()), size_(list.size()) {}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
     constexpr T* data() const noexcept { return data_; }
     constexpr std::size_t size() const noexcept { return size_; }

@@ -271,13 +271,7 @@ pub(crate) mod ffi {
         fn vectors_metric(self: &Vectors) -> u8;
         fn vectors_len(self: &Vectors, failure: &mut Failure) -> Result<u64>;
         fn vectors_contains(self: &Vectors, id: i64, failure: &mut Failure) -> Result<bool>;
-        fn vectors_add(
-            self: &Vectors,
-            ids: &[i64],
-            rows: RowsRef,
-            replace: bool,
-            failure: &mut Failure,
-        ) -> Result<()>;
+        fn vectors_add(self: &Vectors, ids: &[i64], rows: RowsRef, replace: bool, failure: &mut Failure) -> Result<()>;
         fn vectors_delete(self: &Vectors, ids: &[i64], failure: &mut Failure) -> Result<u64>;
         fn vectors_search(
             self: &Vectors,

@@ -1,4 +1,4 @@
-//! Builds the C++ tests with the system's compiler and runs them, plain and under AddressSanitizer.
+//! Builds the C++ tests with the system's compiler and runs them, plain and under AddressSanitizer; installs and uses the package.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests fail loudly
 
 use std::fs;
@@ -104,6 +104,37 @@ fn the_example_of_the_readme_runs() {
     let file = work.path().join("example.cpp");
     fs::write(&file, code).unwrap();
     run(Command::new(build(work.path(), &file, &[])).current_dir(work.path()));
+}
+
+// A package that only works where it was built is none. The prefix is moved after the installation.
+#[test]
+fn projects_build_against_an_installed_package() {
+    let work = tempfile::tempdir().unwrap();
+    let stage = work.path().join("stage");
+    run(Command::new(source("package/install.sh"))
+        .arg(library())
+        .args([env!("TENSORATOM_CXX_BRIDGE"), env!("CARGO_PKG_VERSION")])
+        .env("DESTDIR", &stage)
+        .env("PREFIX", "/opt/tensoratom"));
+    let (prefix, built) = (stage.join("opt/tensoratom"), work.path().join("built"));
+
+    run(Command::new("cmake").arg("-S").arg(source("examples/cmake")).arg("-B").arg(&built).arg({
+        let mut prefix_flag = std::ffi::OsString::from("-DCMAKE_PREFIX_PATH=");
+        prefix_flag.push(&prefix);
+        prefix_flag
+    }));
+    run(Command::new("cmake").arg("--build").arg(&built));
+    let made = work.path().join("made");
+    fs::create_dir(&made).unwrap();
+    run(Command::new("make")
+        .current_dir(&made)
+        .arg("-f")
+        .arg(source("examples/make/Makefile"))
+        .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
+        .env("PKG_CONFIG_SYSROOT_DIR", &stage));
+    for (program, store) in [(built.join("nearest"), "a"), (made.join("nearest"), "b")] {
+        assert_eq!(run(Command::new(program).arg(work.path().join(store))), "8 0.000\n9 0.200\n");
+    }
 }
 
 // The header numbers its types by position.
