@@ -9,7 +9,8 @@ int main(int argc, char** argv) {
         tensoratom::Store store(argv[1]);
         auto words = store.vectors("words", 2);
         words.upsert({7, 8, 9}, tensoratom::Rows(2, std::vector<float>{1, 0, 0, 1, 0.6f, 0.8f}));
-        for (const auto& near : words.search(tensoratom::Rows(2, std::vector<float>{0, 2}), 2)[0]) {
+        const auto answers = words.search(tensoratom::Rows(2, std::vector<float>{0, 2}), 2);
+        for (const auto& near : answers[0]) {
             std::printf("%lld %.3f\n", static_cast<long long>(near.id), near.distance);
         }
     } catch (const tensoratom::Error& error) {
