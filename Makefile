@@ -6,7 +6,7 @@ PYTHON ?= python3
 DEMO   := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc oracle python fuzz-smoke bench soak planted golden clean require
+.PHONY: help demo test unit lint fmt doc oracle python fuzz-smoke bench soak planted golden clean require cxx-tools install-cxx
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ demo: require ## Import a real model into a store on disk, damage a copy, export
 
 test: require lint unit doc oracle python fuzz-smoke ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
 
-unit:
+unit: cxx-tools
 	$(CARGO) test --workspace
 
 lint: ## Formatting and lints, warnings denied
@@ -46,6 +46,18 @@ python: .venv/ready ## The Python package: build it into .venv, compare its stub
 	  { echo "missing: the venv module of $(PYTHON) (Debian: apt install python3-venv)"; exit 1; }
 	.venv/bin/pip install --quiet --disable-pip-version-check $(addprefix --requirement ,$^)
 	touch $@
+
+cxx-tools:
+	@for tool in cmake pkg-config c++; do command -v $$tool >/dev/null || missing=1; done; [ -z "$$missing" ] || \
+	  { apt-get update -qq && apt-get install -qqy cmake pkg-config g++ >/dev/null; } || \
+	  { echo "missing: cmake, pkg-config or g++ (Debian: apt install cmake pkg-config g++)"; exit 1; }
+
+install-cxx: ## Install the C++ header, library, CMake package, pkg-config file, command: make install-cxx PREFIX=/usr/local
+	$(CARGO) build --release --package tensoratom-cxx --package tensoratom-cli
+	@release=$${CARGO_TARGET_DIR:-target}/release; \
+	bridge=$$(ls -t $$release/build/tensoratom-cxx-*/out/cxxbridge/include/tensoratom-cxx/src/bridge.rs.h | head -n 1); \
+	ffi-c/cxx/package/install.sh $$release/libtensoratom_cxx.a $$bridge \
+	  $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml) $$release/tensoratom
 
 fmt: ## Format everything
 	$(CARGO) fmt --all

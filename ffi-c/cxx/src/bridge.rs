@@ -1,0 +1,364 @@
+//! What crosses between C++ and the engine. Failures come back in `Failure`; the thrown exception only says that there is one.
+
+#[cxx::bridge(namespace = "tensoratom::bridge")]
+pub(crate) mod ffi {
+    /// The facts of an error.
+    #[derive(Default)]
+    struct Failure {
+        kind: u16,
+        os_code: i32,
+        name: String,
+        message: String,
+        key: String,
+        path: String,
+    }
+
+    /// A borrowed key.
+    struct KeyRef<'a> {
+        is_name: bool,
+        number: i64,
+        name: &'a str,
+    }
+
+    /// An owned key.
+    struct OwnedKey {
+        is_name: bool,
+        number: i64,
+        name: String,
+    }
+
+    struct OpenOptions {
+        /// 0 open, 1 open or create, 2 create.
+        mode: u8,
+        read_only: bool,
+        positioned: bool,
+        process_durability: bool,
+        /// 0 takes the default, here and below.
+        segment_bytes: u64,
+        chunk_bytes: u32,
+        cache_bytes: u64,
+        threads: usize,
+        lock_timeout_ms: u64,
+    }
+
+    struct PutOptions<'a> {
+        metadata: &'a str,
+        /// 0 any, 1 absent.
+        expect_absent: bool,
+    }
+
+    struct AtomInfo {
+        key: OwnedKey,
+        dtype: u8,
+        shape: Vec<u64>,
+        bytes: u64,
+        digest: String,
+        has_metadata: bool,
+        metadata: String,
+        lsn: u64,
+        created_us: u64,
+    }
+
+    struct Part {
+        name: String,
+        bytes: u64,
+    }
+
+    struct Stat {
+        lsn: u64,
+        atoms: u64,
+        versions: u64,
+        payloads: u64,
+        namespaces: u64,
+        vector_sets: u64,
+        segments: u64,
+        raw_bytes: u64,
+        stored_bytes: u64,
+        disk_bytes: u64,
+        parts: Vec<Part>,
+    }
+
+    struct Damage {
+        name_space: String,
+        key: String,
+        what: String,
+        is_current: bool,
+    }
+
+    struct VerifyReport {
+        atoms_checked: u64,
+        payloads_checked: u64,
+        chunks_checked: u64,
+        bytes_checked: u64,
+        damaged: Vec<Damage>,
+    }
+
+    struct SqlValue {
+        /// 0 NULL, 1 integer, 2 real, 3 text, 4 blob.
+        kind: u8,
+        integer: i64,
+        real: f64,
+        text: String,
+        blob: Vec<u8>,
+    }
+
+    struct QueryResult {
+        columns: Vec<String>,
+        /// Row after row.
+        values: Vec<SqlValue>,
+    }
+
+    struct ImportReport {
+        atoms: u64,
+        file_bytes: u64,
+        payload_bytes: u64,
+        new_bytes: u64,
+        lsn: u64,
+    }
+
+    struct ExportReport {
+        atoms: u64,
+        file_bytes: u64,
+        header_kept: bool,
+    }
+
+    /// Vectors in memory; a stride of 0 is dense.
+    struct RowsRef<'a> {
+        dtype: u8,
+        rows: usize,
+        dim: usize,
+        stride_bytes: usize,
+        bytes: &'a [u8],
+    }
+
+    struct SearchOptions<'a> {
+        /// 0 is the set's own.
+        metric: u8,
+        has_allow: bool,
+        allow: &'a [i64],
+        deny: &'a [i64],
+        has_id_range: bool,
+        id_min: i64,
+        id_max: i64,
+        has_distance_max: bool,
+        distance_max: f64,
+        threads: usize,
+        full_scan: bool,
+    }
+
+    struct Near {
+        id: i64,
+        distance: f64,
+    }
+
+    struct Found {
+        neighbors: Vec<Near>,
+        /// Neighbours of each query.
+        counts: Vec<usize>,
+    }
+
+    unsafe extern "C++" {
+        include!("tensoratom/listener.hpp");
+
+        type Listener;
+        fn report(self: &Listener, bytes_done: u64, bytes_total: u64, items_done: u64, items_total: u64) -> bool;
+    }
+
+    extern "Rust" {
+        type Cancel;
+        fn cancel_new() -> Box<Cancel>;
+        fn set(self: &Cancel);
+        fn is_set(self: &Cancel) -> bool;
+
+        type Scope;
+        fn open(path: &[u8], options: &OpenOptions, failure: &mut Failure) -> Result<Box<Scope>>;
+        fn in_namespace(self: &Scope, name: &str, create: bool, failure: &mut Failure) -> Result<Box<Scope>>;
+        fn namespaces(self: &Scope, failure: &mut Failure) -> Result<Vec<String>>;
+        fn duplicate(self: &Scope) -> Box<Scope>;
+        fn uuid(self: &Scope) -> String;
+        fn lsn(self: &Scope, failure: &mut Failure) -> Result<u64>;
+        fn get(self: &Scope, key: KeyRef, failure: &mut Failure) -> Result<Box<Payload>>;
+        fn exists(self: &Scope, key: KeyRef, failure: &mut Failure) -> Result<bool>;
+        fn stat(self: &Scope, failure: &mut Failure) -> Result<Stat>;
+        fn verify(
+            self: &Scope,
+            prefix: &str,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<VerifyReport>;
+        fn query(self: &Scope, sql: &str, row_limit: usize, failure: &mut Failure) -> Result<QueryResult>;
+        fn import_file(
+            self: &Scope,
+            path: &[u8],
+            prefix: &str,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<ImportReport>;
+
+        type Moment;
+        fn snapshot(self: &Scope, failure: &mut Failure) -> Result<Box<Moment>>;
+        fn snapshot_at(self: &Scope, lsn: u64, failure: &mut Failure) -> Result<Box<Moment>>;
+        fn snapshot_lsn(self: &Moment) -> u64;
+        fn snapshot_get(self: &Moment, key: KeyRef, failure: &mut Failure) -> Result<Box<Payload>>;
+        fn snapshot_list(self: &Moment, prefix: &str, limit: usize, failure: &mut Failure) -> Result<Vec<AtomInfo>>;
+        fn export_file(
+            self: &Moment,
+            path: &[u8],
+            prefix: &str,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<ExportReport>;
+
+        type Payload;
+        fn info(self: &Payload, failure: &mut Failure) -> Result<AtomInfo>;
+        fn len(self: &Payload) -> u64;
+        fn bytes(self: &Payload, failure: &mut Failure) -> Result<Box<Bytes>>;
+        fn range(self: &Payload, start: u64, end: u64, failure: &mut Failure) -> Result<Box<Bytes>>;
+        fn rows(self: &Payload, start: u64, end: u64, failure: &mut Failure) -> Result<Box<Bytes>>;
+        fn read_into(self: &Payload, offset: u64, target: &mut [u8], failure: &mut Failure) -> Result<()>;
+
+        type Bytes;
+        fn as_slice(self: &Bytes) -> &[u8];
+        fn is_mapped(self: &Bytes) -> bool;
+
+        type Txn;
+        fn begin(self: &Scope, failure: &mut Failure) -> Result<Box<Txn>>;
+        fn txn_put(
+            self: &mut Txn,
+            scope: &Scope,
+            key: KeyRef,
+            dtype: u8,
+            shape: &[u64],
+            bytes: &[u8],
+            options: PutOptions,
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn txn_delete(self: &mut Txn, scope: &Scope, key: KeyRef, failure: &mut Failure) -> Result<bool>;
+        fn txn_rename(self: &mut Txn, scope: &Scope, from: KeyRef, to: KeyRef, failure: &mut Failure) -> Result<()>;
+        fn txn_get(self: &mut Txn, scope: &Scope, key: KeyRef, failure: &mut Failure) -> Result<Box<Payload>>;
+        fn txn_commit(txn: Box<Txn>, failure: &mut Failure) -> Result<u64>;
+
+        type Writer<'a>;
+        /// The header keeps the transaction where it is, and untouched, while the writer lives.
+        unsafe fn txn_writer<'a>(
+            txn: &'a mut Txn,
+            scope: &Scope,
+            key: KeyRef,
+            dtype: u8,
+            shape: &[u64],
+            open_rows: bool,
+            options: PutOptions,
+            failure: &mut Failure,
+        ) -> Result<Box<Writer<'a>>>;
+        unsafe fn append<'a>(self: &mut Writer<'a>, bytes: &[u8], failure: &mut Failure) -> Result<()>;
+        unsafe fn writer_finish<'a>(writer: Box<Writer<'a>>, failure: &mut Failure) -> Result<()>;
+
+        type Vectors;
+        fn vectors_open(scope: &Scope, name: &str, failure: &mut Failure) -> Result<Box<Vectors>>;
+        fn vectors_create(
+            scope: &Scope,
+            name: &str,
+            dim: usize,
+            dtype: u8,
+            metric: u8,
+            failure: &mut Failure,
+        ) -> Result<Box<Vectors>>;
+        fn vectors_dim(self: &Vectors) -> usize;
+        fn vectors_dtype(self: &Vectors) -> u8;
+        fn vectors_metric(self: &Vectors) -> u8;
+        fn vectors_len(self: &Vectors, failure: &mut Failure) -> Result<u64>;
+        fn vectors_contains(self: &Vectors, id: i64, failure: &mut Failure) -> Result<bool>;
+        fn vectors_add(self: &Vectors, ids: &[i64], rows: RowsRef, replace: bool, failure: &mut Failure) -> Result<()>;
+        fn vectors_delete(self: &Vectors, ids: &[i64], failure: &mut Failure) -> Result<u64>;
+        fn vectors_search(
+            self: &Vectors,
+            queries: RowsRef,
+            k: usize,
+            options: SearchOptions,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<Found>;
+        fn tensor_search(
+            moment: &Moment,
+            key: KeyRef,
+            queries: RowsRef,
+            k: usize,
+            options: SearchOptions,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<Found>;
+
+        fn kernel_isa() -> String;
+        fn many_to_many(
+            metric: u8,
+            queries: RowsRef,
+            data: RowsRef,
+            out: &mut [f64],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        /// `what`: 0 sum, 1 mean, 2 min, 3 max, 4 L1 norm, 5 L2 norm, 6 infinity norm, 7 log-sum-exp.
+        fn reduce(what: u8, row: RowsRef, failure: &mut Failure) -> Result<f64>;
+        fn variance(row: RowsRef, ddof: u64, failure: &mut Failure) -> Result<f64>;
+        fn arg_extreme(row: RowsRef, largest: bool, failure: &mut Failure) -> Result<usize>;
+        fn centroid(rows: RowsRef, weights: &[f64], out: &mut [f64], failure: &mut Failure) -> Result<()>;
+        fn top_k(distances: &[f64], k: usize, failure: &mut Failure) -> Result<Vec<usize>>;
+        /// `what`: 0 add, 1 sub, 2 lerp by `t`, 3 scale `a` by `t`, 4 normalize `a`, 5 softmax of `a`.
+        fn elementwise_f32(
+            what: u8,
+            a: &[f32],
+            b: &[f32],
+            t: f64,
+            out: &mut [f32],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn elementwise_f64(
+            what: u8,
+            a: &[f64],
+            b: &[f64],
+            t: f64,
+            out: &mut [f64],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn convert(
+            source: &[u8],
+            from: u8,
+            target: &mut [u8],
+            to: u8,
+            saturate: bool,
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn quantize(
+            source: &[f32],
+            affine: bool,
+            block: usize,
+            codes: &mut [i8],
+            scale: &mut [f32],
+            zero_point: &mut [i32],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn dequantize(
+            codes: &[i8],
+            block: usize,
+            scale: &[f32],
+            zero_point: &[i32],
+            target: &mut [f32],
+            failure: &mut Failure,
+        ) -> Result<()>;
+    }
+}
+
+use crate::kernels::{
+    arg_extreme, centroid, convert, dequantize, elementwise_f32, elementwise_f64, kernel_isa, many_to_many, quantize,
+    reduce, top_k, variance,
+};
+use crate::store::{Bytes, Moment, Payload, Scope, Txn, Writer, open, txn_commit, txn_writer, writer_finish};
+use crate::vectors::{Vectors, tensor_search, vectors_create, vectors_open};
+use crate::wall::{Cancel, cancel_new};
+
+// SAFETY: the class guards its function with a mutex, and `report` touches nothing else.
+unsafe impl Sync for ffi::Listener {}

@@ -1,0 +1,143 @@
+//! Vector mathematics over memory of the caller, as C++ calls it.
+
+use tensoratom::kernels::convert::Overflow;
+use tensoratom::kernels::quantize::Scheme;
+use tensoratom::kernels::{self, Float, Norm, Rows};
+use tensoratom::{Error, Result};
+
+use crate::bridge::ffi::{Failure, RowsRef};
+use crate::wall::{Failed, dtype, metric, wall};
+
+pub(crate) fn rows<'a>(r: &RowsRef<'a>) -> Result<Rows<'a>> {
+    let dtype = dtype(r.dtype)?;
+    match r.stride_bytes {
+        0 => Rows::new(dtype, r.rows, r.dim, r.bytes),
+        stride => Rows::strided(dtype, r.rows, r.dim, stride, r.bytes),
+    }
+}
+
+pub(crate) fn kernel_isa() -> String {
+    kernels::isa().name().to_owned()
+}
+
+pub(crate) fn many_to_many(
+    metric_number: u8,
+    queries: RowsRef<'_>,
+    data: RowsRef<'_>,
+    out: &mut [f64],
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    wall(failure, || kernels::many_to_many(metric(metric_number)?, rows(&queries)?, rows(&data)?, out))
+}
+
+pub(crate) fn reduce(what: u8, row: RowsRef<'_>, failure: &mut Failure) -> Result<f64, Failed> {
+    wall(failure, || {
+        let row = rows(&row)?;
+        match what {
+            0 => kernels::sum(row),
+            1 => kernels::mean(row),
+            2 => kernels::min(row),
+            3 => kernels::max(row),
+            4 => kernels::norm(Norm::One, row),
+            5 => kernels::norm(Norm::Two, row),
+            6 => kernels::norm(Norm::Infinity, row),
+            7 => kernels::log_sum_exp(row),
+            _ => Err(unknown(what)),
+        }
+    })
+}
+
+pub(crate) fn variance(row: RowsRef<'_>, ddof: u64, failure: &mut Failure) -> Result<f64, Failed> {
+    wall(failure, || kernels::variance(rows(&row)?, ddof))
+}
+
+pub(crate) fn arg_extreme(row: RowsRef<'_>, largest: bool, failure: &mut Failure) -> Result<usize, Failed> {
+    wall(failure, || if largest { kernels::argmax(rows(&row)?) } else { kernels::argmin(rows(&row)?) })
+}
+
+pub(crate) fn centroid(
+    data: RowsRef<'_>,
+    weights: &[f64],
+    out: &mut [f64],
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    wall(failure, || kernels::centroid(rows(&data)?, (!weights.is_empty()).then_some(weights), out))
+}
+
+pub(crate) fn top_k(distances: &[f64], k: usize, failure: &mut Failure) -> Result<Vec<usize>, Failed> {
+    wall(failure, || Ok(kernels::top_k(distances, k)))
+}
+
+pub(crate) fn elementwise_f32(
+    what: u8,
+    a: &[f32],
+    b: &[f32],
+    t: f64,
+    out: &mut [f32],
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    wall(failure, || elementwise(what, a, b, t, out))
+}
+
+pub(crate) fn elementwise_f64(
+    what: u8,
+    a: &[f64],
+    b: &[f64],
+    t: f64,
+    out: &mut [f64],
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    wall(failure, || elementwise(what, a, b, t, out))
+}
+
+fn elementwise<T: Float>(what: u8, a: &[T], b: &[T], t: f64, out: &mut [T]) -> Result<()> {
+    match what {
+        0 => kernels::add(a, b, out),
+        1 => kernels::sub(a, b, out),
+        2 => kernels::lerp(a, b, t, out),
+        3 => kernels::scale(a, t, out),
+        4 => kernels::normalize(a, out),
+        5 => kernels::softmax(a, out),
+        _ => Err(unknown(what)),
+    }
+}
+
+fn unknown(what: u8) -> Error {
+    Error::invalid_argument(format!("no function has number {what}"))
+}
+
+pub(crate) fn convert(
+    source: &[u8],
+    from: u8,
+    target: &mut [u8],
+    to: u8,
+    saturate: bool,
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    let overflow = if saturate { Overflow::Saturate } else { Overflow::Infinity };
+    wall(failure, || kernels::convert::convert(source, dtype(from)?, target, dtype(to)?, overflow))
+}
+
+pub(crate) fn quantize(
+    source: &[f32],
+    affine: bool,
+    block: usize,
+    codes: &mut [i8],
+    scale: &mut [f32],
+    zero_point: &mut [i32],
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    let scheme = if affine { Scheme::Affine } else { Scheme::Symmetric };
+    wall(failure, || kernels::quantize::quantize(source, scheme, block, codes, scale, zero_point))
+}
+
+pub(crate) fn dequantize(
+    codes: &[i8],
+    block: usize,
+    scale: &[f32],
+    zero_point: &[i32],
+    target: &mut [f32],
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    wall(failure, || kernels::quantize::dequantize(codes, block, scale, zero_point, target))
+}

@@ -1,0 +1,140 @@
+//! Vector sets and search, as C++ calls them.
+
+use tensoratom::kernels::{Metric, Rows};
+use tensoratom::{Control, Neighbor, Result, SearchOptions, VectorSet};
+
+use crate::bridge::ffi;
+use crate::bridge::ffi::{Failure, Listener};
+use crate::kernels::rows;
+use crate::store::{Moment, Scope, key_ref};
+use crate::wall::{Cancel, Failed, controlled, dtype, metric, wall};
+
+pub(crate) struct Vectors(VectorSet);
+
+fn address<'n>(scope: &Scope, name: &'n str) -> tensoratom::Address<'n> {
+    scope.address(ffi::KeyRef { is_name: true, number: 0, name })
+}
+
+pub(crate) fn vectors_open(scope: &Scope, name: &str, failure: &mut Failure) -> Result<Box<Vectors>, Failed> {
+    wall(failure, || Ok(Box::new(Vectors(scope.store.vector_set(address(scope, name))?))))
+}
+
+pub(crate) fn vectors_create(
+    scope: &Scope,
+    name: &str,
+    dim: usize,
+    dtype_number: u8,
+    metric_number: u8,
+    failure: &mut Failure,
+) -> Result<Box<Vectors>, Failed> {
+    wall(failure, || {
+        let (dtype, metric) = (dtype(dtype_number)?, metric(metric_number)?);
+        Ok(Box::new(Vectors(scope.store.vectors(address(scope, name), dim, dtype, metric)?)))
+    })
+}
+
+impl Vectors {
+    pub(crate) fn vectors_dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    pub(crate) fn vectors_dtype(&self) -> u8 {
+        self.0.dtype().number()
+    }
+
+    pub(crate) fn vectors_metric(&self) -> u8 {
+        self.0.metric().number()
+    }
+
+    pub(crate) fn vectors_len(&self, failure: &mut Failure) -> Result<u64, Failed> {
+        wall(failure, || self.0.len())
+    }
+
+    pub(crate) fn vectors_contains(&self, id: i64, failure: &mut Failure) -> Result<bool, Failed> {
+        wall(failure, || self.0.contains(id))
+    }
+
+    pub(crate) fn vectors_add(
+        &self,
+        ids: &[i64],
+        vectors: ffi::RowsRef<'_>,
+        replace: bool,
+        failure: &mut Failure,
+    ) -> Result<(), Failed> {
+        wall(failure, || {
+            let vectors = rows(&vectors)?;
+            if replace { self.0.upsert(ids, vectors) } else { self.0.append(ids, vectors) }
+        })
+    }
+
+    pub(crate) fn vectors_delete(&self, ids: &[i64], failure: &mut Failure) -> Result<u64, Failed> {
+        wall(failure, || self.0.delete(ids))
+    }
+
+    pub(crate) fn vectors_search(
+        &self,
+        queries: ffi::RowsRef<'_>,
+        k: usize,
+        options: ffi::SearchOptions<'_>,
+        listener: &Listener,
+        cancel: &Cancel,
+        failure: &mut Failure,
+    ) -> Result<ffi::Found, Failed> {
+        let call = |queries: Rows<'_>, options: &SearchOptions<'_>| self.0.search(queries, k, options);
+        wall(failure, || search(&queries, &options, listener, cancel, call))
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // the bridge has no overloads and no default arguments
+pub(crate) fn tensor_search(
+    moment: &Moment,
+    key: ffi::KeyRef<'_>,
+    queries: ffi::RowsRef<'_>,
+    k: usize,
+    options: ffi::SearchOptions<'_>,
+    listener: &Listener,
+    cancel: &Cancel,
+    failure: &mut Failure,
+) -> Result<ffi::Found, Failed> {
+    wall(failure, || {
+        let metric = if options.metric == 0 { Metric::Cosine } else { metric(options.metric)? };
+        let matrix = moment.0.matrix(key_ref(key), metric)?;
+        search(&queries, &options, listener, cancel, |queries, options| matrix.search(queries, k, options))
+    })
+}
+
+fn search(
+    queries: &ffi::RowsRef<'_>,
+    options: &ffi::SearchOptions<'_>,
+    listener: &Listener,
+    cancel: &Cancel,
+    call: impl FnOnce(Rows<'_>, &SearchOptions<'_>) -> Result<Vec<Vec<Neighbor>>>,
+) -> Result<ffi::Found> {
+    let queries = rows(queries)?;
+    let found = controlled(listener, cancel, |control| call(queries, &search_options(options, control)?))?;
+    let near = |n: Neighbor| ffi::Near { id: n.id, distance: n.distance };
+    Ok(ffi::Found {
+        counts: found.iter().map(Vec::len).collect(),
+        neighbors: found.into_iter().flatten().map(near).collect(),
+    })
+}
+
+fn search_options<'c>(o: &ffi::SearchOptions<'_>, control: Control<'c>) -> Result<SearchOptions<'c>> {
+    let mut options = SearchOptions::new().threads(o.threads).full_scan(o.full_scan).control(control);
+    if o.metric != 0 {
+        options = options.metric(metric(o.metric)?);
+    }
+    if o.has_allow {
+        options = options.allow(o.allow.iter().copied());
+    }
+    if !o.deny.is_empty() {
+        options = options.deny(o.deny.iter().copied());
+    }
+    if o.has_id_range {
+        options = options.id_range(o.id_min..=o.id_max);
+    }
+    if o.has_distance_max {
+        options = options.distance_max(o.distance_max);
+    }
+    Ok(options)
+}

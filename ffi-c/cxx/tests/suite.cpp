@@ -1,0 +1,384 @@
+//! Tests of the C++ classes. Each says what would have gone wrong; the driver in `cpp.rs` builds and runs them.
+#include <tensoratom.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <thread>
+
+namespace ta = tensoratom;
+
+static std::string root;
+static int failures = 0;
+
+#define CHECK(condition)                                                          \
+    do {                                                                          \
+        if (!(condition)) {                                                       \
+            std::printf("%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
+            ++failures;                                                           \
+        }                                                                         \
+    } while (0)
+
+#define THROWS(type, expression)                                                        \
+    do {                                                                                \
+        bool thrown = false;                                                            \
+        try {                                                                           \
+            static_cast<void>(expression);                                              \
+        } catch (const ta::type& error) {                                               \
+            thrown = std::strlen(error.what()) > 0 && error.name() + "Error" == #type; \
+        }                                                                               \
+        if (!thrown) {                                                                  \
+            std::printf("%s:%d: %s should throw " #type "\n", __FILE__, __LINE__, #expression); \
+            ++failures;                                                                 \
+        }                                                                               \
+    } while (0)
+
+static std::string fresh(const char* name) { return root + "/" + name; }
+
+// A type whose number or size differs from the engine's would be stored as another one.
+static void every_type_comes_back_as_it_went() {
+    ta::Store store(fresh("types"));
+    const auto round_trip = [&](auto sample) {
+        using T = decltype(sample);
+        std::vector<T> put(6);
+        for (std::size_t i = 0; i < put.size() * sizeof(T); ++i) reinterpret_cast<unsigned char*>(put.data())[i] = static_cast<unsigned char>(i * 37);
+        store.put("t", {2, 3}, put);
+        const auto view = store.get("t").view<T>();
+        CHECK(view.size() == 6 && view.shape() == (std::vector<std::uint64_t>{2, 3}));
+        CHECK(std::memcmp(view.data(), put.data(), 6 * sizeof(T)) == 0);
+        CHECK(reinterpret_cast<std::uintptr_t>(view.data()) % 64 == 0);
+    };
+    round_trip(double{});
+    round_trip(float{});
+    round_trip(ta::float16{});
+    round_trip(ta::bfloat16{});
+    round_trip(std::int64_t{});
+    round_trip(std::int32_t{});
+    round_trip(std::int16_t{});
+    round_trip(std::int8_t{});
+    round_trip(std::uint64_t{});
+    round_trip(std::uint32_t{});
+    round_trip(std::uint16_t{});
+    round_trip(std::uint8_t{});
+    const std::vector<std::uint8_t> raw{1, 0, 1};
+    for (const auto dtype : {ta::DType::f8e4m3, ta::DType::f8e5m2, ta::DType::boolean}) {
+        auto txn = store.begin();
+        txn.put_bytes(7, dtype, {3}, raw);
+        txn.commit();
+        CHECK(store.get(7).info().dtype == dtype && store.get(7).bytes().data()[2] == 1);
+    }
+    auto txn = store.begin();
+    txn.put_bytes("bits", ta::DType::b1, {3, 8}, raw);
+    txn.put("scalar", {}, std::vector<float>{4});
+    txn.put("empty", {0, 9}, std::vector<float>{});
+    txn.commit();
+    CHECK(store.get("bits").size_bytes() == 3);
+    CHECK(store.get("scalar").view<float>()[0] == 4 && store.get("empty").view<float>().size() == 0);
+}
+
+// A caller that cannot tell kinds apart retries what will never succeed.
+static void errors_have_their_kind_and_class() {
+    ta::Store store(fresh("errors"));
+    THROWS(NotFoundError, store.get("missing"));
+    THROWS(InvalidKeyError, store.get(""));
+    THROWS(InvalidShapeError, store.put("a", {3}, std::vector<float>{1}));
+    THROWS(InvalidMetadataError, store.put("a", {1}, std::vector<float>{1}, {"[1]", false}));
+    THROWS(InvalidArgumentError, store.get(std::string("\xff\xfe")));
+    THROWS(InvalidArgumentError, store.query("DELETE FROM atoms"));
+    store.put("a", {1}, std::vector<float>{1}, {R"({"layer": 3})", false});
+    THROWS(UnsupportedError, store.get("a").view<double>());
+    THROWS(AlreadyExistsError, store.put("a", {1}, std::vector<float>{1}, {{}, true}));
+    THROWS(NotFoundError, store.name_space("nobody"));
+    ta::Options open;
+    open.mode = ta::Options::Mode::open;
+    THROWS(NotAStoreError, ta::Store(root, open));
+    try {
+        store.get("missing");
+    } catch (const ta::Error& error) {
+        CHECK(error.number() == 1 && error.kind() == ta::ErrorKind::NotFound && error.key() == "missing");
+    }
+    CHECK(store.get("a").info().metadata == std::string(R"({"layer": 3})"));
+}
+
+// A view into a map that went with its store would be read after it was unmapped.
+static void views_outlive_their_store() {
+    std::optional<ta::TensorView<float>> kept;
+    std::optional<ta::Atom> atom;
+    {
+        ta::Store store(fresh("views"));
+        store.put("w", {100000}, std::vector<float>(100000, 2.5f));
+        kept = store.get("w").view<float>();
+        atom = store.get("w");
+    }
+    const auto copy = *kept;
+    kept.reset();
+    CHECK(std::all_of(copy.begin(), copy.end(), [](float f) { return f == 2.5f; }));
+    CHECK(copy.bytes().is_mapped());
+    const ta::span<const float> span = copy;
+    CHECK(span.size() == 100000 && span[99999] == 2.5f);
+    CHECK(atom->range(4, 8).size() == 4);
+}
+
+// An object that was moved from would call into nothing.
+static void objects_moved_from_are_closed() {
+    ta::Store store(fresh("moved"));
+    auto first = store.begin();
+    auto second = std::move(first);
+    THROWS(ClosedError, first.erase("x"));
+    second.put("x", {1}, std::vector<float>{1});
+    second.commit();
+    THROWS(ClosedError, second.commit());
+    ta::Atom atom = store.get("x");
+    ta::Atom other = std::move(atom);
+    THROWS(ClosedError, atom.bytes());
+    CHECK(other.bytes().size() == 4);
+    auto gone = std::move(store);
+    THROWS(ClosedError, store.get("x"));
+    CHECK(gone.exists("x"));
+}
+
+// A writer that borrowed a transaction since destroyed or committed would write into freed memory.
+static void writers_stream_and_hold_their_transaction() {
+    ta::Store store(fresh("writers"));
+    auto txn = store.begin();
+    {
+        auto writer = txn.write_rows("rows", ta::DType::f32, {4});
+        THROWS(UnsupportedError, txn.commit());
+        for (int i = 0; i < 1000; ++i) writer.append(std::vector<float>(4, static_cast<float>(i)));
+        writer.finish();
+        THROWS(ClosedError, writer.finish());
+    }
+    { auto given_up = txn.write("never", ta::DType::u8, {1 << 20}); }
+    txn.commit();
+    CHECK(store.get("rows").info().shape == (std::vector<std::uint64_t>{1000, 4}));
+    CHECK(store.get("rows").view_rows<float>(999, 1000)[3] == 999);
+    CHECK(!store.exists("never"));
+    std::optional<ta::Writer> orphan;
+    {
+        auto lost = store.begin();
+        orphan.emplace(lost.write("orphan", ta::DType::u8, {3}));
+    }
+    orphan->append(std::vector<std::uint8_t>{1, 2, 3});
+    orphan->finish();
+    CHECK(!store.exists("orphan"));
+}
+
+// Changes that leak out of a transaction, a snapshot or a namespace are seen by those who must not.
+static void transactions_snapshots_and_namespaces_keep_to_themselves() {
+    ta::Store store(fresh("txns"));
+    const auto lsn = store.put("a", {1}, std::vector<float>{1});
+    const auto before = store.snapshot();
+    auto txn = store.begin();
+    txn.put("a", {1}, std::vector<float>{2});
+    txn.put(-5, {1}, std::vector<float>{3});
+    CHECK(txn.get("a").view<float>()[0] == 2 && store.get("a").view<float>()[0] == 1);
+    txn.commit();
+    CHECK(store.get("a").view<float>()[0] == 2 && before.get("a").view<float>()[0] == 1);
+    CHECK(store.snapshot_at(lsn).list().size() == 1);
+    { store.begin().erase("a"); }
+    const auto all = store.list();
+    CHECK(all.size() == 2 && all[0].number == -5 && all[1].name == std::string("a"));
+    auto tenant = store.create_namespace("tenant");
+    tenant.put("b", {1}, std::vector<float>{4});
+    CHECK(!store.exists("b") && tenant.exists("b") && !tenant.exists("a") && tenant.list().size() == 1);
+    CHECK(store.name_space("tenant").get("b").view<float>()[0] == 4);
+    CHECK(store.erase("a") && !store.erase("a"));
+}
+
+// An approximate or misordered answer is wrong without anybody noticing.
+static void search_equals_brute_force() {
+    ta::Store store(fresh("search"));
+    const std::size_t dim = 32, n = 2000, k = 10;
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal;
+    std::vector<float> data(n * dim), queries(3 * dim);
+    for (auto& x : data) x = normal(random);
+    for (auto& x : queries) x = normal(random);
+    std::vector<std::int64_t> ids(n);
+    for (std::size_t i = 0; i < n; ++i) ids[i] = static_cast<std::int64_t>(i) * 3;
+    auto set = store.vectors("words", dim, ta::DType::f32, ta::Metric::sqeuclidean);
+    set.append(ids, ta::Rows(dim, data));
+    CHECK(set.size() == n && set.contains(3) && !set.contains(4));
+    THROWS(NotFoundError, store.vectors("nothing"));
+    THROWS(InvalidShapeError, set.search(ta::Rows(5, std::vector<float>(5)), 1));
+    const auto found = set.search(ta::Rows(dim, queries), k);
+    const auto all = ta::kernels::many_to_many(ta::Metric::sqeuclidean, ta::Rows(dim, queries), ta::Rows(dim, data));
+    CHECK(found.size() == 3);
+    for (std::size_t q = 0; q < found.size(); ++q) {
+        const ta::span<const double> distances(all.data() + q * n, n);
+        const auto best = ta::kernels::top_k(distances, k);
+        CHECK(found[q].size() == k);
+        for (std::size_t i = 0; i < k; ++i) {
+            CHECK(found[q][i].id == ids[best[i]] && found[q][i].distance == distances[best[i]]);
+        }
+    }
+    ta::SearchOptions options;
+    options.deny = {found[0][0].id};
+    CHECK(set.search(ta::Rows(dim, queries), 1, options)[0][0].id == found[0][1].id);
+    options.allow = std::vector<std::int64_t>{};
+    CHECK(set.search(ta::Rows(dim, queries), 1, options)[0].empty());
+    store.put("matrix", {n, dim}, data);
+    options = {};
+    options.metric = ta::Metric::sqeuclidean;
+    CHECK(store.snapshot().search("matrix", ta::Rows(dim, queries), 1, options)[0][0].id * 3 == found[0][0].id);
+    CHECK(set.erase(ids) == n && set.size() == 0);
+}
+
+// Swapped arguments or a wrong function behind a name give plausible numbers.
+static void kernels_compute_what_their_names_say() {
+    namespace k = ta::kernels;
+    const std::vector<float> a{3, 4}, b{1, 0};
+    CHECK(k::distance(ta::Metric::dot, a, b) == -3 && k::distance(ta::Metric::manhattan, a, b) == 6);
+    CHECK(k::sum(a) == 7 && k::mean(a) == 3.5 && k::min(a) == 3 && k::max(a) == 4);
+    CHECK(k::norm(a) == 5 && k::norm_l1(a) == 7 && k::norm_max(a) == 4 && k::variance(a) == 0.25);
+    CHECK(k::argmax(a) == 1 && k::argmin(a) == 0);
+    CHECK(k::add(a, b) == (std::vector<float>{4, 4}) && k::sub(a, b) == (std::vector<float>{2, 4}));
+    CHECK(k::scale(a, 2) == (std::vector<float>{6, 8}) && k::lerp(a, b, 1) == b);
+    CHECK(k::softmax(std::vector<double>{1, 1}) == (std::vector<double>{0.5, 0.5}));
+    CHECK(k::normalize(std::vector<double>{0, 2}) == (std::vector<double>{0, 1}));
+    CHECK(k::centroid(ta::Rows(1, a)) == (std::vector<double>{3.5}));
+    THROWS(InvalidShapeError, k::distance(ta::Metric::dot, a, std::vector<float>(3)));
+    THROWS(InvalidShapeError, k::add(a, std::vector<float>(3)));
+    const auto half = k::convert<ta::float16>(a);
+    CHECK(half[0].bits == 0x4200 && k::convert<float>(half) == a);
+    CHECK(k::convert<ta::bfloat16>(a)[1].bits == 0x4080);
+    const auto back = k::dequantize(k::quantize(a, true, 1));
+    CHECK(back.size() == 2 && back[0] > 2.98f && back[0] < 3.02f);
+    CHECK(!k::isa().empty());
+}
+
+// A callback whose exception crossed the engine would end the process.
+static void long_operations_report_and_stop() {
+    ta::Store store(fresh("files"));
+    store.put("a", {1 << 16}, std::vector<float>(1 << 16, 1));
+    const auto file = fresh("out.safetensors"), again = fresh("again.safetensors");
+    std::atomic<int> calls{0};
+    ta::Control control;
+    control.progress = [&](const ta::Progress&) { ++calls; };
+    CHECK(store.export_file(file, "", control).atoms == 1 && calls > 0);
+    ta::Store copy(fresh("files2"));
+    CHECK(copy.import_file(file, "m/").atoms == 1);
+    CHECK(copy.export_file(again, "m/").header_kept);
+    const auto text = [](const std::string& path) {
+        std::ifstream in(path, std::ios::binary);
+        return std::string(std::istreambuf_iterator<char>(in), {});
+    };
+    CHECK(text(file) == text(again) && !text(file).empty());
+    control.progress = [](const ta::Progress&) { throw std::logic_error("enough"); };
+    bool mine = false;
+    try {
+        copy.import_file(file, "n/", control);
+    } catch (const std::logic_error& error) {
+        mine = std::string(error.what()) == "enough";
+    }
+    CHECK(mine && copy.list("n/").empty());
+    ta::Control cancelled;
+    cancelled.cancel.cancel();
+    THROWS(CancelledError, store.verify("", cancelled));
+    CHECK(store.verify().is_sound() && store.verify().atoms_checked == 1);
+    const auto stat = store.stat();
+    std::uint64_t sum = 0;
+    for (const auto& part : stat.parts) sum += part.bytes;
+    CHECK(stat.atoms == 1 && sum > 0);
+    const auto answer = copy.query("SELECT key FROM atoms");
+    CHECK(answer.columns.size() == 1 && answer.values.size() == 1 && std::string(answer.values[0].text) == "m/a");
+}
+
+// Damage returned as data is the one thing a store must not do.
+static void damage_is_an_error_of_kind_corrupt() {
+    const auto path = fresh("damage");
+    const std::string pattern = "a pattern that is nowhere else in the file, 64 bytes long, or so";
+    {
+        ta::Store store(path);
+        store.put("w", {pattern.size()}, std::vector<std::uint8_t>(pattern.begin(), pattern.end()));
+    }
+    const auto file = path + "/segments/00000001.seg";
+    std::fstream segment(file, std::ios::in | std::ios::out | std::ios::binary);
+    std::string head(1 << 20, '\0');
+    segment.read(&head[0], static_cast<std::streamsize>(head.size()));
+    segment.clear();
+    const auto at = head.find(pattern);
+    CHECK(at != std::string::npos);
+    segment.seekp(static_cast<std::streamoff>(at));
+    segment.put('A');
+    segment.close();
+    ta::Store store(path);
+    THROWS(CorruptError, store.get("w").bytes());
+    CHECK(store.verify().damaged.size() == 1);
+}
+
+// Shared state without a lock shows up under threads that open, write, read and search at once.
+static void threads_share_a_store() {
+    const auto path = fresh("threads");
+    ta::Store store(path);
+    std::vector<std::thread> threads;
+    std::atomic<int> wrong{0};
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&, t] {
+            ta::Store mine(path);
+            for (int i = 0; i < 25; ++i) {
+                const float value = static_cast<float>(t * 100 + i);
+                mine.put(t * 100 + i, {2}, std::vector<float>{value, value});
+                if (mine.get(t * 100 + i).view<float>()[1] != value) ++wrong;
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(wrong == 0 && store.list().size() == 100);
+}
+
+// What one process commits and another does not see is lost to it.
+static void two_processes_share_a_store(const char* self) {
+    const auto path = fresh("processes");
+    ta::Store store(path);
+    store.put("mine", {1}, std::vector<float>{1});
+    const pid_t child = fork();
+    if (child == 0) {
+        execl(self, self, "--child", path.c_str(), static_cast<char*>(nullptr));
+        _exit(9);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(store.get("yours").view<float>()[0] == 2);
+}
+
+// The header's list of kinds is written by hand; the driver compares this with the engine's.
+static int print_kinds() {
+#define PRINT(name, number) std::printf("%d %s\n", number, #name);
+    TENSORATOM_ERROR_KINDS(PRINT)
+    return 0;
+}
+
+int main(int argc, char** argv) {
+    if (argc == 2 && std::string(argv[1]) == "--kinds") return print_kinds();
+    if (argc == 3 && std::string(argv[1]) == "--child") {
+        ta::Store store(argv[2]);
+        if (store.get("mine").view<float>()[0] != 1) return 1;
+        store.put("yours", {1}, std::vector<float>{2});
+        return 0;
+    }
+    if (argc != 2) return 64;
+    root = argv[1];
+    every_type_comes_back_as_it_went();
+    errors_have_their_kind_and_class();
+    views_outlive_their_store();
+    objects_moved_from_are_closed();
+    writers_stream_and_hold_their_transaction();
+    transactions_snapshots_and_namespaces_keep_to_themselves();
+    search_equals_brute_force();
+    kernels_compute_what_their_names_say();
+    long_operations_report_and_stop();
+    damage_is_an_error_of_kind_corrupt();
+    threads_share_a_store();
+    two_processes_share_a_store(argv[0]);
+    std::printf("%d failures\n", failures);
+    return failures == 0 ? 0 : 1;
+}
