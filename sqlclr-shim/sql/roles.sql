@@ -1,4 +1,4 @@
--- Roles with the least that each kind of user needs; users are added to them, nothing is granted to public.
+-- Roles with the least that each kind of user needs; users are added to them, nobody gets anything by default.
 -- Pure vector math, reading payloads, writing payloads, and keeping the store are four different trusts.
 SET NOCOUNT ON;
 SET XACT_ABORT ON;
