@@ -6,7 +6,7 @@ PYTHON ?= python3
 DEMO   := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc oracle fuzz-smoke bench soak planted golden clean require
+.PHONY: help demo test unit lint fmt doc oracle fuzz-smoke bench soak planted golden clean require clr clr-test clr-sql clr-measure
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: require ## Import a real model into a store on disk, damage a copy, export
 	$(CARGO) build --release --package tensoratom-cli --bin tensoratom --example latency
 	$(PYTHON) demo/demo.py --binaries target/release --work $(DEMO)
 
-test: require lint unit doc oracle fuzz-smoke ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
+test: require lint unit doc oracle fuzz-smoke clr-test ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
 
 unit:
 	$(CARGO) test --workspace
@@ -40,6 +40,30 @@ oracle: .venv/ready ## Compare the block formats with the reference package
 	@$(PYTHON) -m venv .venv 2>/dev/null || { rm -rf .venv; \
 	  apt-get update -qq && apt-get install -qqy python3-venv >/dev/null && $(PYTHON) -m venv .venv; } || \
 	  { echo "missing: the venv module of $(PYTHON) (Debian: apt install python3-venv)"; exit 1; }
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# The in-process road into SQL Server on Windows, built and run here with Mono.
+CLR := target/sqlclr
+CLR_ENV := TENSORATOM_SQL_BUILD=$(CURDIR)/$(CLR) TENSORATOM_SQL_CONFIG=$(CURDIR)/$(CLR)/sql.conf
+
+clr: require ## Build and sign the SQL CLR assembly for the library of this build; print the hash to trust
+	$(CARGO) build --package tensoratom-c
+	sqlclr-shim/clr/build.sh "$$($(CARGO) metadata --format-version 1 --no-deps | $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug/libtensoratom_c.so" $(CLR)
+
+clr-test: clr .venv/sqlglot ## Run the SQL CLR assembly as SQL Server would; parse and compare the SQL scripts
+	$(CLR_ENV) mono $(CLR)/Tests.exe
+	mkdir -p $(CLR)/sql && mono $(CLR)/Tests.exe sql $(CLR)/sql
+	for script in functions uninstall; do diff -u sqlclr-shim/sql/$$script.sql $(CLR)/sql/$$script.sql || { echo "run: make clr-sql"; exit 1; }; done
+	.venv/bin/python sqlclr-shim/sql/check.py
+
+clr-sql: clr ## Write the CREATE and DROP scripts anew from the assembly
+	mono $(CLR)/Tests.exe sql sqlclr-shim/sql
+
+clr-measure: clr ## Cost of calls and aggregates through the SQL CLR assembly
+	$(CLR_ENV) mono $(CLR)/Tests.exe measure
+
+.venv/sqlglot: sqlclr-shim/sql/requirements.txt | .venv/ready
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
