@@ -19,18 +19,19 @@ pub struct Progress {
     pub items_total: u64,
 }
 
-/// A progress callback and a cancel flag, both optional.
+/// A progress callback, a cancel flag and a deadline, all optional.
 ///
 /// The callback is called from worker threads, many times a second at most per block of work, and should return at once.
-/// After the flag is set the operation ends with `Cancelled` within one chunk or block of work, having changed nothing.
+/// After the flag is set, or the deadline passed, the operation ends with `Cancelled` within one chunk or block of work, having changed nothing.
 #[derive(Clone, Copy, Default)]
 pub struct Control<'a> {
     progress: Option<&'a (dyn Fn(Progress) + Sync)>,
     cancel: Option<&'a AtomicBool>,
+    deadline: Option<Instant>,
 }
 
 impl<'a> Control<'a> {
-    /// Neither.
+    /// None of them.
     pub fn new() -> Self {
         Self::default()
     }
@@ -49,20 +50,28 @@ impl<'a> Control<'a> {
         self
     }
 
+    /// Stops when this moment has passed.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
     pub(crate) fn report(&self, progress: Progress) {
         if let Some(callback) = self.progress {
             callback(progress);
         }
     }
 
-    /// Fails with `Cancelled` once the flag is set.
+    /// Fails with `Cancelled` once the flag is set or the deadline passed.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.cancel {
-            Some(flag) if flag.load(Ordering::Relaxed) => {
-                Err(Error::new(ErrorKind::Cancelled, "the operation was cancelled"))
-            }
-            _ => Ok(()),
+        if self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+            return Err(Error::new(ErrorKind::Cancelled, "the operation was cancelled"));
         }
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Error::new(ErrorKind::Cancelled, "the deadline of the operation has passed"));
+        }
+        Ok(())
     }
 }
 
@@ -75,5 +84,19 @@ pub(crate) fn deadline(timeout: Duration) -> Instant {
 impl fmt::Debug for Control<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Control(progress: {}, cancel: {})", self.progress.is_some(), self.cancel.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A deadline that is not looked at lets a caller hang for as long as the work takes.
+    #[test]
+    fn work_ends_at_its_deadline_and_not_before() {
+        let now = Instant::now();
+        assert!(Control::new().deadline(now + Duration::from_secs(3600)).check().is_ok());
+        let late = Control::new().deadline(now).check().unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::Cancelled);
     }
 }

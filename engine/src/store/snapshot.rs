@@ -97,7 +97,8 @@ impl Snapshot {
         Snapshot { namespace: namespace.id(), ..self.clone() }
     }
 
-    pub(super) fn store(&self) -> &Store {
+    /// The store this is a moment of.
+    pub fn store(&self) -> &Store {
         &self.store
     }
 

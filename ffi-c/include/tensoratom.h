@@ -1,0 +1,1020 @@
+/*
+ * TensorAtom: the C interface.
+ *
+ * Status.     Every call returns int32_t: TA_OK (0), an error of the engine (1..99), or of this interface (1000..). Numbers
+ *             never change their meaning and are only added to. The last argument is a ta_error of the caller, or NULL: its
+ *             text is filled in the same call. Nothing is kept per thread. An output is written only on success.
+ * Handles.    64-bit values, never pointers; 0 is none. A stale, closed, forged or foreign handle, or one of another type,
+ *             is TA_INVALID_HANDLE. Closing while another thread uses the handle is safe: what it names goes when that call
+ *             returns. Handles of one store carry its tag and do not mix with those of another. In a child made by fork
+ *             calls fail with TA_FORKED; a store can be opened anew there.
+ * Threads.    Every call may be made from any thread. Calls on one transaction or one list wait for one another.
+ * Ownership.  Memory belongs to whoever made it. The library keeps no pointer of the caller after a call. Only ta_map lends
+ *             memory: it stays valid until ta_close of the handle it returns, even after the store was closed.
+ * NULL.       (NULL, 0) is valid wherever a buffer is. A name of NULL in a ta_key means the number.
+ * Alignment.  Bytes may lie anywhere for calls that take a dtype. Typed pointers (float *, double *, int64_t *, structs)
+ *             must be aligned to their type; TA_INVALID_ARGUMENT otherwise.
+ * Overlap.    Outputs must not overlap inputs or one another: TA_INVALID_ARGUMENT.
+ * Sizes.      uint64_t. A call with (out, capacity, length) sets *length to what is there. NULL with capacity 0 asks for the
+ *             size and returns TA_OK; a buffer too small is TA_BUFFER_TOO_SMALL, with *length set and nothing else.
+ *             Texts are UTF-8 with a length and no NUL at the end, but for ta_error.text.
+ * Units.      Bytes, microseconds since 1970 for times, milliseconds for time-outs; commits count from 1.
+ * Waiting.    Calls that may be long take a handle of ta_cancel_new, or 0.
+ * Versions.   ta_abi_version changes when a function changes; functions that are added leave it as it is.
+ */
+
+#ifndef TENSORATOM_H
+#define TENSORATOM_H
+
+#include <stdint.h>
+
+/*
+ Elements of 64-bit floats. Numbers of types are those of the storage format.
+ */
+#define TA_F64 1
+
+/*
+ binary32.
+ */
+#define TA_F32 2
+
+/*
+ binary16.
+ */
+#define TA_F16 3
+
+/*
+ bfloat16.
+ */
+#define TA_BF16 4
+
+/*
+ OCP E4M3.
+ */
+#define TA_F8E4M3 5
+
+/*
+ OCP E5M2.
+ */
+#define TA_F8E5M2 6
+
+/*
+ Signed 64-bit integers.
+ */
+#define TA_I64 7
+
+/*
+ Signed 32-bit integers.
+ */
+#define TA_I32 8
+
+/*
+ Signed 16-bit integers.
+ */
+#define TA_I16 9
+
+/*
+ Signed 8-bit integers.
+ */
+#define TA_I8 10
+
+/*
+ Unsigned 64-bit integers.
+ */
+#define TA_U64 11
+
+/*
+ Unsigned 32-bit integers.
+ */
+#define TA_U32 12
+
+/*
+ Unsigned 16-bit integers.
+ */
+#define TA_U16 13
+
+/*
+ Unsigned 8-bit integers.
+ */
+#define TA_U8 14
+
+/*
+ One byte per element, 0 or 1.
+ */
+#define TA_BOOL 15
+
+/*
+ Packed bits, lowest first; each row starts at a byte.
+ */
+#define TA_B1 16
+
+/*
+ Blocks of a named layout.
+ */
+#define TA_OPAQUE 17
+
+/*
+ Minus the inner product. Every metric is a distance.
+ */
+#define TA_DOT 1
+
+/*
+ 1 - cosine similarity.
+ */
+#define TA_COSINE 2
+
+/*
+ Squared Euclidean distance.
+ */
+#define TA_SQEUCLIDEAN 3
+
+/*
+ Euclidean distance.
+ */
+#define TA_EUCLIDEAN 4
+
+/*
+ Sum of absolute differences.
+ */
+#define TA_MANHATTAN 5
+
+/*
+ Number of elements (bits) that differ.
+ */
+#define TA_HAMMING 6
+
+/*
+ 1 - intersection / union of the non-zero elements.
+ */
+#define TA_JACCARD 7
+
+/*
+ The sum, for ta_reduce.
+ */
+#define TA_SUM 1
+
+/*
+ The mean; TA_INVALID_ARGUMENT of nothing.
+ */
+#define TA_MEAN 2
+
+/*
+ Variance with the divisor n.
+ */
+#define TA_VARIANCE 3
+
+/*
+ Variance with the divisor n - 1.
+ */
+#define TA_SAMPLE_VARIANCE 4
+
+/*
+ The smallest element.
+ */
+#define TA_MIN 5
+
+/*
+ The largest element.
+ */
+#define TA_MAX 6
+
+/*
+ Index of the smallest element.
+ */
+#define TA_ARGMIN 7
+
+/*
+ Index of the largest element.
+ */
+#define TA_ARGMAX 8
+
+/*
+ Sum of magnitudes.
+ */
+#define TA_NORM_1 9
+
+/*
+ Euclidean norm.
+ */
+#define TA_NORM_2 10
+
+/*
+ Largest magnitude.
+ */
+#define TA_NORM_MAX 11
+
+/*
+ log of the sum of exponentials.
+ */
+#define TA_LOG_SUM_EXP 12
+
+/*
+ Make the store if it is not there.
+ */
+#define TA_CREATE 1
+
+/*
+ Open for reading only.
+ */
+#define TA_OPEN_READ_ONLY 2
+
+/*
+ Copy payload bytes by positioned reads; map none.
+ */
+#define TA_POSITIONED 4
+
+/*
+ Commits do not wait for the device: they survive the process, not the machine.
+ */
+#define TA_NO_SYNC 8
+
+/*
+ Version of the binary interface.
+ */
+#define TA_ABI_VERSION 1
+
+/*
+ Success.
+ */
+#define TA_OK 0
+
+/*
+ The handle is closed, stale, forged, of another store or of another type.
+ */
+#define TA_INVALID_HANDLE 1000
+
+/*
+ The output does not fit; its length was set.
+ */
+#define TA_BUFFER_TOO_SMALL 1001
+
+/*
+ The library broke a promise of its own, and stopped before harm was done. Please report it.
+ */
+#define TA_PANIC 1002
+
+/*
+ Number of ErrorKind `NotFound`; likewise below.
+ */
+#define TA_NOT_FOUND 1
+
+/*
+ Something of that name is there already.
+ */
+#define TA_ALREADY_EXISTS 2
+
+/*
+ Another commit changed it since it was read.
+ */
+#define TA_CONFLICT 3
+
+/*
+ An argument is outside what the call accepts.
+ */
+#define TA_INVALID_ARGUMENT 4
+
+/*
+ A key is empty, too long, or holds a NUL.
+ */
+#define TA_INVALID_KEY 5
+
+/*
+ Shape, type and length do not belong together.
+ */
+#define TA_INVALID_SHAPE 6
+
+/*
+ Metadata is not one JSON object, or too large.
+ */
+#define TA_INVALID_METADATA 7
+
+/*
+ Not possible in this state or for this type.
+ */
+#define TA_UNSUPPORTED 8
+
+/*
+ The directory is not a store.
+ */
+#define TA_NOT_A_STORE 20
+
+/*
+ Written by a newer version of the format.
+ */
+#define TA_NEWER_FORMAT 21
+
+/*
+ On a network file system.
+ */
+#define TA_NETWORK_FILE_SYSTEM 22
+
+/*
+ The store, handle or medium is read-only.
+ */
+#define TA_READ_ONLY 23
+
+/*
+ The operating system refused access.
+ */
+#define TA_PERMISSION_DENIED 24
+
+/*
+ Another process or thread holds it longer than the timeout.
+ */
+#define TA_BUSY 25
+
+/*
+ Stored bytes of one atom are damaged.
+ */
+#define TA_CORRUPT 40
+
+/*
+ The catalog is damaged; ta_repair restores it.
+ */
+#define TA_CATALOG_CORRUPT 41
+
+/*
+ A file offered for import contradicts itself.
+ */
+#define TA_BAD_FILE 42
+
+/*
+ The device or the operating system failed.
+ */
+#define TA_IO 60
+
+/*
+ No space or quota left.
+ */
+#define TA_DISK_FULL 61
+
+/*
+ Memory could not be had.
+ */
+#define TA_OUT_OF_MEMORY 62
+
+/*
+ A write failed earlier; reopen the store.
+ */
+#define TA_POISONED 63
+
+/*
+ The store was closed.
+ */
+#define TA_CLOSED 80
+
+/*
+ Opened before fork.
+ */
+#define TA_FORKED 81
+
+/*
+ The cancel handle was set, or its deadline passed.
+ */
+#define TA_CANCELLED 82
+
+/*
+ A promise of the engine was broken. Please report it.
+ */
+#define TA_INTERNAL 99
+
+/*
+ The store as it is now.
+ */
+#define TA_NOW 0
+
+/*
+ The store after a commit.
+ */
+#define TA_AS_OF_LSN 1
+
+/*
+ The store after the newest commit at or before a time.
+ */
+#define TA_AS_OF_TIME 2
+
+/*
+ Where a call writes the text of its error. Made by the caller, who may pass NULL instead.
+ */
+typedef struct {
+  /*
+   Receives the text, cut to fit and ended by NUL; NULL with capacity 0 takes no text.
+   */
+  char *text;
+  /*
+   Bytes at `text`.
+   */
+  uint64_t capacity;
+  /*
+   Set to the length of the whole text without its NUL; 0 on success.
+   */
+  uint64_t length;
+} ta_error;
+
+/*
+ A key: a name, or where `name` is NULL a number; in a namespace, or where `ns` is NULL in the default one.
+ */
+typedef struct {
+  /*
+   Name of the namespace, or NULL.
+   */
+  const char *ns;
+  /*
+   Its bytes.
+   */
+  uint64_t ns_length;
+  /*
+   UTF-8, or NULL for a number.
+   */
+  const char *name;
+  /*
+   Its bytes.
+   */
+  uint64_t name_length;
+  /*
+   The key where `name` is NULL.
+   */
+  int64_t number;
+} ta_key;
+
+/*
+ Descriptor of an atom.
+ */
+typedef struct {
+  /*
+   Element type.
+   */
+  uint32_t dtype;
+  /*
+   Number of dimensions.
+   */
+  uint32_t rank;
+  /*
+   Dimensions, outermost first; 0 behind `rank`.
+   */
+  uint64_t shape[64];
+  /*
+   Bytes of the payload.
+   */
+  uint64_t bytes;
+  /*
+   Commit that made this version.
+   */
+  uint64_t lsn;
+  /*
+   Time of that commit.
+   */
+  uint64_t created_us;
+  /*
+   BLAKE3-256 of the payload.
+   */
+  uint8_t digest[32];
+} ta_info;
+
+/*
+ How to open a store. All zero is the default, and so is NULL.
+ */
+typedef struct {
+  /*
+   TA_CREATE, TA_OPEN_READ_ONLY, TA_POSITIONED, TA_NO_SYNC or-ed together.
+   */
+  uint32_t flags;
+  /*
+   Raw bytes of a chunk, at creation; 0 for 256 KiB.
+   */
+  uint32_t chunk_bytes;
+  /*
+   Bytes of a segment, at creation; 0 for 256 MiB.
+   */
+  uint64_t segment_bytes;
+  /*
+   Bound of the cache of descriptors; 0 for the default.
+   */
+  uint64_t cache_bytes;
+  /*
+   Threads for large payloads; 0 for all cores.
+   */
+  uint64_t threads;
+  /*
+   Milliseconds to wait for locks of other processes; 0 for the default.
+   */
+  uint64_t lock_timeout_ms;
+} ta_options;
+
+/*
+ A tensor in memory of the caller, C order, little-endian, any alignment.
+ */
+typedef struct {
+  /*
+   The elements.
+   */
+  const void *data;
+  /*
+   Bytes at `data`.
+   */
+  uint64_t bytes;
+  /*
+   Dimensions, outermost first; NULL for a scalar.
+   */
+  const uint64_t *shape;
+  /*
+   Number of dimensions, at most 64.
+   */
+  uint32_t rank;
+  /*
+   Element type.
+   */
+  uint32_t dtype;
+} ta_tensor;
+
+/*
+ Gives the next bytes of a payload: writes at most `capacity` bytes to `buffer` and returns how many; 0 at the end, a
+ negative number to give up. Must return (no longjmp, no exception), and not use the same transaction.
+ */
+typedef int64_t (*ta_source)(void *context, uint8_t *buffer, uint64_t capacity);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/*
+ Makes a cancel handle that is not set, and sets itself `deadline_ms` from now; UINT64_MAX for never. Close it with ta_close.
+ */
+int32_t ta_cancel_new(uint64_t deadline_ms,
+                      uint64_t *cancel,
+                      ta_error *error);
+
+/*
+ Sets a cancel handle: calls that were given it end with TA_CANCELLED soon, and calls that begin with it at once.
+ */
+int32_t ta_cancel_set(uint64_t cancel, ta_error *error);
+
+/*
+ Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list or vector set. What it names
+ lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
+ */
+int32_t ta_close(uint64_t handle, ta_error *error);
+
+/*
+ Distance of two vectors of one type. `a` and `b` may lie anywhere and be the same.
+ */
+int32_t ta_distance(uint32_t metric,
+                    const void *a,
+                    const void *b,
+                    uint32_t dtype,
+                    uint64_t count,
+                    double *out,
+                    ta_error *error);
+
+/*
+ Inner product: minus the distance TA_DOT.
+ */
+int32_t ta_dot(const void *a, const void *b, uint32_t dtype, uint64_t count, double *out, ta_error *error);
+
+/*
+ Cosine similarity: 1 - the distance TA_COSINE.
+ */
+int32_t ta_cosine_similarity(const void *a,
+                             const void *b,
+                             uint32_t dtype,
+                             uint64_t count,
+                             double *out,
+                             ta_error *error);
+
+/*
+ Distances of `query_rows` queries to `data_rows` vectors, `out[query * data_rows + row]`. With one query this is one to
+ many. Strides are bytes from row to row, 0 for none between them. `out_count` must be query_rows * data_rows.
+ */
+int32_t ta_cdist(uint32_t metric,
+                 uint32_t dtype,
+                 uint64_t dim,
+                 const void *queries,
+                 uint64_t query_rows,
+                 uint64_t query_stride,
+                 const void *data,
+                 uint64_t data_rows,
+                 uint64_t data_stride,
+                 double *out,
+                 uint64_t out_count,
+                 ta_error *error);
+
+/*
+ Indices of the `k` smallest distances, nearest first, equal ones by index. NaN is last.
+ */
+int32_t ta_top_k(const double *distances,
+                 uint64_t count,
+                 uint64_t k,
+                 uint64_t *out,
+                 uint64_t capacity,
+                 uint64_t *length,
+                 ta_error *error);
+
+/*
+ One number of a vector: TA_SUM .. TA_LOG_SUM_EXP.
+ */
+int32_t ta_reduce(uint32_t reduction, const void *a, uint32_t dtype, uint64_t count, double *out, ta_error *error);
+
+/*
+ Mean of rows, weighted when `weights` is not NULL (then one for each row). `out` takes `dim` numbers.
+ */
+int32_t ta_centroid(uint32_t dtype,
+                    uint64_t dim,
+                    const void *data,
+                    uint64_t rows,
+                    uint64_t stride,
+                    const double *weights,
+                    double *out,
+                    ta_error *error);
+
+/*
+ `out = a + b` of f64, f32, f16 or bf16, whose alignment the pointers need.
+ */
+int32_t ta_add(const void *a, const void *b, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = a - b`; as ta_add.
+ */
+int32_t ta_sub(const void *a, const void *b, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = a + t * (b - a)`; as ta_add.
+ */
+int32_t ta_lerp(const void *a, const void *b, double t, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = a * factor`; as ta_add.
+ */
+int32_t ta_scale(const void *a, double factor, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = a / |a|`; as ta_add. TA_INVALID_ARGUMENT where the engine has no answer.
+ */
+int32_t ta_normalize(const void *a, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = exp(a) / sum(exp(a))`; as ta_add.
+ */
+int32_t ta_softmax(const void *a, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ Descriptor of an atom. `from` is a store or a snapshot. TA_NOT_FOUND where there is none.
+ */
+int32_t ta_get_info(uint64_t from, const ta_key *key, ta_info *info, ta_error *error);
+
+/*
+ Metadata of an atom, the JSON text that was given; empty where none was.
+ */
+int32_t ta_get_metadata(uint64_t from,
+                        const ta_key *key,
+                        char *out,
+                        uint64_t capacity,
+                        uint64_t *length,
+                        ta_error *error);
+
+/*
+ Reads `count` verified bytes from `offset` into memory of the caller. TA_INVALID_ARGUMENT beyond the end.
+ */
+int32_t ta_read(uint64_t from, const ta_key *key, uint64_t offset, void *out, uint64_t count, ta_error *error);
+
+/*
+ Lends `count` verified bytes from `offset`, UINT64_MAX for all up to the end, without a copy where payloads are mapped.
+ They stay at `data` until ta_close of `mapping`. NULL where there are none.
+ */
+int32_t ta_map(uint64_t from,
+               const ta_key *key,
+               uint64_t offset,
+               uint64_t count,
+               const void **data,
+               uint64_t *bytes,
+               uint64_t *mapping,
+               ta_error *error);
+
+/*
+ Lists the atoms whose names start with a prefix, and without one those with numbers first. Take them with ta_list_next.
+ */
+int32_t ta_list(uint64_t snapshot, const char *prefix, uint64_t prefix_length, uint64_t *list, ta_error *error);
+
+/*
+ The next atom: its descriptor in `info`, its key as JSON (a string or a number) in `key`, 8 KiB at most.
+ TA_NOT_FOUND behind the last one. An atom stays the next one while only the size of its key is asked, or it does not fit.
+ */
+int32_t ta_list_next(uint64_t list,
+                     ta_info *info,
+                     char *key,
+                     uint64_t capacity,
+                     uint64_t *length,
+                     ta_error *error);
+
+/*
+ Counts and bytes of a store as a JSON object; the members of `accounted` sum to `disk_bytes`.
+ */
+int32_t ta_stat(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Reads everything below a prefix and reports damage as a JSON object. The status is TA_OK also when there is damage.
+ */
+int32_t ta_verify(uint64_t store,
+                  const char *prefix,
+                  uint64_t prefix_length,
+                  uint64_t cancel,
+                  char *out,
+                  uint64_t capacity,
+                  uint64_t *length,
+                  ta_error *error);
+
+/*
+ Runs a SELECT on the public views, at most `row_limit` rows. JSON: {"columns": [..], "rows": [[..], ..]}, blobs as hex,
+ numbers JSON has no form for as null.
+ */
+int32_t ta_query(uint64_t store,
+                 const char *sql,
+                 uint64_t sql_length,
+                 uint64_t row_limit,
+                 char *out,
+                 uint64_t capacity,
+                 uint64_t *length,
+                 ta_error *error);
+
+/*
+ Version of the binary interface of the library that was loaded; compare with TA_ABI_VERSION.
+ */
+uint32_t ta_abi_version(void);
+
+/*
+ Largest interface version this library serves.
+ */
+uint32_t ta_last_supported(void);
+
+/*
+ Version of the library (`0.1.0`).
+ */
+int32_t ta_version(char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Name of a status (`NotFound`). TA_INVALID_ARGUMENT for a number that no status has.
+ */
+int32_t ta_status_name(int32_t status, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Opens the store in a directory. In one process a directory opens once; later opens share it. Blocks and may sync.
+ */
+int32_t ta_store_open(const char *path,
+                      uint64_t path_length,
+                      const ta_options *options,
+                      uint64_t *store,
+                      ta_error *error);
+
+/*
+ Makes a namespace. TA_ALREADY_EXISTS where there is one of that name.
+ */
+int32_t ta_namespace_create(uint64_t store, const char *name, uint64_t name_length, ta_error *error);
+
+/*
+ Names of the namespaces, as a JSON array.
+ */
+int32_t ta_namespaces(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Newest commit.
+ */
+int32_t ta_store_lsn(uint64_t store, uint64_t *lsn, ta_error *error);
+
+/*
+ Makes a snapshot: TA_NOW, TA_AS_OF_LSN or TA_AS_OF_TIME with `moment`. Close it with ta_close.
+ */
+int32_t ta_snapshot(uint64_t store, uint32_t as_of, uint64_t moment, uint64_t *snapshot, ta_error *error);
+
+/*
+ Imports a safetensors, npy or raw file in one commit, names prefixed; `lsn` is that commit.
+ */
+int32_t ta_import(uint64_t store,
+                  const char *path,
+                  uint64_t path_length,
+                  const char *prefix,
+                  uint64_t prefix_length,
+                  uint64_t cancel,
+                  uint64_t *lsn,
+                  ta_error *error);
+
+/*
+ Writes the atoms below a prefix into a safetensors file, which appears whole or not at all.
+ */
+int32_t ta_export(uint64_t store,
+                  const char *path,
+                  uint64_t path_length,
+                  const char *prefix,
+                  uint64_t prefix_length,
+                  uint64_t cancel,
+                  uint64_t *atoms,
+                  ta_error *error);
+
+/*
+ Repairs a store that nobody has open; with `rebuild_catalog` not 0 its catalog is made anew. `atoms` is how many it has.
+ */
+int32_t ta_repair(const char *path,
+                  uint64_t path_length,
+                  uint32_t rebuild_catalog,
+                  uint64_t cancel,
+                  uint64_t *atoms,
+                  ta_error *error);
+
+/*
+ Reads a JSON array of numbers. TA_INVALID_ARGUMENT, with the place in the text, for anything else.
+ */
+int32_t ta_json_parse(const char *json,
+                      uint64_t json_length,
+                      float *out,
+                      uint64_t capacity,
+                      uint64_t *length,
+                      ta_error *error);
+
+/*
+ Writes numbers as a JSON array, shortest digits that read back the same. NaN and infinities are TA_INVALID_ARGUMENT.
+ */
+int32_t ta_json_write(const float *values,
+                      uint64_t count,
+                      char *out,
+                      uint64_t capacity,
+                      uint64_t *length,
+                      ta_error *error);
+
+/*
+ Converts `count` floats between f64, f32, f16, bf16, f8e4m3, f8e5m2, rounding half to even. What is beyond the target
+ becomes infinity, or with `saturate` not 0 the largest finite number. Any alignment.
+ */
+int32_t ta_convert(const void *source,
+                   uint32_t from,
+                   void *target,
+                   uint32_t to,
+                   uint64_t count,
+                   uint32_t saturate,
+                   ta_error *error);
+
+/*
+ Quantises f32 to int8 codes: value = scale * (code - zero point). `block` elements share a scale, 0 for all of them:
+ `scale` takes ceil(count / block) numbers, or 1. `zero_point` takes as many, or is NULL for symmetric codes.
+ */
+int32_t ta_quantize_i8(const float *source,
+                       uint64_t count,
+                       uint64_t block,
+                       int8_t *codes,
+                       float *scale,
+                       int32_t *zero_point,
+                       ta_error *error);
+
+/*
+ The inverse of ta_quantize_i8.
+ */
+int32_t ta_dequantize_i8(const int8_t *codes,
+                         uint64_t count,
+                         uint64_t block,
+                         const float *scale,
+                         const int32_t *zero_point,
+                         float *out,
+                         ta_error *error);
+
+/*
+ Turns blocks of a GGUF layout (`Q4_0` .. `Q6_K`) into `count` numbers.
+ */
+int32_t ta_gguf_dequantize(const char *layout,
+                           uint64_t layout_length,
+                           const void *blocks,
+                           uint64_t block_bytes,
+                           float *out,
+                           uint64_t count,
+                           ta_error *error);
+
+/*
+ Begins a transaction. ta_commit makes it durable; ta_close without a commit takes it back.
+ */
+int32_t ta_begin(uint64_t store, uint64_t *txn, ta_error *error);
+
+/*
+ Commits: all or nothing, durable when it returns. `lsn` (may be NULL) is the commit. The handle stays to be closed.
+ */
+int32_t ta_commit(uint64_t txn, uint64_t *lsn, ta_error *error);
+
+/*
+ Puts a tensor, with metadata (one JSON object) or NULL.
+ */
+int32_t ta_put(uint64_t txn,
+               const ta_key *key,
+               const ta_tensor *tensor,
+               const char *metadata,
+               uint64_t metadata_length,
+               ta_error *error);
+
+/*
+ Puts a payload of unknown length, block by block, never whole in memory. A first dimension of UINT64_MAX follows from
+ the bytes. When the source gives up, TA_CANCELLED, and the transaction is as it was.
+ */
+int32_t ta_put_stream(uint64_t txn,
+                      const ta_key *key,
+                      uint32_t dtype,
+                      const uint64_t *shape,
+                      uint32_t rank,
+                      const char *metadata,
+                      uint64_t metadata_length,
+                      ta_source source,
+                      void *context,
+                      ta_error *error);
+
+/*
+ Deletes a key; `existed` (may be NULL) says whether it was there. Snapshots made before still show it.
+ */
+int32_t ta_delete(uint64_t txn, const ta_key *key, uint32_t *existed, ta_error *error);
+
+/*
+ Moves an atom to another key. No byte is written again.
+ */
+int32_t ta_rename(uint64_t txn, const ta_key *from, const ta_key *to, ta_error *error);
+
+/*
+ Replaces the metadata of an atom: one JSON object, or NULL for none.
+ */
+int32_t ta_set_metadata(uint64_t txn,
+                        const ta_key *key,
+                        const char *metadata,
+                        uint64_t metadata_length,
+                        ta_error *error);
+
+/*
+ Opens a vector set by its name, or makes it. TA_CONFLICT or TA_INVALID_ARGUMENT where one of other facts is there.
+ */
+int32_t ta_vectors_open(uint64_t store,
+                        const ta_key *name,
+                        uint64_t dim,
+                        uint32_t dtype,
+                        uint32_t metric,
+                        uint64_t *vectors,
+                        ta_error *error);
+
+/*
+ Appends vectors of the set's type under new ids, in one commit. Stride in bytes, 0 for none between rows.
+ */
+int32_t ta_vectors_append(uint64_t vectors,
+                          const int64_t *ids,
+                          uint64_t count,
+                          const void *data,
+                          uint64_t stride,
+                          ta_error *error);
+
+/*
+ As ta_vectors_append; ids that are there are replaced.
+ */
+int32_t ta_vectors_upsert(uint64_t vectors,
+                          const int64_t *ids,
+                          uint64_t count,
+                          const void *data,
+                          uint64_t stride,
+                          ta_error *error);
+
+/*
+ Deletes ids, in one commit; `deleted` is how many were there.
+ */
+int32_t ta_vectors_delete(uint64_t vectors, const int64_t *ids, uint64_t count, uint64_t *deleted, ta_error *error);
+
+/*
+ Number of vectors.
+ */
+int32_t ta_vectors_count(uint64_t vectors, uint64_t *count, ta_error *error);
+
+/*
+ Rewrites parts with many deleted rows and joins small ones; `parts` is how many were rewritten.
+ */
+int32_t ta_vectors_compact(uint64_t vectors, uint64_t cancel, uint64_t *parts, ta_error *error);
+
+/*
+ The `k` nearest vectors of a set to each of `queries` vectors of its type, exactly, nearest first, equal ones by id.
+ `ids` and `distances` take queries * k values, `counts` how many of each k were found.
+ */
+int32_t ta_search(uint64_t vectors,
+                  const void *data,
+                  uint64_t queries,
+                  uint64_t k,
+                  uint64_t cancel,
+                  int64_t *ids,
+                  double *distances,
+                  uint64_t *counts,
+                  ta_error *error);
+
+/*
+ As ta_search, in a stored tensor of two dimensions, in place; an id is the number of a row.
+ */
+int32_t ta_search_matrix(uint64_t snapshot,
+                         const ta_key *key,
+                         uint32_t metric,
+                         const void *data,
+                         uint64_t queries,
+                         uint64_t k,
+                         uint64_t cancel,
+                         int64_t *ids,
+                         double *distances,
+                         uint64_t *counts,
+                         ta_error *error);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* TENSORATOM_H */

@@ -1,0 +1,18 @@
+//! C interface of the engine: converts arguments, calls, converts back. What callers are promised is said in the header.
+#![allow(non_camel_case_types)] // names of C, as the header shows them
+#![allow(clippy::too_many_arguments)] // C has no options and no slices
+#![allow(unreachable_pub)] // exported by name, not by path
+
+mod cancel;
+mod handle;
+mod math;
+mod memory;
+mod options;
+mod read;
+mod report;
+mod status;
+mod store;
+mod transform;
+mod txn;
+mod vectors;
+mod wall;

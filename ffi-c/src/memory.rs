@@ -1,0 +1,191 @@
+//! Memory of the caller. The only file that follows raw pointers.
+//!
+//! What each proof rests on is the contract of the header: a pointer with a length covers that many elements during the
+//! call, and nobody else writes to them. NULL, alignment, size and overlap are checked here.
+
+use std::ffi::c_char;
+use std::mem::{align_of, size_of};
+use std::slice;
+
+use crate::wall::{Failure, Outcome, ta_error};
+
+/// Types of which every pattern of bits is a value.
+pub(crate) trait Plain: Copy + 'static {}
+impl Plain for u8 {}
+impl Plain for i8 {}
+impl Plain for u32 {}
+impl Plain for i32 {}
+impl Plain for u64 {}
+impl Plain for i64 {}
+impl Plain for f32 {}
+impl Plain for f64 {}
+impl Plain for half::f16 {}
+impl Plain for half::bf16 {}
+
+/// Elements that the caller lends for reading.
+pub(crate) fn input<'a, T: Plain>(pointer: *const T, count: u64) -> Outcome<&'a [T]> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    let count = check(pointer, count)?;
+    // SAFETY: not NULL, aligned, at most isize::MAX bytes (`check`); readable for that length by the header's contract.
+    Ok(unsafe { slice::from_raw_parts(pointer, count) })
+}
+
+/// Elements that the caller lends for writing; see [`apart`].
+pub(crate) fn output<'a, T: Plain>(pointer: *mut T, count: u64) -> Outcome<&'a mut [T]> {
+    if count == 0 {
+        return Ok(&mut []);
+    }
+    let count = check(pointer, count)?;
+    // SAFETY: as in `input`; writable and not used by others during the call by the header's contract.
+    Ok(unsafe { slice::from_raw_parts_mut(pointer, count) })
+}
+
+/// Bytes behind an untyped pointer.
+pub(crate) fn bytes<'a>(pointer: *const std::ffi::c_void, count: u64) -> Outcome<&'a [u8]> {
+    input(pointer.cast::<u8>(), count)
+}
+
+/// UTF-8 of the caller.
+pub(crate) fn text<'a>(pointer: *const c_char, count: u64) -> Outcome<&'a str> {
+    std::str::from_utf8(input(pointer.cast::<u8>(), count)?)
+        .map_err(|e| Failure::argument(format!("a text is not UTF-8: {e}")))
+}
+
+/// A struct of the caller, copied; none for NULL.
+pub(crate) fn structure<T: Copy>(pointer: *const T) -> Outcome<Option<T>> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    check(pointer, 1)?;
+    // SAFETY: not NULL and aligned (`check`); it points to a struct of this type, whose fields are plain numbers and
+    // pointers, by the header's contract.
+    Ok(Some(unsafe { pointer.read() }))
+}
+
+/// A struct that must be there.
+pub(crate) fn required<T: Copy>(pointer: *const T, what: &str) -> Outcome<T> {
+    structure(pointer)?.ok_or_else(|| Failure::argument(format!("{what} is NULL")))
+}
+
+/// Refuses outputs that overlap an input, or another output. Pairs of address and length in bytes.
+pub(crate) fn apart(outputs: &[(usize, u64)], inputs: &[(usize, u64)]) -> Outcome {
+    let overlap = |a: &(usize, u64), b: &(usize, u64)| {
+        let (a_end, b_end) = ((a.0 as u64).saturating_add(a.1), (b.0 as u64).saturating_add(b.1));
+        a.1 > 0 && b.1 > 0 && (a.0 as u64) < b_end && (b.0 as u64) < a_end
+    };
+    for (index, output) in outputs.iter().enumerate() {
+        if inputs.iter().chain(outputs.iter().skip(index + 1)).any(|other| overlap(output, other)) {
+            return Err(Failure::argument("an output overlaps an input or another output"));
+        }
+    }
+    Ok(())
+}
+
+/// Address and length in bytes, for [`apart`].
+pub(crate) fn span<T>(pointer: *const T, count: u64) -> (usize, u64) {
+    (pointer.addr(), count.saturating_mul(size_of::<T>() as u64))
+}
+
+/// A place for one value, written on success.
+pub(crate) struct One<T>(*mut T);
+
+impl<T> One<T> {
+    /// Fails for NULL and for places that are not aligned.
+    pub(crate) fn at(pointer: *mut T) -> Outcome<Self> {
+        check(pointer, 1)?;
+        Ok(One(pointer))
+    }
+
+    pub(crate) fn set(self, value: T) -> Outcome {
+        // SAFETY: not NULL and aligned (`at`); writable by the header's contract. T is Copy-like plain data of C.
+        unsafe { self.0.write(value) };
+        Ok(())
+    }
+}
+
+/// A buffer of the caller with the place of its length: the size-query convention.
+pub(crate) struct Out<T> {
+    pointer: *mut T,
+    capacity: u64,
+    length: *mut u64,
+}
+
+impl Out<u8> {
+    /// A buffer for text.
+    pub(crate) fn text(pointer: *mut c_char, capacity: u64, length: *mut u64) -> Outcome<Self> {
+        Out::sized(pointer.cast(), capacity, length)
+    }
+}
+
+impl<T: Plain> Out<T> {
+    pub(crate) fn sized(pointer: *mut T, capacity: u64, length: *mut u64) -> Outcome<Self> {
+        check(length, 1)?;
+        if capacity > 0 {
+            check(pointer, capacity)?;
+        }
+        Ok(Out { pointer, capacity, length })
+    }
+
+    /// Copies the values if they fit; sets the length in any case. A question for the size succeeds.
+    pub(crate) fn fill(self, values: &[T]) -> Outcome {
+        One(self.length).set(values.len() as u64)?;
+        if self.pointer.is_null() {
+            return Ok(());
+        }
+        if self.capacity < values.len() as u64 {
+            return Err(Failure::too_small(values.len(), self.capacity));
+        }
+        output(self.pointer, values.len() as u64)?.copy_from_slice(values);
+        Ok(())
+    }
+}
+
+/// Writes the text of an error, as much as fits, and its length. Never fails: NULL and nonsense are passed over.
+pub(crate) fn write_error(error: *mut ta_error, text: &str) {
+    if check(error, 1).is_err() {
+        return;
+    }
+    // SAFETY: not NULL and aligned; a ta_error of the caller by the header's contract.
+    let error = unsafe { &mut *error };
+    error.length = text.len() as u64;
+    if error.capacity == 0 || error.text.is_null() {
+        return;
+    }
+    let room = usize::try_from(error.capacity - 1).unwrap_or(usize::MAX).min(text.len());
+    let fits = (0..=room).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    if let Ok(target) = output(error.text.cast::<u8>(), fits as u64 + 1) {
+        target[..fits].copy_from_slice(&text.as_bytes()[..fits]);
+        target[fits] = 0;
+    }
+}
+
+/// Zeroed memory for input-sized results; a status where the system has not that much.
+pub(crate) fn zeroed<T: Plain + Default>(count: usize) -> Outcome<Vec<T>> {
+    let mut values = Vec::new();
+    let failure = |_| Failure::of(engine::ErrorKind::OutOfMemory, format!("no memory for {count} elements"));
+    values.try_reserve_exact(count).map_err(failure)?;
+    values.resize(count, T::default());
+    Ok(values)
+}
+
+/// A number of elements or bytes as an index.
+pub(crate) fn size(count: u64) -> Outcome<usize> {
+    usize::try_from(count).map_err(|_| Failure::argument(format!("{count} is beyond the address space")))
+}
+
+fn check<T>(pointer: *const T, count: u64) -> Outcome<usize> {
+    if pointer.is_null() {
+        return Err(Failure::argument("a pointer is NULL where its length is not 0"));
+    }
+    if pointer.addr() % align_of::<T>() != 0 {
+        return Err(Failure::argument(format!("a pointer is not a multiple of {}", align_of::<T>())));
+    }
+    let bytes = count.checked_mul(size_of::<T>() as u64).filter(|&bytes| bytes <= isize::MAX as u64);
+    let end = bytes.and_then(|bytes| (pointer.addr() as u64).checked_add(bytes));
+    match end {
+        Some(_) => size(count),
+        None => Err(Failure::argument(format!("{count} elements do not fit the address space"))),
+    }
+}

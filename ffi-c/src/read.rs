@@ -1,0 +1,178 @@
+//! Reading atoms: descriptor, metadata, bytes copied or mapped, listings. From a store (newest commit) or a snapshot.
+
+use std::ffi::{c_char, c_void};
+
+use engine::{AtomInfo, Bytes, ListOptions, Payload, RANK_MAX, Snapshot, Store};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::handle;
+use crate::memory::{One, Out, output, required, text};
+use crate::options::{address, ta_key};
+use crate::report;
+use crate::wall::{Failure, Outcome, ta_error, wall};
+
+/// Descriptor of an atom.
+#[repr(C)]
+pub struct ta_info {
+    /// Element type.
+    pub dtype: u32,
+    /// Number of dimensions.
+    pub rank: u32,
+    /// Dimensions, outermost first; 0 behind `rank`.
+    pub shape: [u64; 64],
+    /// Bytes of the payload.
+    pub bytes: u64,
+    /// Commit that made this version.
+    pub lsn: u64,
+    /// Time of that commit.
+    pub created_us: u64,
+    /// BLAKE3-256 of the payload.
+    pub digest: [u8; 32],
+}
+
+const _: () = assert!(RANK_MAX == 64);
+
+fn info(info: &AtomInfo) -> ta_info {
+    let mut shape = [0; 64];
+    for (place, &side) in shape.iter_mut().zip(&info.shape) {
+        *place = side;
+    }
+    ta_info {
+        dtype: u32::from(info.dtype.number()),
+        rank: info.shape.len() as u32,
+        shape,
+        bytes: info.bytes,
+        lsn: info.lsn,
+        created_us: info.created_us,
+        digest: info.digest.0,
+    }
+}
+
+/// The payload of a key in a store, or in a snapshot (default namespace).
+fn payload(from: u64, key: *const ta_key) -> Outcome<Payload> {
+    let key = required(key, "the key")?;
+    if from >> 56 == 3 {
+        let snapshot = handle::get::<Snapshot>(from)?;
+        return Ok(snapshot.get(address(snapshot.store(), &key)?)?);
+    }
+    let store = handle::get::<Store>(from)?;
+    Ok(store.get(address(&store, &key)?)?)
+}
+
+/// Descriptor of an atom. `from` is a store or a snapshot. TA_NOT_FOUND where there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_get_info(from: u64, key: *const ta_key, info: *mut ta_info, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let out = One::at(info)?;
+        out.set(self::info(payload(from, key)?.info()))
+    })
+}
+
+/// Metadata of an atom, the JSON text that was given; empty where none was.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_get_metadata(
+    from: u64,
+    key: *const ta_key,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = Out::text(out, capacity, length)?;
+        out.fill(payload(from, key)?.info().metadata.as_deref().unwrap_or("").as_bytes())
+    })
+}
+
+/// Reads `count` verified bytes from `offset` into memory of the caller. TA_INVALID_ARGUMENT beyond the end.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_read(
+    from: u64,
+    key: *const ta_key,
+    offset: u64,
+    out: *mut c_void,
+    count: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let target = output(out.cast::<u8>(), count)?;
+        Ok(payload(from, key)?.read_into(offset, target)?)
+    })
+}
+
+/// Lends `count` verified bytes from `offset`, UINT64_MAX for all up to the end, without a copy where payloads are mapped.
+/// They stay at `data` until ta_close of `mapping`. NULL where there are none.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_map(
+    from: u64,
+    key: *const ta_key,
+    offset: u64,
+    count: u64,
+    data: *mut *const c_void,
+    bytes: *mut u64,
+    mapping: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let (to_data, to_bytes, to_mapping) = (One::at(data)?, One::at(bytes)?, One::at(mapping)?);
+        let payload = payload(from, key)?;
+        let end = if count == u64::MAX { Some(payload.len()) } else { offset.checked_add(count) };
+        let end = end.ok_or_else(|| Failure::argument("offset and count are beyond 64 bits"))?;
+        let lent: Bytes = payload.range(offset..end)?;
+        let (address, len) = (lent.as_ptr().cast::<c_void>(), lent.len() as u64);
+        to_mapping.set(handle::add(handle::tag(from), lent)?)?;
+        to_bytes.set(len)?;
+        to_data.set(if len == 0 { std::ptr::null() } else { address })
+    })
+}
+
+/// A listing that is under way, with the atom whose key did not fit yet.
+pub struct List(Mutex<(engine::Atoms, Option<AtomInfo>)>);
+
+/// Lists the atoms whose names start with a prefix, and without one those with numbers first. Take them with ta_list_next.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_list(
+    snapshot: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    list: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = One::at(list)?;
+        let options = ListOptions::new().prefix(text(prefix, prefix_length)?);
+        let atoms = handle::get::<Snapshot>(snapshot)?.iter(&options);
+        out.set(handle::add(handle::tag(snapshot), List(Mutex::new((atoms, None))))?)
+    })
+}
+
+/// The next atom: its descriptor in `info`, its key as JSON (a string or a number) in `key`, 8 KiB at most.
+/// TA_NOT_FOUND behind the last one. An atom stays the next one while only the size of its key is asked, or it does not fit.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_list_next(
+    list: u64,
+    info: *mut ta_info,
+    key: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let (to_info, to_key) = (One::at(info)?, Out::text(key, capacity, length)?);
+        let list = handle::get::<List>(list)?;
+        let mut list = list.0.lock();
+        let next = match list.1.take() {
+            Some(atom) => Some(Ok(atom)),
+            None => list.0.next(),
+        };
+        let atom = next.ok_or_else(|| Failure::of(engine::ErrorKind::NotFound, "the list has no more atoms"))??;
+        let filled = report::fill(to_key, &json!(report::key(&atom.key)));
+        let info = self::info(&atom);
+        if filled.is_err() || key.is_null() {
+            list.1 = Some(atom);
+        }
+        filled?;
+        to_info.set(info)
+    })
+}

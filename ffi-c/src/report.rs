@@ -1,0 +1,108 @@
+//! What is large and rarely read: reports as JSON text.
+
+use engine::{Key, SqlValue, Store, VerifyOptions};
+use serde_json::{Value, json};
+use std::ffi::c_char;
+
+use crate::memory::{Out, size, text};
+use crate::wall::{Outcome, ta_error, wall};
+use crate::{cancel, handle};
+
+/// Hands a JSON value out under the size-query convention.
+pub(crate) fn fill(out: Out<u8>, value: &Value) -> Outcome {
+    out.fill(value.to_string().as_bytes())
+}
+
+/// A key as JSON: a string or a number.
+pub(crate) fn key(key: &Key) -> Value {
+    match key {
+        Key::Int(number) => json!(number),
+        Key::Name(name) => json!(name),
+    }
+}
+
+/// Counts and bytes of a store as a JSON object; the members of `accounted` sum to `disk_bytes`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_stat(store: u64, out: *mut c_char, capacity: u64, length: *mut u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let out = Out::text(out, capacity, length)?;
+        let stat = handle::get::<Store>(store)?.stat()?;
+        let accounted: serde_json::Map<String, Value> =
+            stat.accounted.parts().into_iter().map(|(name, bytes)| (name.to_owned(), json!(bytes))).collect();
+        let value = json!({
+            "lsn": stat.lsn, "atoms": stat.atoms, "versions": stat.versions, "payloads": stat.payloads,
+            "namespaces": stat.namespaces, "vector_sets": stat.vector_sets, "vector_parts": stat.vector_parts,
+            "segments": stat.segments, "raw_bytes": stat.raw_bytes, "stored_bytes": stat.stored_bytes,
+            "disk_bytes": stat.disk_bytes, "accounted": accounted,
+        });
+        fill(out, &value)
+    })
+}
+
+/// Reads everything below a prefix and reports damage as a JSON object. The status is TA_OK also when there is damage.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_verify(
+    store: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = Out::text(out, capacity, length)?;
+        let mut options = VerifyOptions::new();
+        if prefix_length > 0 {
+            options = options.prefix(text(prefix, prefix_length)?);
+        }
+        let flag = cancel::flag(cancel)?;
+        let report = handle::get::<Store>(store)?.verify(&options, &cancel::control(&flag))?;
+        let damaged: Vec<Value> = report
+            .damaged
+            .iter()
+            .map(|damage| {
+                json!({
+                    "namespace": damage.namespace, "key": damage.key.as_ref().map(key), "lsn": damage.lsn,
+                    "is_current": damage.is_current, "segment": damage.segment, "offset": damage.offset,
+                    "what": damage.what,
+                })
+            })
+            .collect();
+        let value = json!({
+            "is_sound": report.is_sound(), "atoms_checked": report.atoms_checked,
+            "payloads_checked": report.payloads_checked, "chunks_checked": report.chunks_checked,
+            "bytes_checked": report.bytes_checked, "damaged": damaged,
+        });
+        fill(out, &value)
+    })
+}
+
+/// Runs a SELECT on the public views, at most `row_limit` rows. JSON: {"columns": [..], "rows": [[..], ..]}, blobs as hex,
+/// numbers JSON has no form for as null.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_query(
+    store: u64,
+    sql: *const c_char,
+    sql_length: u64,
+    row_limit: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = Out::text(out, capacity, length)?;
+        let result = handle::get::<Store>(store)?.query(text(sql, sql_length)?, size(row_limit)?)?;
+        let cell = |value: &SqlValue| match value {
+            SqlValue::Null => Value::Null,
+            SqlValue::Integer(number) => json!(number),
+            SqlValue::Real(number) => json!(number),
+            SqlValue::Text(text) => json!(text),
+            SqlValue::Blob(bytes) => json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        };
+        let rows: Vec<Vec<Value>> = result.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+        fill(out, &json!({ "columns": result.columns, "rows": rows }))
+    })
+}

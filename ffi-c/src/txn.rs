@@ -1,0 +1,155 @@
+//! Transactions: put, stream, delete, rename, metadata, commit.
+
+use std::ffi::{c_char, c_void};
+
+use engine::{PutOptions, Store, WriteTxn};
+use parking_lot::Mutex;
+
+use crate::handle;
+use crate::math::dtype;
+use crate::memory::{One, input, required, size, text, zeroed};
+use crate::options::{address, ta_key, ta_tensor, tensor};
+use crate::wall::{Failure, Outcome, ta_error, wall};
+
+/// A transaction until it is committed.
+pub struct Txn {
+    store: Store,
+    open: Mutex<Option<WriteTxn>>,
+}
+
+impl Txn {
+    /// Runs with the transaction; calls of several threads follow one another.
+    pub(crate) fn with<R>(&self, body: impl FnOnce(&Store, &mut WriteTxn) -> Outcome<R>) -> Outcome<R> {
+        let mut guard = self.open.lock();
+        let txn = guard.as_mut().ok_or_else(|| Failure::handle("the transaction was committed"))?;
+        body(&self.store, txn)
+    }
+}
+
+/// Begins a transaction. ta_commit makes it durable; ta_close without a commit takes it back.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_begin(store: u64, txn: *mut u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let out = One::at(txn)?;
+        let engine = handle::get::<Store>(store)?;
+        let open = Mutex::new(Some(engine.begin()?));
+        out.set(handle::add(handle::tag(store), Txn { store: engine.as_ref().clone(), open })?)
+    })
+}
+
+/// Commits: all or nothing, durable when it returns. `lsn` (may be NULL) is the commit. The handle stays to be closed.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_commit(txn: u64, lsn: *mut u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let out = if lsn.is_null() { None } else { Some(One::at(lsn)?) };
+        let txn = handle::get::<Txn>(txn)?;
+        let open = txn.open.lock().take().ok_or_else(|| Failure::handle("the transaction was committed"))?;
+        let lsn = open.commit()?;
+        out.map_or(Ok(()), |out| out.set(lsn))
+    })
+}
+
+fn put_options(metadata: *const c_char, metadata_length: u64) -> Outcome<PutOptions> {
+    let options = PutOptions::new();
+    if metadata.is_null() && metadata_length == 0 {
+        return Ok(options);
+    }
+    Ok(options.metadata(text(metadata, metadata_length)?))
+}
+
+/// Puts a tensor, with metadata (one JSON object) or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_put(
+    txn: u64,
+    key: *const ta_key,
+    tensor: *const ta_tensor,
+    metadata: *const c_char,
+    metadata_length: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let (key, tensor) = (required(key, "the key")?, required(tensor, "the tensor")?);
+        let options = put_options(metadata, metadata_length)?;
+        let tensor = self::tensor(&tensor)?;
+        handle::get::<Txn>(txn)?.with(|store, txn| Ok(txn.put_with(address(store, &key)?, &tensor, &options)?))
+    })
+}
+
+/// Gives the next bytes of a payload: writes at most `capacity` bytes to `buffer` and returns how many; 0 at the end, a
+/// negative number to give up. Must return (no longjmp, no exception), and not use the same transaction.
+pub type ta_source = Option<extern "C" fn(context: *mut c_void, buffer: *mut u8, capacity: u64) -> i64>;
+
+/// Puts a payload of unknown length, block by block, never whole in memory. A first dimension of UINT64_MAX follows from
+/// the bytes. When the source gives up, TA_CANCELLED, and the transaction is as it was.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_put_stream(
+    txn: u64,
+    key: *const ta_key,
+    dtype: u32,
+    shape: *const u64,
+    rank: u32,
+    metadata: *const c_char,
+    metadata_length: u64,
+    source: ta_source,
+    context: *mut c_void,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let (key, dtype) = (required(key, "the key")?, self::dtype(dtype)?);
+        let source = source.ok_or_else(|| Failure::argument("the source is NULL"))?;
+        let shape = input(shape, u64::from(rank))?;
+        let shape: Vec<Option<u64>> = shape.iter().map(|&side| (side != u64::MAX).then_some(side)).collect();
+        let options = put_options(metadata, metadata_length)?;
+        let mut block = zeroed::<u8>(256 << 10)?;
+        handle::get::<Txn>(txn)?.with(|store, txn| {
+            let mut writer = txn.writer(address(store, &key)?, dtype, &shape, &options)?;
+            loop {
+                let given = source(context, block.as_mut_ptr(), block.len() as u64);
+                let given = u64::try_from(given)
+                    .map_err(|_| Failure::of(engine::ErrorKind::Cancelled, "the source gave up"))?;
+                if given == 0 {
+                    return Ok(writer.finish()?);
+                }
+                let bytes = block.get(..size(given)?);
+                writer.append(bytes.ok_or_else(|| Failure::argument("the source gave more than fits"))?)?;
+            }
+        })
+    })
+}
+
+/// Deletes a key; `existed` (may be NULL) says whether it was there. Snapshots made before still show it.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_delete(txn: u64, key: *const ta_key, existed: *mut u32, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let out = if existed.is_null() { None } else { Some(One::at(existed)?) };
+        let key = required(key, "the key")?;
+        let was = handle::get::<Txn>(txn)?.with(|store, txn| Ok(txn.delete(address(store, &key)?)?))?;
+        out.map_or(Ok(()), |out| out.set(u32::from(was)))
+    })
+}
+
+/// Moves an atom to another key. No byte is written again.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_rename(txn: u64, from: *const ta_key, to: *const ta_key, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let (from, to) = (required(from, "the key")?, required(to, "the new key")?);
+        handle::get::<Txn>(txn)?.with(|store, txn| Ok(txn.rename(address(store, &from)?, address(store, &to)?)?))
+    })
+}
+
+/// Replaces the metadata of an atom: one JSON object, or NULL for none.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_set_metadata(
+    txn: u64,
+    key: *const ta_key,
+    metadata: *const c_char,
+    metadata_length: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let key = required(key, "the key")?;
+        let json =
+            if metadata.is_null() && metadata_length == 0 { None } else { Some(text(metadata, metadata_length)?) };
+        handle::get::<Txn>(txn)?.with(|store, txn| Ok(txn.set_metadata(address(store, &key)?, json)?))
+    })
+}

@@ -1,0 +1,178 @@
+//! Vector sets and exact search.
+
+use std::ffi::c_void;
+
+use engine::kernels::Rows;
+use engine::{CompactOptions, Neighbor, SearchOptions, Snapshot, Store, VectorSet};
+
+use crate::math::{self, dtype, rows};
+use crate::memory::{One, apart, input, output, required, size, span};
+use crate::options::{address, ta_key};
+use crate::wall::{Failure, Outcome, ta_error, wall};
+use crate::{cancel, handle};
+
+/// Opens a vector set by its name, or makes it. TA_CONFLICT or TA_INVALID_ARGUMENT where one of other facts is there.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_open(
+    store: u64,
+    name: *const ta_key,
+    dim: u64,
+    dtype: u32,
+    metric: u32,
+    vectors: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = One::at(vectors)?;
+        let name = required(name, "the name")?;
+        let engine = handle::get::<Store>(store)?;
+        let address = address(&engine, &name)?;
+        let set = engine.vectors(address, size(dim)?, self::dtype(dtype)?, math::metric(metric)?)?;
+        out.set(handle::add(handle::tag(store), set)?)
+    })
+}
+
+/// The set of a handle and `count` vectors for it.
+fn vectors<'a>(set: &VectorSet, data: *const c_void, count: u64, stride: u64) -> Outcome<Rows<'a>> {
+    rows(data, u32::from(set.dtype().number()), count, set.dim() as u64, stride)
+}
+
+/// Appends vectors of the set's type under new ids, in one commit. Stride in bytes, 0 for none between rows.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_append(
+    vectors: u64,
+    ids: *const i64,
+    count: u64,
+    data: *const c_void,
+    stride: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let set = handle::get::<VectorSet>(vectors)?;
+        Ok(set.append(input(ids, count)?, self::vectors(&set, data, count, stride)?)?)
+    })
+}
+
+/// As ta_vectors_append; ids that are there are replaced.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_upsert(
+    vectors: u64,
+    ids: *const i64,
+    count: u64,
+    data: *const c_void,
+    stride: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let set = handle::get::<VectorSet>(vectors)?;
+        Ok(set.upsert(input(ids, count)?, self::vectors(&set, data, count, stride)?)?)
+    })
+}
+
+/// Deletes ids, in one commit; `deleted` is how many were there.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_delete(
+    vectors: u64,
+    ids: *const i64,
+    count: u64,
+    deleted: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = One::at(deleted)?;
+        out.set(handle::get::<VectorSet>(vectors)?.delete(input(ids, count)?)?)
+    })
+}
+
+/// Number of vectors.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_count(vectors: u64, count: *mut u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let out = One::at(count)?;
+        out.set(handle::get::<VectorSet>(vectors)?.len()?)
+    })
+}
+
+/// Rewrites parts with many deleted rows and joins small ones; `parts` is how many were rewritten.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_compact(vectors: u64, cancel: u64, parts: *mut u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let out = One::at(parts)?;
+        let flag = cancel::flag(cancel)?;
+        let set = handle::get::<VectorSet>(vectors)?;
+        out.set(set.compact(&CompactOptions::new(), &cancel::control(&flag))?)
+    })
+}
+
+/// Hands out what a search found: `k` places for each query, `counts` of them filled.
+fn hand_out(
+    found: Vec<Vec<Neighbor>>,
+    k: u64,
+    (ids, distances, counts): (&mut [i64], &mut [f64], &mut [u64]),
+) -> Outcome {
+    for (query, neighbors) in found.iter().enumerate() {
+        let start = query * size(k)?;
+        for (at, neighbor) in neighbors.iter().enumerate() {
+            (ids[start + at], distances[start + at]) = (neighbor.id, neighbor.distance);
+        }
+        counts[query] = neighbors.len() as u64;
+    }
+    Ok(())
+}
+
+type Places<'a> = (&'a mut [i64], &'a mut [f64], &'a mut [u64]);
+
+fn places<'a>(queries: u64, k: u64, ids: *mut i64, distances: *mut f64, counts: *mut u64) -> Outcome<Places<'a>> {
+    let all = queries.checked_mul(k).ok_or_else(|| Failure::argument("queries * k is beyond 64 bits"))?;
+    apart(&[span(ids, all), span(distances, all), span(counts, queries)], &[])?;
+    Ok((output(ids, all)?, output(distances, all)?, output(counts, queries)?))
+}
+
+/// The `k` nearest vectors of a set to each of `queries` vectors of its type, exactly, nearest first, equal ones by id.
+/// `ids` and `distances` take queries * k values, `counts` how many of each k were found.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_search(
+    vectors: u64,
+    data: *const c_void,
+    queries: u64,
+    k: u64,
+    cancel: u64,
+    ids: *mut i64,
+    distances: *mut f64,
+    counts: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let set = handle::get::<VectorSet>(vectors)?;
+        let (rows, out) = (self::vectors(&set, data, queries, 0)?, places(queries, k, ids, distances, counts)?);
+        let flag = cancel::flag(cancel)?;
+        let options = SearchOptions::new().control(cancel::control(&flag));
+        hand_out(set.search(rows, size(k)?, &options)?, k, out)
+    })
+}
+
+/// As ta_search, in a stored tensor of two dimensions, in place; an id is the number of a row.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_search_matrix(
+    snapshot: u64,
+    key: *const ta_key,
+    metric: u32,
+    data: *const c_void,
+    queries: u64,
+    k: u64,
+    cancel: u64,
+    ids: *mut i64,
+    distances: *mut f64,
+    counts: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let key = required(key, "the key")?;
+        let snapshot = handle::get::<Snapshot>(snapshot)?;
+        let matrix = snapshot.matrix(address(snapshot.store(), &key)?, math::metric(metric)?)?;
+        let rows = rows(data, u32::from(matrix.dtype().number()), queries, matrix.dim() as u64, 0)?;
+        let (flag, out) = (cancel::flag(cancel)?, places(queries, k, ids, distances, counts)?);
+        let options = SearchOptions::new().control(cancel::control(&flag));
+        hand_out(matrix.search(rows, size(k)?, &options)?, k, out)
+    })
+}
