@@ -45,7 +45,7 @@ oracle: .venv/ready ## Compare the block formats with the reference package
 
 # The in-process road into SQL Server on Windows, built and run here with Mono.
 CLR := target/sqlclr
-CLR_ENV := TENSORATOM_SQL_BUILD=$(CURDIR)/$(CLR) TENSORATOM_SQL_CONFIG=$(CURDIR)/$(CLR)/sql.conf
+CLR_ENV := TENSORATOM_SQL_SOURCE=$(CURDIR) TENSORATOM_SQL_BUILD=$(CURDIR)/$(CLR) TENSORATOM_SQL_CONFIG=$(CURDIR)/$(CLR)/sql.conf
 
 clr: require ## Build and sign the SQL CLR assembly for the library of this build; print the hash to trust
 	$(CARGO) build --package tensoratom-c

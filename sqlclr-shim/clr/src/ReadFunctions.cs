@@ -102,6 +102,10 @@ namespace TensorAtom.SqlClr
                 throw new TensorAtomException("searching: k must be 0 to 1,048,576");
             }
             byte[] name = Encoding.UTF8.GetBytes(atomName.Value);
+            if (name.Length == 0)
+            {
+                throw new TensorAtomException("searching: the name of the atom is empty"); // a name of NULL would mean the number 0
+            }
             var ids = new long[k.Value];
             var distances = new double[k.Value];
             var counts = new ulong[1];
