@@ -49,7 +49,7 @@ CLR_ENV := TENSORATOM_SQL_SOURCE=$(CURDIR) TENSORATOM_SQL_BUILD=$(CURDIR)/$(CLR)
 
 clr: require ## Build and sign the SQL CLR assembly for the library of this build; print the hash to trust
 	$(CARGO) build --package tensoratom-c
-	sqlclr-shim/clr/build.sh "$$($(CARGO) metadata --format-version 1 --no-deps | $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug/libtensoratom_c.so" $(CLR)
+	sqlclr-shim/clr/build.sh "$$($(CARGO) metadata --format-version 1 --no-deps | $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug/libtensoratom.so" $(CLR)
 
 clr-test: clr .venv/sqlglot ## Run the SQL CLR assembly as SQL Server would; parse and compare the SQL scripts
 	$(CLR_ENV) mono $(CLR)/Tests.exe

@@ -15,6 +15,7 @@ UNREADABLE = [
     ("migrate_filestream.sql", "PROCEDURE tensoratom.MigrateBatch", "table variables, TRY and CATCH"),
     ("trust_hash.sql", "OPENROWSET(BULK", "bulk rowsets"),
     ("trust_key.sql", "FROM EXECUTABLE FILE", "IF followed by EXEC and another IF"),
+    ("uninstall.sql", "DROP ASSEMBLY", "DROP ASSEMBLY"),
     ("upgrade.sql", "BEGIN TRY", "TRY and CATCH outside a procedure"),
 ]
 # Words that must not appear: each would weaken the server for everybody.

@@ -75,6 +75,12 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[StoreSta
 GO
 GRANT EXECUTE ON dbo.clr_StoreStats TO tensoratom_reader;
 GO
+CREATE OR ALTER PROCEDURE dbo.clr_StoreTensor
+    @store nvarchar(64), @atomName nvarchar(1024), @dtype nvarchar(16), @rowElements bigint, @payload varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[StoreTensor];
+GO
+GRANT EXECUTE ON dbo.clr_StoreTensor TO tensoratom_writer;
+GO
 CREATE OR ALTER PROCEDURE dbo.clr_StoreTensorAtomPayload
     @tensorAtomId bigint, @payload varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[StorePayload];

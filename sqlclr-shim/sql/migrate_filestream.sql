@@ -42,7 +42,7 @@ BEGIN
         BEGIN TRY
             EXEC sys.sp_executesql @fetch, N'@bytes varbinary(max) OUTPUT, @atom bigint', @bytes = @bytes OUTPUT, @atom = @atom_id;
             SET @expected = HASHBYTES('SHA2_256', @bytes);
-            EXEC dbo.clr_StoreTensorAtomPayloadIn @store = @store_alias, @atomId = @atom_id, @payload = @bytes;
+            EXEC dbo.clr_StoreTensorAtomPayloadIn @store = @store_alias, @tensorAtomId = @atom_id, @payload = @bytes;
             IF HASHBYTES('SHA2_256', dbo.clr_GetTensorAtomPayloadFrom(@store_alias, @atom_id)) = @expected
                 SET @state = N'verified';
             ELSE

@@ -19,6 +19,7 @@ DROP PROCEDURE IF EXISTS dbo.clr_QueryStore;
 DROP FUNCTION IF EXISTS dbo.clr_SearchVectors;
 DROP FUNCTION IF EXISTS dbo.clr_StoreAliases;
 DROP FUNCTION IF EXISTS dbo.clr_StoreStats;
+DROP PROCEDURE IF EXISTS dbo.clr_StoreTensor;
 DROP PROCEDURE IF EXISTS dbo.clr_StoreTensorAtomPayload;
 DROP PROCEDURE IF EXISTS dbo.clr_StoreTensorAtomPayloadIn;
 DROP FUNCTION IF EXISTS dbo.clr_UnpackFloats;

@@ -2,6 +2,7 @@
 using System;
 using System.Data.SqlTypes;
 using System.Runtime.InteropServices;
+using System.Text;
 using Microsoft.SqlServer.Server;
 
 namespace TensorAtom.SqlClr
@@ -12,6 +13,7 @@ namespace TensorAtom.SqlClr
     /// </summary>
     public static unsafe class WriteProcedures
     {
+        private const ulong Open = ulong.MaxValue; // a first dimension that follows from the bytes
         private const int BlockBytes = 64 << 10; // stays out of the large object heap
 
         /// <summary>Stores into the store registered as 'default'; an id that is there gets a new version.</summary>
@@ -31,7 +33,28 @@ namespace TensorAtom.SqlClr
             }
             using (NativeHandle txn = Begin(store.Value))
             {
-                Send(txn, tensorAtomId.Value, payload);
+                Send(txn, TaKey.Of(tensorAtomId.Value), DType.U8, new[] { Open }, payload);
+                Commit(txn);
+            }
+        }
+
+        /// <summary>Stores a matrix under a name: rows of `rowElements` elements of a type, as many as the payload holds.</summary>
+        [SqlProcedure(Name = "clr_StoreTensor")]
+        public static void StoreTensor([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString atomName,
+            [SqlFacet(MaxSize = 16)] SqlString dtype, SqlInt64 rowElements, [SqlFacet(MaxSize = -1)] SqlBytes payload)
+        {
+            if (Blob.AnyNull(store, atomName, dtype, rowElements, payload) || atomName.Value.Length == 0 || rowElements.Value <= 0)
+            {
+                throw new TensorAtomException("storing a tensor: no argument may be NULL, the name not empty, rowElements above 0");
+            }
+            byte[] name = Encoding.UTF8.GetBytes(atomName.Value);
+            using (NativeHandle txn = Begin(store.Value))
+            {
+                fixed (byte* text = name)
+                {
+                    var key = new TaKey { Name = (IntPtr)text, NameLength = (ulong)name.Length };
+                    Send(txn, key, DType.Number(dtype.Value), new[] { Open, (ulong)rowElements.Value }, payload);
+                }
                 Commit(txn);
             }
         }
@@ -66,10 +89,8 @@ namespace TensorAtom.SqlClr
             error.Check(Api.CommitTxn.Value(txn, IntPtr.Zero, error.Open()));
         }
 
-        private static void Send(NativeHandle txn, long id, SqlBytes payload)
+        private static void Send(NativeHandle txn, TaKey key, uint dtype, ulong[] shape, SqlBytes payload)
         {
-            TaKey key = TaKey.Of(id);
-            var shape = new[] { ulong.MaxValue }; // as long as the bytes make it
             var block = new byte[BlockBytes];
             long offset = 0;
             Exception failure = null;
@@ -95,7 +116,7 @@ namespace TensorAtom.SqlClr
                 }
             };
             var space = new ErrorSpace();
-            int status = Api.Put.Value(txn, ref key, DType.U8, shape, 1, IntPtr.Zero, 0, source, IntPtr.Zero, space.Open());
+            int status = Api.Put.Value(txn, ref key, dtype, shape, (uint)shape.Length, IntPtr.Zero, 0, source, IntPtr.Zero, space.Open());
             GC.KeepAlive(source);
             if (failure != null)
             {

@@ -7,25 +7,8 @@ using System.Threading;
 
 internal static class StoreTests
 {
-    private static readonly Host Host = Prepare();
+    private static readonly Host Host = new Host(Program.AssemblyPath);
     private static readonly SqlString Main = new SqlString("main");
-
-    private static Host Prepare()
-    {
-        string folder = Environment.GetEnvironmentVariable("TENSORATOM_SQL_BUILD");
-        string stores = Path.Combine(folder, "stores");
-        if (Directory.Exists(stores))
-        {
-            Directory.Delete(stores, true);
-        }
-        Directory.CreateDirectory(stores);
-        File.WriteAllText(Environment.GetEnvironmentVariable("TENSORATOM_SQL_CONFIG"), "# written by the tests\nlibrary = " + Path.Combine(folder, "libtensoratom-1.so")
-            + "\nstore.main = " + Path.Combine(stores, "main") + "\nstore.default = " + Path.Combine(stores, "default") + "\n");
-        var host = new Host(Program.AssemblyPath);
-        host.Call("clr_CreateStore", new SqlString("main"));
-        host.Call("clr_CreateStore", new SqlString("default"));
-        return host;
-    }
 
     private static void Store(long id, SqlBytes payload)
     {
@@ -148,6 +131,36 @@ internal static class StoreTests
         Check.True(((SqlString)query[3]).Value.Contains("[[1]]"), "query: " + query[3]);
         Check.Fails("", () => Host.Call("clr_QueryStore", Main, new SqlString("DELETE FROM atoms"), new SqlInt32(10), SqlString.Null));
         Check.Equal(2, Host.Rows("clr_StoreAliases", int.MaxValue).Count);
+    }
+
+    public static void A_stored_matrix_is_searched_exactly()
+    {
+        const int Rows = 500;
+        const int Dim = 24;
+        float[] matrix = Values.Random(9, Rows * Dim);
+        Host.Call("clr_StoreTensor", Main, new SqlString("words/embeddings"), new SqlString("f32"), new SqlInt64(Dim), new SqlBytes(Values.Floats(matrix)));
+        float[] query = Values.Random(10, Dim);
+        var distances = new double[Rows];
+        var rows = new int[Rows];
+        for (int row = 0; row < Rows; row++)
+        {
+            rows[row] = row;
+            for (int i = 0; i < Dim; i++)
+            {
+                double difference = (double)matrix[row * Dim + i] - query[i];
+                distances[row] += difference * difference;
+            }
+        }
+        Array.Sort((double[])distances.Clone(), rows);
+        List<object[]> found = Host.Rows("clr_SearchVectors", 10, Main, new SqlString("words/embeddings"), new SqlString("sqeuclidean"), Values.Vector(query), new SqlInt32(10));
+        Check.Equal(10, found.Count);
+        for (int i = 0; i < found.Count; i++)
+        {
+            Check.Equal(i + 1, ((SqlInt32)found[i][1]).Value);
+            Check.Equal((long)rows[i], ((SqlInt64)found[i][2]).Value);
+            Check.Close(distances[rows[i]], ((SqlDouble)found[i][3]).Value, 1e-4);
+        }
+        Check.Fails("does not fit", () => Host.Call("clr_SearchVectors", Main, new SqlString("words/embeddings"), new SqlString("dot"), Values.Vector(1), new SqlInt32(1)));
     }
 
     // Bytes are no matrix: a search in them must say so, not read beyond the query.
