@@ -22,7 +22,8 @@ pub struct Progress {
 /// A progress callback, a cancel flag and a deadline, all optional.
 ///
 /// The callback is called from worker threads, many times a second at most per block of work, and should return at once.
-/// After the flag is set, or the deadline passed, the operation ends with `Cancelled` within one chunk or block of work, having changed nothing.
+/// After the flag is set, or the deadline passed, the operation ends with `Cancelled` within one chunk or block of work,
+/// having changed nothing.
 #[derive(Clone, Copy, Default)]
 pub struct Control<'a> {
     progress: Option<&'a (dyn Fn(Progress) + Sync)>,

@@ -87,11 +87,6 @@ pub(crate) fn tag(handle: u64) -> u64 {
     handle >> 44 & 0xFFF
 }
 
-/// Refuses a pair of handles of different stores.
-pub(crate) fn same_store(a: u64, b: u64) -> Outcome {
-    if tag(a) == tag(b) { Ok(()) } else { Err(Failure::handle("the handles belong to different stores")) }
-}
-
 /// Puts an object into the table and returns its handle.
 pub(crate) fn add<T: Named>(tag: u64, object: T) -> Outcome<u64> {
     let object = object.wrap();

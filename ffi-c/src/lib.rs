@@ -5,12 +5,12 @@
 
 mod cancel;
 mod handle;
-mod math;
+pub mod math;
 mod memory;
 mod options;
 mod read;
 mod report;
-mod status;
+pub mod status;
 mod store;
 mod transform;
 mod txn;

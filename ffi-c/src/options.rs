@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
-use engine::{Address, Durability, KeyRef, Options, ReadMode, Store, Tensor};
+use engine::{Address, Durability, KeyRef, Options, RANK_MAX, ReadMode, Store, Tensor};
 
 use crate::math::dtype;
 use crate::memory::{input, size, structure, text};
@@ -119,6 +119,14 @@ fn name_in_default(name: KeyRef<'_>) -> Address<'_> {
 
 /// The tensor a struct describes.
 pub(crate) fn tensor<'a>(c: &ta_tensor) -> Outcome<Tensor<'a>> {
-    let shape = input(c.shape, u64::from(c.rank))?;
+    let shape = shape(c.shape, c.rank)?;
     Ok(Tensor::new(dtype(c.dtype)?, shape, input(c.data.cast::<u8>(), c.bytes)?)?)
+}
+
+/// Dimensions of the caller, at most as many as a tensor may have.
+pub(crate) fn shape<'a>(shape: *const u64, rank: u32) -> Outcome<&'a [u64]> {
+    if rank as usize > RANK_MAX {
+        return Err(Failure::of(engine::ErrorKind::InvalidShape, format!("{rank} dimensions; at most {RANK_MAX}")));
+    }
+    input(shape, u64::from(rank))
 }

@@ -5,11 +5,11 @@ use std::ffi::{c_char, c_void};
 use engine::{PutOptions, Store, WriteTxn};
 use parking_lot::Mutex;
 
-use crate::handle;
 use crate::math::dtype;
-use crate::memory::{One, input, required, size, text, zeroed};
+use crate::memory::{One, required, size, text, zeroed};
 use crate::options::{address, ta_key, ta_tensor, tensor};
 use crate::wall::{Failure, Outcome, ta_error, wall};
+use crate::{handle, options};
 
 /// A transaction until it is committed.
 pub struct Txn {
@@ -97,7 +97,7 @@ pub extern "C" fn ta_put_stream(
     wall(error, || {
         let (key, dtype) = (required(key, "the key")?, self::dtype(dtype)?);
         let source = source.ok_or_else(|| Failure::argument("the source is NULL"))?;
-        let shape = input(shape, u64::from(rank))?;
+        let shape = options::shape(shape, rank)?;
         let shape: Vec<Option<u64>> = shape.iter().map(|&side| (side != u64::MAX).then_some(side)).collect();
         let options = put_options(metadata, metadata_length)?;
         let mut block = zeroed::<u8>(256 << 10)?;

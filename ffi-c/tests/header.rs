@@ -1,17 +1,14 @@
 //! The header that is committed is what cbindgen makes of the code, compiles everywhere, and names what the library exports.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests fail loudly
 
+mod build;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn home() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
-
 fn header() -> String {
-    fs::read_to_string(home().join("include/tensoratom.h")).unwrap()
+    fs::read_to_string(build::home().join("include/tensoratom.h")).unwrap()
 }
 
 /// Names of the functions the header declares.
@@ -28,13 +25,13 @@ fn declared() -> BTreeSet<String> {
 // A header that was edited by hand, or forgotten, makes callers pass arguments the library does not take.
 #[test]
 fn the_header_is_the_one_made_of_the_code() {
-    let config = cbindgen::Config::from_file(home().join("cbindgen.toml")).unwrap();
-    let bindings = cbindgen::Builder::new().with_crate(home()).with_config(config).generate().unwrap();
+    let config = cbindgen::Config::from_file(build::home().join("cbindgen.toml")).unwrap();
+    let bindings = cbindgen::Builder::new().with_crate(build::home()).with_config(config).generate().unwrap();
     let mut made = Vec::new();
     bindings.write(&mut made);
     let made = String::from_utf8(made).unwrap();
     if std::env::var_os("TENSORATOM_WRITE_HEADER").is_some() {
-        fs::write(home().join("include/tensoratom.h"), &made).unwrap();
+        fs::write(build::home().join("include/tensoratom.h"), &made).unwrap();
     }
     assert!(made == header(), "run TENSORATOM_WRITE_HEADER=1 cargo test -p tensoratom-c --test header and commit");
 }
@@ -45,10 +42,10 @@ fn the_header_compiles_as_c11_and_cpp17_without_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     for (compiler, standard, file) in [("cc", "-std=c11", "twice.c"), ("c++", "-std=c++17", "twice.cpp")] {
         let source = folder.path().join(file);
-        fs::write(&source, "#include \"tensoratom.h\"\n#include \"tensoratom.h\"\n").unwrap();
+        fs::write(&source, "#include \"tensoratom.h\"\n#include \"tensoratom.h\"\nint used;\n").unwrap();
         let out = Command::new(compiler)
             .args([standard, "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", "-I"])
-            .arg(home().join("include"))
+            .arg(build::home().join("include"))
             .arg(&source)
             .output()
             .unwrap();
@@ -59,7 +56,7 @@ fn the_header_compiles_as_c11_and_cpp17_without_a_warning() {
 // Another symbol that is exported can take the place of one of the host's, and one that is missing breaks loading.
 #[test]
 fn the_library_exports_what_the_header_declares_and_nothing_else() {
-    let library = std::env::current_exe().unwrap().with_file_name("libtensoratom.so");
+    let library = build::library();
     let out = Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let exported: BTreeSet<String> = String::from_utf8(out.stdout)

@@ -1,0 +1,98 @@
+//! Programs in C against the library: the example, threads, and every function with every kind of wrong argument.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests fail loudly
+
+mod build;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Compiles a program with the address sanitizer, runs it on a new directory `runs` times, returns what it printed last.
+fn run(source: &Path, runs: usize) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, library) = (folder.path().join("program"), build::library());
+    let out = Command::new("cc")
+        .args(["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address", "-pthread", "-I"])
+        .arg(build::home().join("include"))
+        .arg(source)
+        .arg(&library)
+        .arg(format!("-Wl,-rpath,{}", library.parent().unwrap().display()))
+        .arg("-o")
+        .arg(&program)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let mut printed = String::new();
+    for _ in 0..runs {
+        let out = Command::new(&program).arg(folder.path().join("store")).output().unwrap();
+        assert!(out.status.success(), "{source:?}: {:?} {}", out.status, String::from_utf8_lossy(&out.stderr));
+        printed = String::from_utf8(out.stdout).unwrap();
+    }
+    printed
+}
+
+fn source(name: &str) -> PathBuf {
+    build::home().join(name)
+}
+
+// The first program a newcomer copies must work, and the second process must find what the first one stored.
+#[test]
+fn the_example_stores_and_finds_in_two_processes() {
+    assert_eq!(run(&source("examples/search.c"), 2), "4 8 0\n");
+}
+
+// A handle closed by one thread while another uses it was the classic way to crash a host.
+#[test]
+fn threads_that_close_handles_of_one_another_get_statuses() {
+    run(&source("tests/c/handles.c"), 1);
+}
+
+// One function that trusts a length, an alignment or a handle takes the host down with it.
+#[test]
+fn every_function_answers_every_wrong_argument_with_a_status() {
+    let header = fs::read_to_string(source("include/tensoratom.h")).unwrap();
+    let mut calls = String::new();
+    let mut functions = 0;
+    for declaration in header.split("\nint32_t ").skip(1) {
+        let (name, rest) = declaration.split_once('(').unwrap();
+        let parameters: Vec<&str> = rest.split(");").next().unwrap().split(',').map(str::trim).collect();
+        functions += 1;
+        for (pointer, size) in [("0", "0"), ("A", "0"), ("A", "1"), ("1+A", "1"), ("A", "-1"), ("0", "-1"), ("0", "1")]
+        {
+            let mut takes_handle = false;
+            let mut arguments = Vec::new();
+            for (at, parameter) in parameters.iter().enumerate() {
+                let word = parameter.rsplit([' ', '*']).next().unwrap();
+                let is_handle = !parameter.contains('*')
+                    && ["store", "txn", "snapshot", "from", "list", "vectors", "handle", "cancel"].contains(&word);
+                takes_handle |= is_handle;
+                arguments.push(match () {
+                    () if is_handle => "stale".to_owned(),
+                    () if parameter.contains("ta_source") => "NULL".to_owned(),
+                    () if parameter.contains('*') && pointer == "0" => "NULL".to_owned(),
+                    () if parameter.contains('*') => {
+                        format!("(void *)({} + {at} * 4096)", pointer.replace('A', "arena"))
+                    }
+                    () => size.to_owned(),
+                });
+            }
+            let (takes_handle, arguments) = (i32::from(takes_handle), arguments.join(", "));
+            writeln!(calls, "    check(\"{name} {pointer} {size}\", {name}({arguments}), {takes_handle});").unwrap();
+        }
+    }
+    assert!(functions > 50, "{functions} functions were found in the header");
+    let program = format!(
+        "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include \"tensoratom.h\"\n\
+         static char *arena; static uint64_t stale; static int wrong;\n\
+         static void check(const char *what, int32_t status, int handle) {{\n\
+         memset(arena, 0, 1 << 16);\n\
+         if (status == TA_PANIC || (handle && status == TA_OK)) {{ wrong = 1; fprintf(stderr, \"%s: %d\\n\", what, status); }}\n}}\n\
+         int main(void) {{\n    arena = calloc(1, 1 << 17);\n    ta_cancel_new(UINT64_MAX, &stale, NULL);\n    \
+         ta_close(stale, NULL);\n{calls}    free(arena);\n    return wrong;\n}}\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lattice.c");
+    fs::write(&path, program).unwrap();
+    run(&path, 1);
+}
