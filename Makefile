@@ -6,7 +6,7 @@ PYTHON ?= python3
 DEMO   := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc oracle python fuzz-smoke bench soak planted golden clean require cxx-tools install-cxx
+.PHONY: help demo test unit lint fmt doc oracle python fuzz-smoke bench soak planted golden clean require cxx-tools install-cxx clr clr-test clr-sql clr-measure
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: require ## Import a real model into a store on disk, damage a copy, export
 	$(CARGO) build --release --package tensoratom-cli --bin tensoratom --example latency
 	$(PYTHON) demo/demo.py --binaries target/release --work $(DEMO)
 
-test: require lint unit doc oracle python fuzz-smoke ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
+test: require lint unit doc oracle python fuzz-smoke clr-test ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
 
 unit: cxx-tools
 	$(CARGO) test --workspace
@@ -58,6 +58,30 @@ install-cxx: ## Install the C++ header, library, CMake package, pkg-config file,
 	bridge=$$(ls -t $$release/build/tensoratom-cxx-*/out/cxxbridge/include/tensoratom-cxx/src/bridge.rs.h | head -n 1); \
 	ffi-c/cxx/package/install.sh $$release/libtensoratom_cxx.a $$bridge \
 	  $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml) $$release/tensoratom
+
+# The in-process road into SQL Server on Windows, built and run here with Mono.
+CLR := target/sqlclr
+CLR_ENV := TENSORATOM_SQL_SOURCE=$(CURDIR) TENSORATOM_SQL_BUILD=$(CURDIR)/$(CLR) TENSORATOM_SQL_CONFIG=$(CURDIR)/$(CLR)/sql.conf
+
+clr: require ## Build and sign the SQL CLR assembly for the library of this build; print the hash to trust
+	$(CARGO) build --package tensoratom-c
+	sqlclr-shim/clr/build.sh "$$($(CARGO) metadata --format-version 1 --no-deps | $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug/libtensoratom.so" $(CLR)
+
+clr-test: clr .venv/sqlglot ## Run the SQL CLR assembly as SQL Server would; parse and compare the SQL scripts
+	$(CLR_ENV) mono $(CLR)/Tests.exe
+	mkdir -p $(CLR)/sql && mono $(CLR)/Tests.exe sql $(CLR)/sql
+	for script in functions uninstall; do diff -u sqlclr-shim/sql/$$script.sql $(CLR)/sql/$$script.sql || { echo "run: make clr-sql"; exit 1; }; done
+	.venv/bin/python sqlclr-shim/sql/check.py
+
+clr-sql: clr ## Write the CREATE and DROP scripts anew from the assembly
+	mono $(CLR)/Tests.exe sql sqlclr-shim/sql
+
+clr-measure: clr ## Cost of calls and aggregates through the SQL CLR assembly
+	$(CLR_ENV) mono $(CLR)/Tests.exe measure
+
+.venv/sqlglot: sqlclr-shim/sql/requirements.txt | .venv/ready
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 fmt: ## Format everything
 	$(CARGO) fmt --all

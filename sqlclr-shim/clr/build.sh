@@ -1,0 +1,51 @@
+#!/bin/sh
+# Builds the assembly twice and compares the bytes, prints what a DBA trusts, and builds the test host.
+# Usage: sqlclr-shim/clr/build.sh LIBRARY FOLDER, where LIBRARY is the native library of the same source.
+set -eu
+
+library=$1
+build=$2
+here=$(dirname "$0")
+abi=$(sed -n 's/^#define TA_ABI_VERSION \([0-9]*\)$/\1/p' "$here/../../ffi-c/include/tensoratom.h")
+
+if ! command -v mcs >/dev/null || ! command -v mono >/dev/null; then
+  if [ "$(id -u)" = 0 ]; then
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends mono-mcs mono-runtime libmono-system-data4.0-cil >/dev/null
+  else
+    echo "missing: mcs and mono (Debian: apt install mono-mcs mono-runtime libmono-system-data4.0-cil)"
+    exit 1
+  fi
+fi
+mkdir -p "$build"
+cp "$library" "$build/libtensoratom-$abi.so"
+sha256=$(sha256sum "$build/libtensoratom-$abi.so" | cut -d ' ' -f 1)
+cat >"$build/Pin.cs" <<END
+//! Written by the build: the one native library that this assembly trusts.
+namespace TensorAtom.SqlClr
+{
+    internal static class Pin
+    {
+        internal const int Abi = $abi;
+        internal const string Sha256 = "$sha256";
+    }
+}
+END
+
+mcs -nologo -warnaserror -r:Mono.Security -out:"$build/StrongName.exe" "$here/tools/StrongName.cs"
+# A key of the site's own can be put here; otherwise one is made, and stays in the build folder.
+[ -e "$build/key.snk" ] || mono "$build/StrongName.exe" key "$build/key.snk"
+
+compile() {
+  mkdir -p "$1"
+  mcs -nologo -warnaserror -deterministic -unsafe -optimize -target:library -langversion:6 -r:System.Data \
+    -keyfile:"$build/key.snk" -out:"$1/TensorAtom.SqlClr.dll" "$here"/src/*.cs "$build/Pin.cs"
+}
+compile "$build"
+compile "$build/again"
+cmp "$build/TensorAtom.SqlClr.dll" "$build/again/TensorAtom.SqlClr.dll"
+mono "$build/StrongName.exe" check "$build/TensorAtom.SqlClr.dll"
+echo "SHA2_512 for sp_add_trusted_assembly: 0x$(sha512sum "$build/TensorAtom.SqlClr.dll" | cut -d ' ' -f 1)"
+
+# The loader's own files are compiled in, because tests reach what the assembly keeps to itself.
+mcs -nologo -warnaserror -unsafe -optimize -langversion:6 -r:System.Data -out:"$build/Tests.exe" "$here"/tests/*.cs \
+  "$here/src/NativeLibrary.cs" "$here/src/Configuration.cs" "$here/src/TensorAtomException.cs"

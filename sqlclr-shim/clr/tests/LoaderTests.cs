@@ -1,0 +1,86 @@
+//! The loader and the configuration against a small library made for the purpose, and against hostile files.
+using System;
+using System.IO;
+using System.Security.Cryptography;
+using TensorAtom.SqlClr;
+
+internal static class LoaderTests
+{
+    private static readonly string Folder = Environment.GetEnvironmentVariable("TENSORATOM_SQL_BUILD");
+
+    private static string Hash(string path)
+    {
+        using (var sha = SHA256.Create())
+        {
+            return BitConverter.ToString(sha.ComputeHash(File.ReadAllBytes(path))).Replace("-", "").ToLowerInvariant();
+        }
+    }
+
+    // A library swapped on disk ran inside the server with the rights of the service.
+    public static void A_library_of_another_hash_is_not_loaded()
+    {
+        string path = Path.Combine(Folder, "libtampered-1.so");
+        byte[] bytes = File.ReadAllBytes(Path.Combine(Folder, "libtensoratom-1.so"));
+        string trusted = Hash(Path.Combine(Folder, "libtensoratom-1.so"));
+        bytes[bytes.Length - 1] ^= 1;
+        File.WriteAllBytes(path, bytes);
+        Check.Fails("SHA-256", () => NativeLibrary.Load(path, 1, trusted));
+    }
+
+    // A relative path is looked up in folders that somebody else may write to.
+    public static void A_relative_path_and_another_version_are_refused()
+    {
+        Check.Fails("absolute path", () => NativeLibrary.Load("libtensoratom-1.so", 1, ""));
+        Check.Fails("-2.so", () => NativeLibrary.Load(Path.Combine(Folder, "libtensoratom-1.so"), 2, ""));
+    }
+
+    public static void A_file_that_is_no_library_and_a_missing_file_are_errors()
+    {
+        string path = Path.Combine(Folder, "libnonsense-1.so");
+        File.WriteAllText(path, "not a library");
+        Check.Fails("refused", () => NativeLibrary.Load(path, 1, Hash(path)));
+        Check.Fails("correct the configuration", () => NativeLibrary.Load(Path.Combine(Folder, "libabsent-1.so"), 1, ""));
+    }
+
+    // A missing function was a null delegate, called in the middle of a query.
+    public static void A_function_that_is_missing_is_named()
+    {
+        string path = Path.Combine(Folder, "libtensoratom-1.so");
+        NativeLibrary library = NativeLibrary.Load(path, 1, Hash(path));
+        Check.Fails("'ta_absent'", () => library.Function<Action>("ta_absent"));
+    }
+
+    // T-SQL could name any directory that the service account can read.
+    public static void A_path_is_not_an_alias()
+    {
+        foreach (string name in new[] { "", ".", "..", "../x", "/etc", "C:\\x", "\\\\host\\share", "a/b", "a\0", "a b", "store.x", "ä", new string('a', 65) })
+        {
+            Check.Fails("alias", () => Configuration.Store(name));
+        }
+        Check.Fails("no such alias", () => Configuration.Store("unregistered"));
+    }
+
+    // A typing error in the file must not open another directory than the one meant.
+    public static void A_line_that_is_not_understood_is_an_error_with_its_number()
+    {
+        string before = Environment.GetEnvironmentVariable(Configuration.FileVariable);
+        string path = Path.Combine(Folder, "bad.conf");
+        try
+        {
+            Environment.SetEnvironmentVariable(Configuration.FileVariable, path);
+            foreach (string line in new[] { "store.a", "store.a =", "store.a = relative", "store.a = /x/../y", "store.a = \\\\host\\share", "store.a = /x\nstore.a = /y" })
+            {
+                File.WriteAllText(path, "# stores\n" + line + "\n");
+                Check.Fails("line", () => Configuration.Store("a"));
+            }
+            File.WriteAllText(path, "# stores\r\n\r\n store.a = /x y \r\n");
+            Check.Equal("/x y", Configuration.Store("a"));
+            File.Delete(path);
+            Check.Fails("create it", () => Configuration.Store("a"));
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable(Configuration.FileVariable, before);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Payloads through a real store: streamed in and out, ranges, listings, reports, abandoned scans, unloaded AppDomains.
+using System;
+using System.Collections.Generic;
+using System.Data.SqlTypes;
+using System.IO;
+using System.Threading;
+
+internal static class StoreTests
+{
+    private static readonly Host Host = new Host(Program.AssemblyPath);
+    private static readonly SqlString Main = new SqlString("main");
+
+    private static void Store(long id, SqlBytes payload)
+    {
+        Host.Call("clr_StoreTensorAtomPayloadIn", Main, new SqlInt64(id), payload);
+    }
+
+    private static SqlBytes Get(long id)
+    {
+        return (SqlBytes)Host.Call("clr_GetTensorAtomPayloadFrom", Main, new SqlInt64(id));
+    }
+
+    // The sizes around a block of the shim, a chunk of the engine and a segment's alignment are where bytes get lost.
+    public static void A_payload_comes_back_as_it_was_for_every_size_and_storage()
+    {
+        long id = 1000;
+        foreach (int size in new[] { 0, 1, 7, 4096, 65535, 65536, 65537, 262143, 262145, 5000001 })
+        {
+            byte[] bytes = Values.RandomBytes(size, size);
+            foreach (SqlBytes form in new[] { new SqlBytes(bytes), Values.Streamed(bytes), Values.Loose(bytes) })
+            {
+                Store(++id, form);
+                SqlBytes found = Get(id);
+                Check.Equal((long)size, found.Length);
+                Check.True(found.Storage == StorageState.Stream, "a payload must be streamed");
+                Check.True(Convert.ToBase64String(bytes) == Convert.ToBase64String(found.Value), size + " bytes differ");
+            }
+        }
+    }
+
+    public static void Todays_names_use_the_default_store()
+    {
+        Host.Call("clr_StoreTensorAtomPayload", new SqlInt64(7), new SqlBytes(new byte[] { 1, 2, 3 }));
+        Check.Bytes(new byte[] { 1, 2, 3 }, ((SqlBytes)Host.Call("clr_GetTensorAtomPayload", new SqlInt64(7))).Value);
+        Check.True(Get(7).IsNull, "the store of another alias must not have it");
+    }
+
+    // A range that ran past the end returned what lay behind it.
+    public static void Ranges_are_cut_at_the_end_and_negative_ones_refused()
+    {
+        byte[] bytes = Values.RandomBytes(3, 300000);
+        Store(20, new SqlBytes(bytes));
+        foreach (long[] range in new[] { new long[] { 0, 10 }, new long[] { 262140, 10 }, new long[] { 299995, 100 }, new long[] { 300000, 1 }, new long[] { 999999, 1 }, new[] { 1, long.MaxValue } })
+        {
+            long start = Math.Min(range[0], bytes.Length);
+            var expected = new byte[Math.Min(range[1], bytes.Length - start)];
+            Array.Copy(bytes, start, expected, 0, expected.Length);
+            var found = (SqlBytes)Host.Call("clr_GetTensorAtomPayloadRange", Main, new SqlInt64(20), new SqlInt64(range[0]), new SqlInt64(range[1]));
+            Check.Bytes(expected, found.Value);
+        }
+        Check.Fails("negative", () => Host.Call("clr_GetTensorAtomPayloadRange", Main, new SqlInt64(20), new SqlInt64(-1), new SqlInt64(1)));
+    }
+
+    public static void What_is_not_there_is_null_and_what_is_null_is_not_stored()
+    {
+        Check.True(Get(-5).IsNull, "an unknown id is NULL");
+        Check.True(((SqlBytes)Host.Call("clr_GetTensorAtomPayloadFrom", SqlString.Null, new SqlInt64(1))).IsNull, "NULL alias");
+        Check.True(((SqlBytes)Host.Call("clr_GetTensorAtomPayload", SqlInt64.Null)).IsNull, "NULL id");
+        Check.Fails("must not be NULL", () => Store(1, SqlBytes.Null));
+        Check.Fails("no such alias", () => Host.Call("clr_StoreStats", new SqlString("other")));
+        Check.Fails("not a path", () => Host.Call("clr_StoreStats", new SqlString("../main")));
+    }
+
+    // A value that fails in the middle left half a payload under the id.
+    public static void A_value_that_breaks_off_changes_nothing()
+    {
+        Store(30, new SqlBytes(new byte[] { 9 }));
+        Check.Fails("broken pipe", () => Store(30, new SqlBytes(new BrokenStream())));
+        Check.Bytes(new byte[] { 9 }, Get(30).Value);
+    }
+
+    // A reader that mixed two versions of a payload returned bytes that never existed.
+    public static void A_value_that_is_being_read_stays_the_same_while_it_is_replaced()
+    {
+        byte[] old = Values.RandomBytes(5, 200000);
+        Store(40, new SqlBytes(old));
+        SqlBytes reading = Get(40);
+        var first = new byte[1000];
+        reading.Read(0, first, 0, first.Length);
+        Store(40, new SqlBytes(new byte[] { 1 }));
+        Check.True(Convert.ToBase64String(old) == Convert.ToBase64String(reading.Value), "the old version must be read to its end");
+        Host.Call("clr_DeleteTensorAtomPayload", Main, new SqlInt64(40));
+        Check.True(Get(40).IsNull, "deleted");
+    }
+
+    public static void A_listing_is_streamed_and_may_be_abandoned()
+    {
+        for (int i = 0; i < 20; i++)
+        {
+            Store(9000 + i, new SqlBytes(new byte[i]));
+        }
+        int matching = 0;
+        foreach (object[] row in Host.Rows("clr_ListAtoms", int.MaxValue, Main, new SqlString("")))
+        {
+            var id = (SqlInt64)row[1];
+            if (id.Value >= 9000 && id.Value < 9020)
+            {
+                matching++;
+                Check.Equal(id.Value - 9000, ((SqlInt64)row[5]).Value);
+                Check.Equal("[" + (id.Value - 9000) + "]", ((SqlString)row[4]).Value);
+                Check.Equal("u8", ((SqlString)row[3]).Value);
+            }
+        }
+        Check.Equal(20, matching);
+        for (int i = 0; i < 200; i++)
+        {
+            Check.Equal(1, Host.Rows("clr_ListAtoms", 1, Main, new SqlString("")).Count);
+        }
+        Check.Equal(0, Host.Rows("clr_ListAtoms", 1, SqlString.Null, new SqlString("")).Count);
+    }
+
+    public static void Reports_are_json_and_the_store_is_sound()
+    {
+        Store(50, new SqlBytes(new byte[100]));
+        var verify = new object[] { Main, new SqlString(""), SqlString.Null };
+        Host.Call("clr_VerifyStore", verify);
+        Check.True(((SqlString)verify[2]).Value.Contains("\"is_sound\":true"), "verify: " + verify[2]);
+        Check.True(((SqlString)Host.Call("clr_StoreStats", Main)).Value.StartsWith("{", StringComparison.Ordinal), "stats");
+        var query = new object[] { Main, new SqlString("SELECT 1 AS one"), new SqlInt32(10), SqlString.Null };
+        Host.Call("clr_QueryStore", query);
+        Check.True(((SqlString)query[3]).Value.Contains("[[1]]"), "query: " + query[3]);
+        Check.Fails("", () => Host.Call("clr_QueryStore", Main, new SqlString("DELETE FROM atoms"), new SqlInt32(10), SqlString.Null));
+        Check.Equal(2, Host.Rows("clr_StoreAliases", int.MaxValue).Count);
+    }
+
+    public static void A_stored_matrix_is_searched_exactly()
+    {
+        const int Rows = 500;
+        const int Dim = 24;
+        float[] matrix = Values.Random(9, Rows * Dim);
+        Host.Call("clr_StoreTensor", Main, new SqlString("words/embeddings"), new SqlString("f32"), new SqlInt64(Dim), new SqlBytes(Values.Floats(matrix)));
+        float[] query = Values.Random(10, Dim);
+        var distances = new double[Rows];
+        var rows = new int[Rows];
+        for (int row = 0; row < Rows; row++)
+        {
+            rows[row] = row;
+            for (int i = 0; i < Dim; i++)
+            {
+                double difference = (double)matrix[row * Dim + i] - query[i];
+                distances[row] += difference * difference;
+            }
+        }
+        Array.Sort((double[])distances.Clone(), rows);
+        List<object[]> found = Host.Rows("clr_SearchVectors", 10, Main, new SqlString("words/embeddings"), new SqlString("sqeuclidean"), Values.Vector(query), new SqlInt32(10));
+        Check.Equal(10, found.Count);
+        for (int i = 0; i < found.Count; i++)
+        {
+            Check.Equal(i + 1, ((SqlInt32)found[i][1]).Value);
+            Check.Equal((long)rows[i], ((SqlInt64)found[i][2]).Value);
+            Check.Close(distances[rows[i]], ((SqlDouble)found[i][3]).Value, 1e-4);
+        }
+        Check.Fails("does not fit", () => Host.Call("clr_SearchVectors", Main, new SqlString("words/embeddings"), new SqlString("dot"), Values.Vector(1), new SqlInt32(1)));
+    }
+
+    // Bytes are no matrix: a search in them must say so, not read beyond the query.
+    public static void A_search_in_what_is_no_matrix_is_an_error()
+    {
+        Check.Fails("", () => Host.Call("clr_SearchVectors", Main, new SqlString("absent"), new SqlString("cosine"), Values.Vector(1, 2), new SqlInt32(3)));
+        Check.Fails("k must be", () => Host.Call("clr_SearchVectors", Main, new SqlString("absent"), new SqlString("cosine"), Values.Vector(1, 2), new SqlInt32(-3)));
+        Check.Fails("unknown metric", () => Host.Call("clr_SearchVectors", Main, new SqlString("absent"), new SqlString("x"), Values.Vector(1, 2), new SqlInt32(3)));
+    }
+
+    public static void Threads_write_and_read_at_once()
+    {
+        Exception failure = null;
+        var threads = new List<Thread>();
+        for (int t = 0; t < 8; t++)
+        {
+            int seed = t;
+            var thread = new Thread(() =>
+            {
+                try
+                {
+                    for (int i = 0; i < 10; i++)
+                    {
+                        byte[] bytes = Values.RandomBytes(seed * 100 + i, 1000 + seed);
+                        Store(seed + 70000, new SqlBytes(bytes));
+                        Check.Bytes(bytes, Get(seed + 70000).Value);
+                    }
+                }
+                catch (Exception error)
+                {
+                    failure = error;
+                }
+            });
+            threads.Add(thread);
+            thread.Start();
+        }
+        threads.ForEach(thread => thread.Join());
+        Check.True(failure == null, "" + failure);
+    }
+
+    // Handles of an unloaded database kept its store open until the server was restarted.
+    public static void An_AppDomain_is_unloaded_with_an_open_store_and_a_half_read_value()
+    {
+        Store(60, new SqlBytes(Values.RandomBytes(60, 100000)));
+        for (int round = 0; round < 3; round++)
+        {
+            AppDomain other = AppDomain.CreateDomain("database " + round);
+            other.DoCallBack(ReadHalf);
+            AppDomain.Unload(other);
+            Check.Equal(100000L, Get(60).Length);
+        }
+    }
+
+    private static void ReadHalf()
+    {
+        var value = (SqlBytes)new Host(Program.AssemblyPath).Call("clr_GetTensorAtomPayloadFrom", new SqlString("main"), new SqlInt64(60));
+        value.Read(0, new byte[50000], 0, 50000);
+        AppDomain.CurrentDomain.SetData("held", value);
+    }
+
+    /// <summary>Announces 200,000 bytes and fails after the first block.</summary>
+    private sealed class BrokenStream : MemoryStream
+    {
+        internal BrokenStream() : base(new byte[200000])
+        {
+        }
+
+        public override int Read(byte[] buffer, int offset, int count)
+        {
+            if (Position > 0)
+            {
+                throw new IOException("broken pipe");
+            }
+            return base.Read(buffer, offset, count);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+-- Creates every function, procedure and aggregate of the assembly and grants each to its role. Written by
+-- `make clr-sql` from the assembly: do not edit. Run install.sql and roles.sql first; may be run again.
+SET ANSI_NULLS ON;
+SET QUOTED_IDENTIFIER ON;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_BytesToFloatArrayJson (@vector varbinary(max))
+RETURNS nvarchar(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ConversionFunctions].[BytesToJson];
+GO
+GRANT EXECUTE ON dbo.clr_BytesToFloatArrayJson TO tensoratom_math;
+GO
+CREATE OR ALTER PROCEDURE dbo.clr_CreateStore
+    @store nvarchar(64)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.OperatorProcedures].[CreateStore];
+GO
+GRANT EXECUTE ON dbo.clr_CreateStore TO tensoratom_operator;
+GO
+CREATE OR ALTER PROCEDURE dbo.clr_DeleteTensorAtomPayload
+    @store nvarchar(64), @tensorAtomId bigint
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[DeletePayload];
+GO
+GRANT EXECUTE ON dbo.clr_DeleteTensorAtomPayload TO tensoratom_writer;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_GetTensorAtomPayload (@tensorAtomId bigint)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[GetPayload];
+GO
+GRANT EXECUTE ON dbo.clr_GetTensorAtomPayload TO tensoratom_reader;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_GetTensorAtomPayloadFrom (@store nvarchar(64), @tensorAtomId bigint)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[GetPayloadFrom];
+GO
+GRANT EXECUTE ON dbo.clr_GetTensorAtomPayloadFrom TO tensoratom_reader;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_GetTensorAtomPayloadRange (@store nvarchar(64), @tensorAtomId bigint, @byteOffset bigint, @byteCount bigint)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[GetPayloadRange];
+GO
+GRANT EXECUTE ON dbo.clr_GetTensorAtomPayloadRange TO tensoratom_reader;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_JsonFloatArrayToBytes (@json nvarchar(max))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ConversionFunctions].[JsonToBytes];
+GO
+GRANT EXECUTE ON dbo.clr_JsonFloatArrayToBytes TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_ListAtoms (@store nvarchar(64), @prefix nvarchar(1024))
+RETURNS TABLE (atom_id bigint, atom_key nvarchar(max), dtype nvarchar(16), shape nvarchar(max), payload_bytes bigint, lsn bigint, created_us bigint, blake3_256 varbinary(32))
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[ListAtoms];
+GO
+GRANT SELECT ON dbo.clr_ListAtoms TO tensoratom_reader;
+GO
+CREATE OR ALTER PROCEDURE dbo.clr_QueryStore
+    @store nvarchar(64), @query nvarchar(max), @rowsMax int, @result nvarchar(max) OUTPUT
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.OperatorProcedures].[QueryStore];
+GO
+GRANT EXECUTE ON dbo.clr_QueryStore TO tensoratom_operator;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_SearchVectors (@store nvarchar(64), @atomName nvarchar(1024), @metric nvarchar(16), @query varbinary(max), @k int)
+RETURNS TABLE (rank int, row_id bigint, distance float)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[SearchVectors];
+GO
+GRANT SELECT ON dbo.clr_SearchVectors TO tensoratom_reader;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_StoreAliases ()
+RETURNS TABLE (store_alias nvarchar(64))
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[StoreAliases];
+GO
+GRANT SELECT ON dbo.clr_StoreAliases TO tensoratom_reader;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_StoreStats (@store nvarchar(64))
+RETURNS nvarchar(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[StoreStats];
+GO
+GRANT EXECUTE ON dbo.clr_StoreStats TO tensoratom_reader;
+GO
+CREATE OR ALTER PROCEDURE dbo.clr_StoreTensor
+    @store nvarchar(64), @atomName nvarchar(1024), @dtype nvarchar(16), @rowElements bigint, @payload varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[StoreTensor];
+GO
+GRANT EXECUTE ON dbo.clr_StoreTensor TO tensoratom_writer;
+GO
+CREATE OR ALTER PROCEDURE dbo.clr_StoreTensorAtomPayload
+    @tensorAtomId bigint, @payload varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[StorePayload];
+GO
+GRANT EXECUTE ON dbo.clr_StoreTensorAtomPayload TO tensoratom_writer;
+GO
+CREATE OR ALTER PROCEDURE dbo.clr_StoreTensorAtomPayloadIn
+    @store nvarchar(64), @tensorAtomId bigint, @payload varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[StorePayloadIn];
+GO
+GRANT EXECUTE ON dbo.clr_StoreTensorAtomPayloadIn TO tensoratom_writer;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_UnpackFloats (@vector varbinary(max))
+RETURNS TABLE (position int, value float)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ConversionFunctions].[UnpackFloats];
+GO
+GRANT SELECT ON dbo.clr_UnpackFloats TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorAdd (@a varbinary(max), @b varbinary(max))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Add];
+GO
+GRANT EXECUTE ON dbo.clr_VectorAdd TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorArgMax (@vector varbinary(max))
+RETURNS int
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[ArgMax];
+GO
+GRANT EXECUTE ON dbo.clr_VectorArgMax TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorConvert (@vector varbinary(max), @source nvarchar(16), @target nvarchar(16))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ConversionFunctions].[Convert];
+GO
+GRANT EXECUTE ON dbo.clr_VectorConvert TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorCosineSimilarity (@a varbinary(max), @b varbinary(max))
+RETURNS float
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[CosineSimilarity];
+GO
+GRANT EXECUTE ON dbo.clr_VectorCosineSimilarity TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorDistance (@metric nvarchar(16), @dtype nvarchar(16), @a varbinary(max), @b varbinary(max))
+RETURNS float
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ConversionFunctions].[Distance];
+GO
+GRANT EXECUTE ON dbo.clr_VectorDistance TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorDotProduct (@a varbinary(max), @b varbinary(max))
+RETURNS float
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[DotProduct];
+GO
+GRANT EXECUTE ON dbo.clr_VectorDotProduct TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorEuclideanDistance (@a varbinary(max), @b varbinary(max))
+RETURNS float
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[EuclideanDistance];
+GO
+GRANT EXECUTE ON dbo.clr_VectorEuclideanDistance TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorLerp (@a varbinary(max), @b varbinary(max), @t float)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Lerp];
+GO
+GRANT EXECUTE ON dbo.clr_VectorLerp TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorNorm (@vector varbinary(max))
+RETURNS float
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Norm];
+GO
+GRANT EXECUTE ON dbo.clr_VectorNorm TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorNormalize (@vector varbinary(max))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Normalize];
+GO
+GRANT EXECUTE ON dbo.clr_VectorNormalize TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorScale (@vector varbinary(max), @factor float)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Scale];
+GO
+GRANT EXECUTE ON dbo.clr_VectorScale TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorSoftmax (@vector varbinary(max))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Softmax];
+GO
+GRANT EXECUTE ON dbo.clr_VectorSoftmax TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorSubtract (@a varbinary(max), @b varbinary(max))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Subtract];
+GO
+GRANT EXECUTE ON dbo.clr_VectorSubtract TO tensoratom_math;
+GO
+CREATE OR ALTER PROCEDURE dbo.clr_VerifyStore
+    @store nvarchar(64), @prefix nvarchar(1024), @report nvarchar(max) OUTPUT
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.OperatorProcedures].[VerifyStore];
+GO
+GRANT EXECUTE ON dbo.clr_VerifyStore TO tensoratom_operator;
+GO

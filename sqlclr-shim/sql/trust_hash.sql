@@ -1,0 +1,13 @@
+-- Trusts exactly one build of the assembly by its SHA2_512. Needs CONTROL SERVER. Run again after each upgrade.
+-- sqlcmd -v AssemblyPath="C:\TensorAtom\TensorAtom.SqlClr.dll" -i trust_hash.sql
+SET NOCOUNT ON;
+SET XACT_ABORT ON;
+
+DECLARE @bits varbinary(max);
+SELECT @bits = BulkColumn FROM OPENROWSET(BULK N'$(AssemblyPath)', SINGLE_BLOB) AS assembly_file;
+-- The build prints the same number: compare the two before trusting.
+DECLARE @hash varbinary(64) = HASHBYTES('SHA2_512', @bits);
+SELECT @hash AS sha2_512;
+IF NOT EXISTS (SELECT 1 FROM sys.trusted_assemblies WHERE hash = @hash)
+    EXEC sys.sp_add_trusted_assembly @hash = @hash, @description = N'TensorAtom.SqlClr';
+GO

@@ -1,0 +1,12 @@
+-- Trusts every build signed with one key: the variant for sites that keep a signing key of their own. Needs CONTROL SERVER.
+-- sqlcmd -d master -v AssemblyPath="C:\TensorAtom\TensorAtom.SqlClr.dll" -i trust_key.sql
+SET NOCOUNT ON;
+SET XACT_ABORT ON;
+GO
+IF NOT EXISTS (SELECT 1 FROM sys.asymmetric_keys WHERE name = N'TensorAtomKey')
+    EXEC (N'CREATE ASYMMETRIC KEY TensorAtomKey FROM EXECUTABLE FILE = N''$(AssemblyPath)''');
+IF NOT EXISTS (SELECT 1 FROM sys.server_principals WHERE name = N'TensorAtomKeyLogin')
+    EXEC (N'CREATE LOGIN TensorAtomKeyLogin FROM ASYMMETRIC KEY TensorAtomKey');
+-- The login exists to carry this one permission; nobody can log in with a key.
+GRANT UNSAFE ASSEMBLY TO TensorAtomKeyLogin;
+GO
