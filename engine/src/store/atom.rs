@@ -264,7 +264,9 @@ impl Payload {
             Source::Stored(atom) => {
                 atom.segments.fork().check()?;
                 match self.mode {
-                    ReadMode::Mapped if !atom.is_coded() => atom.slice(range).map(Bytes::mapped).map_err(|e| self.explain(e, "get")),
+                    ReadMode::Mapped if !atom.is_coded() => {
+                        atom.slice(range).map(Bytes::mapped).map_err(|e| self.explain(e, "get"))
+                    }
                     ReadMode::Mapped | ReadMode::Positioned => self.copy_range(range),
                 }
             }

@@ -87,13 +87,7 @@ impl Store {
     }
 
     /// Versions whose payloads have yet to be moved, each payload once.
-    fn candidates(
-        &self,
-        namespace: u32,
-        prefix: &str,
-        tier: Tier,
-        report: &mut MoveReport,
-    ) -> Result<Vec<VersionRow>> {
+    fn candidates(&self, namespace: u32, prefix: &str, tier: Tier, report: &mut MoveReport) -> Result<Vec<VersionRow>> {
         let lsn = self.inner.current_lsn()?;
         let reader = self.inner.catalog.read()?;
         let mut seen: HashSet<Digest> = HashSet::new();
@@ -203,8 +197,7 @@ impl Store {
             control.check()?;
             source.read_into(offset, target)
         };
-        let payload =
-            Recoded { description, raw_bytes: version.raw_bytes, digest: version.digest, codec, read: &read };
+        let payload = Recoded { description, raw_bytes: version.raw_bytes, digest: version.digest, codec, read: &read };
         appender.append_recoded(payload, inner.segments.pool()?)
     }
 

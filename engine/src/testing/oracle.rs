@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::kernels::{Metric, Rows};
 use crate::{
-    CompactOptions, Control, DType, ErrorKind, Key, ListOptions, Namespace, PutOptions, Store, Tensor, Tier, VerifyOptions,
-    WriteTxn,
+    CompactOptions, Control, DType, ErrorKind, Key, ListOptions, Namespace, PutOptions, Store, Tensor, Tier,
+    VerifyOptions, WriteTxn,
 };
 
 /// One change of a workload.
@@ -190,12 +190,20 @@ pub fn commit_steps(store: &Store, steps: &[Step]) -> crate::Result<u64> {
     let mut txn = store.begin()?;
     steps.iter().try_for_each(|step| run_step(&mut txn, &default, step))?;
     let lsn = txn.commit()?;
-    for step in steps {
-        if let Step::Move(prefix, tier) = step {
-            store.move_to_tier(None, prefix, *tier, &Control::new())?;
-        }
-    }
+    run_moves(store, &default, steps)?;
     Ok(lsn)
+}
+
+/// Carries the moves among some steps out, each by itself.
+pub fn run_moves(store: &Store, namespace: &Namespace, steps: &[Step]) -> crate::Result<()> {
+    let moves = steps.iter().filter_map(|step| match step {
+        Step::Move(prefix, tier) => Some((prefix, *tier)),
+        _ => None,
+    });
+    for (prefix, tier) in moves {
+        store.move_to_tier(Some(namespace), prefix, tier, &Control::new())?;
+    }
+    Ok(())
 }
 
 /// Verifies the whole store and the account of its bytes.
