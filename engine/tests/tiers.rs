@@ -184,3 +184,21 @@ fn a_payload_already_moved_by_another_process_is_a_conflict() {
     }
     assert_eq!(move_all(&ours, "a", Tier::Cold).payloads_there, 1);
 }
+
+// Story: a move's own sync failed and nobody was told. The next writer took the segment over, synced it again, was told
+// that all is well, and commits made before without full durability were called durable although their bytes were lost.
+#[test]
+fn a_sync_that_fails_in_a_move_makes_the_segment_suspect_and_leaves_the_old_copy() {
+    let options = small_options(Durability::Process);
+    let disk = SimDisk::new();
+    let store = Store::open_on(disk.process(), &options, true).unwrap();
+    let bytes = weights(5_000, 1);
+    put(&store, "a", &bytes);
+    disk.fail_sync(1);
+    let error = store.move_to_tier(None, "a", Tier::Cold, &Control::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    let suspects = store.query("SELECT count(*) FROM segments WHERE suspect = 1", 1).unwrap().rows;
+    assert_eq!(suspects[0][0], SqlValue::Integer(1));
+    assert_eq!(store.get("a").unwrap().info().tier, Some(Tier::Warm));
+    assert_eq!(*store.get("a").unwrap().bytes().unwrap(), *bytes);
+}

@@ -453,7 +453,7 @@ impl<'s> Attempt<'s> {
 
 /// A failed sync is final: tells all processes that nothing may be appended to the segment any more. If even that
 /// cannot be written, this handle stops writing.
-fn mark_suspect(store: &StoreInner, segment: u64) {
+pub(super) fn mark_suspect(store: &StoreInner, segment: u64) {
     let marked = store.catalog.begin(true, store.lock_timeout).and_then(|transaction| {
         transaction.mark_suspect(segment)?;
         transaction.commit()

@@ -12,6 +12,7 @@ use crate::format::{Codec, RecordKind, Tier};
 use crate::segment::{Description, PayloadCopy, Recoded, Written};
 
 use super::Store;
+use super::commit::mark_suspect;
 use super::namespace::Namespace;
 use super::staging::{Staged, StagedMove};
 
@@ -147,7 +148,12 @@ impl Store {
             return Ok(());
         }
         for appender in &mut staged.appenders {
-            appender.sync()?;
+            let synced = appender.sync();
+            if appender.has_failed_sync() {
+                // Earlier commits of lesser durability may lie there: nobody may sync it again and believe the answer.
+                mark_suspect(inner, appender.id());
+            }
+            synced?;
         }
         for staged in &staged.moves {
             self.read_back(&staged.written, control)?;
