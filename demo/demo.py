@@ -233,6 +233,25 @@ def measure(ta, scratch, model):
         print(f"{name:24} {model.stat().st_size / min(times) / 1e9:6.2f} GB/s")
 
 
+def freeze_and_thaw(ta, store, exported):
+    headline("Frozen to the cold tier, read from there, thawed bit for bit")
+    ta.show("tier", store, "minilm/", "--to", "cold")
+    started = time.perf_counter()
+    if not ta.serves(store, f"minilm/{TENSOR}"):
+        fail("a cold tensor cannot be read")
+    elapsed = time.perf_counter() - started
+    print(f"the largest tensor read from cold in {elapsed * 1e3:.0f} ms, start of the program included")
+    for state in ["cold", "warm"]:
+        if state == "warm":
+            ta.show("tier", store, "minilm/", "--to", "warm")
+        exported.unlink(missing_ok=True)
+        ta.json("export", store, "--prefix", "minilm/", "-o", exported)
+        if sha256(exported) != MODEL_SHA256:
+            fail(f"the {state} model is another one")
+        print(f"exported from {state}: the identical file, SHA-256 {MODEL_SHA256[:16]}...")
+    ta.show("verify", store)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binaries", type=Path, required=True, help="directory of the built programs")
@@ -254,6 +273,7 @@ def main():
         export_model(ta, store, model, scratch / "exported.safetensors")
         nearest_tokens(ta, store, scratch, vocabulary)
         measure(ta, scratch, model)
+        freeze_and_thaw(ta, store, scratch / "thawed.safetensors")
     print(f"\ndone: the file that came out is the file that went in; {args.work / 'store'} is yours to explore")
 
 

@@ -127,6 +127,15 @@ JSON: {atoms_checked, chunks_checked, damaged: [{key, segment, offset, what}]}."
 JSON: {identity_rewritten, catalog_rebuilt, segments_scanned, records_found, commits_applied, commits_missing, atoms, findings}.
 Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; delete it when you are satisfied.")]
     Repair(Repair),
+    /// Move atoms between the warm tier (raw) and the cold one (coded, smaller)
+    #[command(after_help = "Examples:
+  tensoratom tier models --to cold
+  tensoratom tier models minilm/encoder.layer.3 --to cold
+  tensoratom tier models minilm/ --to warm
+
+JSON: {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, commits}.
+Every new copy is read back and verified before the old one gives way. Interrupted, run it again.")]
+    Tier(Tier),
     /// Query the store with SQL
     #[command(after_help = "Examples:
   tensoratom sql models \"SELECT key, bytes FROM atoms ORDER BY bytes DESC\"
@@ -464,6 +473,30 @@ pub(crate) struct Repair {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tier {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Only names that start with this
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Where they shall lie
+    #[arg(long, value_name = "TIER")]
+    pub(crate) to: TierName,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Tiers that atoms can be moved to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TierName {
+    Warm,
+    Cold,
 }
 
 #[derive(Debug, Args)]

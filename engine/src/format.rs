@@ -255,6 +255,8 @@ impl RecordKind {
 pub enum Codec {
     /// As they are.
     Raw = 1,
+    /// Each chunk split into byte planes where that helps, then coded by Zstandard.
+    Zstd = 3,
 }
 
 impl Codec {
@@ -267,6 +269,7 @@ impl Codec {
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Codec::Raw),
+            3 => Some(Codec::Zstd),
             _ => None,
         }
     }
@@ -275,6 +278,7 @@ impl Codec {
     pub const fn name(self) -> &'static str {
         match self {
             Codec::Raw => "raw",
+            Codec::Zstd => "zstd",
         }
     }
 }

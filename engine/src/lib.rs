@@ -79,6 +79,7 @@
 
 mod bytes;
 mod catalog;
+mod codec;
 mod control;
 mod digest;
 mod dtype;
@@ -112,7 +113,8 @@ pub use key::{Key, KeyRef, NAME_BYTES_MAX};
 pub use search::{Neighbor, SearchOptions};
 pub use store::{
     Accounted, Address, AsOf, AtomInfo, Atoms, CompactOptions, Companions, Damage, Durability, Expect, ListOptions,
-    Matrix, Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport, Snapshot,
-    Stat, Store, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions, VerifyReport, WriteTxn, repair,
+    Matrix, MoveReport, Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport,
+    Snapshot, Stat, Store, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions, VerifyReport,
+    WriteTxn, repair,
 };
 pub use tensor::{Tensor, TensorView};

@@ -4,11 +4,16 @@
 use tensoratom::testing::crash::{Effort, Workload, explore};
 use tensoratom::testing::oracle::{Step, VECTOR_DIM};
 use tensoratom::testing::random::{Random, effort, seed};
-use tensoratom::{Durability, Key};
+use tensoratom::{Durability, Key, Tier};
 
 fn put(key: &str, len: usize) -> Step {
     let bytes = Random::new(len as u64).bytes(len);
     Step::Put(Key::from(key), bytes, Some(format!("{{\"len\":{len}}}")))
+}
+
+/// Bytes that a codec makes smaller.
+fn text(key: &str, len: usize) -> Step {
+    Step::Put(Key::from(key), (0..len).map(|i| (i / 7) as u8).collect(), None)
 }
 
 fn vectors(set: &str, ids: std::ops::Range<i64>) -> Step {
@@ -40,6 +45,17 @@ fn workloads() -> Vec<(&'static str, Workload)> {
                 vec![Step::DeleteVectors("set".into(), vec![3]), Step::DropVectors("set".into()), vectors("set", 5..6)],
                 vec![vectors("other", 0..3000), vectors("set", 7..9)],
                 vec![Step::Compact("set".into()), Step::DeleteVectors("other".into(), vec![7])],
+            ],
+        ),
+        (
+            "moves between tiers",
+            vec![
+                vec![text("t/a", 300), text("t/b", 20_000), put("t/c", 70_000), text("u", 5_000)],
+                vec![Step::Move("t/".into(), Tier::Cold)],
+                vec![text("t/b", 21_000), put("v", 9_000)],
+                vec![Step::Move(String::new(), Tier::Cold)],
+                vec![Step::Delete("t/c".into()), Step::Rename("u".into(), "w".into())],
+                vec![Step::Move("t/".into(), Tier::Warm)],
             ],
         ),
         (

@@ -11,7 +11,7 @@ use tensoratom::testing::crash::small_options;
 use tensoratom::testing::oracle::{Expected, State, Step, commit_steps};
 use tensoratom::testing::random::{Random, effort, seed};
 use tensoratom::testing::{Image, SimDisk, Volume};
-use tensoratom::{Control, Durability, ErrorKind, Key, ListOptions, ReadMode, RepairOptions, Store};
+use tensoratom::{Control, Durability, ErrorKind, Key, ListOptions, ReadMode, RepairOptions, Store, Tier};
 
 fn put(key: &str, len: usize, seed: u64) -> Step {
     Step::Put(Key::from(key), Random::new(seed).bytes(len), Some(format!("{{\"seed\":{seed}}}")))
@@ -24,6 +24,7 @@ fn workload() -> Vec<Vec<Step>> {
         vec![put("large", 150_000, 5), put("twin", 150_000, 5)],
         vec![Step::Stream("stream".into(), Random::new(6).bytes(70_000))],
         vec![put("tiny", 6, 7), Step::Delete("page".into())],
+        vec![Step::Put("plain".into(), vec![7; 30_000], None), Step::Move("plain".into(), Tier::Cold)],
         vec![Step::Rename("small".into(), "renamed".into())],
     ];
     commits.extend((0..12).map(|i| vec![put(&format!("many/{i}"), 5_000 + i as usize * 777, 100 + i)]));

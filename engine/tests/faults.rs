@@ -8,7 +8,7 @@ use tensoratom::testing::crash::small_options;
 use tensoratom::testing::oracle::{State, Step, VECTOR_DIM, check_integrity, commit_steps};
 use tensoratom::testing::random::Random;
 use tensoratom::testing::{Fault, FaultKind, FaultVolume, SimDisk, Volume};
-use tensoratom::{Durability, ErrorKind, Key, Store};
+use tensoratom::{Durability, ErrorKind, Key, Store, Tier};
 
 fn put(key: &str, len: usize) -> Step {
     Step::Put(Key::from(key), Random::new(len as u64).bytes(len), None)
@@ -30,7 +30,9 @@ fn workload() -> Vec<Vec<Step>> {
         vec![put("small", 50), put("second", 9_000)],
         vec![put("large", 150_000)],
         vec![Step::Stream("stream".into(), Random::new(9).bytes(60_000))],
+        vec![Step::Move("old".into(), Tier::Cold)],
         vec![Step::Delete("victim".into())],
+        vec![Step::Move(String::new(), Tier::Warm)],
         vec![vectors("set", 40..60), Step::DeleteVectors("set".into(), vec![1, 2])],
         vec![Step::Compact("set".into())],
         vec![Step::Rename("small".into(), "renamed".into()), Step::SetMetadata("old small".into(), Some("{}".into()))],

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tensoratom::testing::SimDisk;
 use tensoratom::testing::crash::small_options;
-use tensoratom::testing::oracle::{State, Step, VECTOR_DIM, Vectors, check_integrity, run_step};
+use tensoratom::testing::oracle::{State, Step, VECTOR_DIM, Vectors, check_integrity, run_moves, run_step};
 use tensoratom::testing::random::Random;
-use tensoratom::{Durability, Key, ListOptions, Options, ReadMode, Snapshot, Store, WriteTxn};
+use tensoratom::{Durability, Key, ListOptions, Options, ReadMode, Snapshot, Store, Tier, WriteTxn};
 
 const NAMESPACES: [&str; 3] = ["", "tenant", "other"];
 
@@ -62,6 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (set_name(), prop::collection::vec(-9..9_i64, 0..9)).prop_map(|(set, ids)| Step::DeleteVectors(set, ids)),
         1 => set_name().prop_map(Step::Compact),
         1 => set_name().prop_map(Step::DropVectors),
+        1 => prop::bool::ANY.prop_map(|cold| Step::Move(String::new(), if cold { Tier::Cold } else { Tier::Warm })),
     ]
 }
 
@@ -165,6 +166,7 @@ fn run(acts: &[Act], open: impl Fn() -> Store) -> Result<(), TestCaseError> {
                     txn.abort();
                 } else {
                     txn.commit().unwrap();
+                    run_moves(&store, &namespace, steps).unwrap();
                     contents[*which] = after;
                 }
             }
@@ -220,6 +222,7 @@ proptest! {
                 state.apply(step);
             }
             txn.commit().unwrap();
+            run_moves(&stores[*who], &default, steps).unwrap();
             for store in &stores {
                 prop_assert_eq!(state.compare(store), Ok(()));
             }

@@ -29,6 +29,27 @@ class Bug:
 
 BUGS = [
     Bug(
+        "a move is as durable as the handle's commits",
+        "store/tier.rs",
+        "inner.queue.submit(inner, staged, true)?",
+        "inner.queue.submit(inner, staged, self.durability == super::Durability::Full)?",
+        (("tiers", "durable"), ("crash", "process_durability")),
+    ),
+    Bug(
+        "stored bytes of a cold chunk are decoded unchecked",
+        "segment/copy.rs",
+        "        self.check_chunk(chunk, &stored)?;\n",
+        "",
+        (("tiers", "damaged"), ("damage", "")),
+    ),
+    Bug(
+        "a move does not look whether somebody was faster",
+        "store/commit.rs",
+        "if stored.is_none_or(|stored| (stored.copy.segment, stored.copy.offset) != staged.from) {",
+        "if stored.is_none() {",
+        (("tiers", "already_moved"),),
+    ),
+    Bug(
         "the sync of a segment is dropped",
         "segment/appender.rs",
         "        let outcome = self\n            .file\n            .sync_data()\n            .and_then(|()| if self.name_unsynced",

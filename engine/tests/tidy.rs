@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["control", "digest", "dtype", "format", "key"],
     &["element"],
-    &["file", "kernels"],
+    &["codec", "file", "kernels"],
     &["bytes"],
     &["tensor"],
     &["segment"],

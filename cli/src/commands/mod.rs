@@ -6,6 +6,7 @@ mod check;
 mod files;
 mod get;
 mod manage;
+mod tier;
 mod vectors;
 
 use clap::CommandFactory;
@@ -30,6 +31,7 @@ pub(crate) fn run(command: Command) -> Result<Outcome> {
         Command::Stat(args) => check::stat(&args),
         Command::Verify(args) => check::verify(&args),
         Command::Repair(args) => manage::repair(&args),
+        Command::Tier(args) => tier::tier(&args),
         Command::Sql(args) => manage::sql(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Completions { shell } => completions(shell),

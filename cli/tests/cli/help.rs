@@ -2,7 +2,7 @@
 
 use crate::support::{Place, floats, many, npy, safetensors};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "init",
     "import",
     "export",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 17] = [
     "stat",
     "verify",
     "repair",
+    "tier",
     "sql",
     "bench",
     "completions",

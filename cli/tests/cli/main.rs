@@ -11,3 +11,4 @@ mod interrupt;
 mod sql;
 mod support;
 mod terminal;
+mod tiers;

@@ -276,6 +276,12 @@ impl Appender {
         Err(Error::new(ErrorKind::Io, "the segment was abandoned after an earlier failure").segment(self.id()))
     }
 
+    /// What every record needs before its first byte is written past those collected.
+    pub(super) fn start_writing(&mut self) -> Result<()> {
+        self.check_usable()?;
+        self.write_collected()
+    }
+
     /// Writes bytes behind the tail.
     fn write_at(&mut self, bytes: &[u8], offset: u64, what: &'static str) -> Result<()> {
         self.unsynced = true;
@@ -590,11 +596,14 @@ impl Stream {
 
 /// The payload part of a record in the making: hashed, checksummed, and where it goes.
 #[derive(Default)]
-struct Body {
+pub(super) struct Body {
     offset: u64,
     header_bytes: u64,
     data_offset: u64,
     raw_bytes: u64,
+    /// Bytes written of a coded payload; unused for a raw one.
+    coded_bytes: u64,
+    codec: Option<Codec>,
     table: Vec<ChunkEntry>,
     digest: DigestBuilder,
     /// Given by the caller instead of being computed.
@@ -609,7 +618,7 @@ impl std::fmt::Debug for Body {
 }
 
 impl Body {
-    fn start(appender: &Appender, description: &Description, large: bool) -> Result<Self> {
+    pub(super) fn start(appender: &Appender, description: &Description, large: bool) -> Result<Self> {
         let header_bytes = description.header_bytes()?;
         Ok(Body {
             offset: appender.tail,
@@ -618,6 +627,38 @@ impl Body {
             chunk_bytes: appender.header.chunk_bytes,
             ..Body::default()
         })
+    }
+
+    pub(super) fn chunk_bytes(&self) -> u32 {
+        self.chunk_bytes
+    }
+
+    /// The payload is written in coded form; its digest is that of the raw bytes, which the caller knows.
+    pub(super) fn assume_digest(&mut self, digest: Digest, codec: Codec) {
+        (self.known_digest, self.codec) = (Some(digest), Some(codec));
+    }
+
+    /// Writes the next chunk of a coded payload.
+    pub(super) fn write_coded(&mut self, appender: &mut Appender, chunk: &[u8], entry: ChunkEntry) -> Result<()> {
+        let start = self.data_offset + self.coded_bytes;
+        appender.reserve(start + chunk.len() as u64)?;
+        appender.write_at(chunk, start, "writing a coded payload")?;
+        self.coded_bytes += chunk.len() as u64;
+        self.table.push(entry);
+        Ok(())
+    }
+
+    /// So many raw bytes are behind the chunks written last.
+    pub(super) fn count_raw(&mut self, bytes: u64) {
+        self.raw_bytes += bytes;
+    }
+
+    /// Bytes of the payload as stored.
+    fn stored_bytes(&self) -> u64 {
+        match self.codec {
+            None | Some(Codec::Raw) => self.raw_bytes,
+            Some(_) => self.coded_bytes,
+        }
     }
 
     /// Hashes a block and keeps its checksums. All blocks but the last are multiples of the chunk size.
@@ -670,7 +711,7 @@ impl Body {
     fn record(self, appender: &Appender, description: Description) -> Result<(Record, Vec<u8>)> {
         let too_long = || Error::new(ErrorKind::InvalidShape, "the payload has more chunks than a record can list");
         let chunks = chunk_count(self.raw_bytes, self.chunk_bytes).ok_or_else(too_long)?;
-        let table_offset = table_offset(self.data_offset, self.raw_bytes);
+        let table_offset = table_offset(self.data_offset, self.stored_bytes());
         let table = build_table(&self.table);
         debug_assert_eq!(table.len() as u64, table_bytes(chunks));
         debug_assert_eq!(description.header_bytes().ok(), Some(self.header_bytes));
@@ -680,20 +721,20 @@ impl Body {
             extent_bytes: record_end(table_offset, chunks) - appender.tail,
             header_bytes: self.header_bytes,
             data_offset: self.data_offset,
-            stored_bytes: self.raw_bytes,
+            stored_bytes: self.stored_bytes(),
             raw_bytes: self.raw_bytes,
             table_offset,
             chunk_bytes: self.chunk_bytes,
             chunk_count: chunks,
             table_crc32: crc32fast::hash(&table),
-            codec: Codec::Raw,
+            codec: self.codec.unwrap_or(Codec::Raw),
             digest: self.known_digest.unwrap_or_else(|| self.digest.finish()),
         };
         Ok((record, table))
     }
 
     /// Writes table and header of a payload whose blocks were written, and moves the tail behind it.
-    fn finish(self, appender: &mut Appender, description: Description) -> Result<Written> {
+    pub(super) fn finish(self, appender: &mut Appender, description: Description) -> Result<Written> {
         let (record, table) = self.record(appender, description)?;
         appender.reserve(record.end())?;
         let header = record.build(appender.id(), appender.salt())?;

@@ -5,9 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::codec;
 use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{MapSlice, read_exact_at};
+use crate::format::Codec;
 
 use super::reader::SegmentReader;
 use super::record::{ChunkEntry, Record, table_bytes};
@@ -23,6 +25,8 @@ pub(crate) struct PayloadCopy {
     reader: Arc<SegmentReader>,
     record: Record,
     table: Box<[ChunkEntry]>,
+    /// Where the chunks of a coded payload start, from its first stored byte on; empty for a raw one.
+    starts: Box<[u64]>,
     verified: Verified,
 }
 
@@ -59,8 +63,16 @@ impl Verified {
 
 impl PayloadCopy {
     fn new(reader: Arc<SegmentReader>, record: Record, table: Box<[ChunkEntry]>) -> Self {
-        let verified = Verified::new(table.len());
-        PayloadCopy { reader, record, table, verified }
+        let is_coded = record.codec != Codec::Raw;
+        let verified = Verified::new(if is_coded { 0 } else { table.len() });
+        let mut next = 0_u64;
+        let start = |entry: &ChunkEntry| {
+            let start = next;
+            next = next.saturating_add(u64::from(entry.stored_bytes));
+            start
+        };
+        let starts = if is_coded { table.iter().map(start).collect() } else { Box::default() };
+        PayloadCopy { reader, record, table, starts, verified }
     }
 
     /// Reads header and chunk table of the record at `offset` and compares them with what the catalog expects.
@@ -78,9 +90,17 @@ impl PayloadCopy {
         &self.record
     }
 
+    /// True when the payload has to be decoded, and so is never a slice of the map.
+    pub(crate) fn is_coded(&self) -> bool {
+        self.record.codec != Codec::Raw
+    }
+
     /// The bytes of a range of the payload in the map, after verifying the chunks it touches.
     pub(crate) fn slice(&self, range: Range<u64>) -> Result<MapSlice> {
         let (start, len) = self.check_range(&range)?;
+        if self.is_coded() {
+            return Err(Error::internal("a coded payload is no slice of the map"));
+        }
         let map = self.reader.map(self.record.table_offset)?;
         self.verify_mapped(&map, &range)?;
         map.slice(self.record.data_offset + start as u64, len)
@@ -89,7 +109,7 @@ impl PayloadCopy {
 
     /// The whole payload in the map once every chunk was verified, in a slice whose clones count in a place of their own.
     pub(crate) fn whole(&self) -> Result<Option<MapSlice>> {
-        if !self.verified.all() {
+        if !self.verified.all() || self.is_coded() {
             return Ok(None);
         }
         let len = usize::try_from(self.record.raw_bytes).map_err(|_| Error::internal("payload length"))?;
@@ -192,9 +212,29 @@ impl PayloadCopy {
 
     /// Reads one chunk and verifies it. `buffer` has the chunk's raw length.
     fn read_chunk(&self, chunk: u64, buffer: &mut [u8]) -> Result<()> {
+        if self.is_coded() {
+            return self.read_coded_chunk(chunk, buffer);
+        }
         let offset = self.record.data_offset + chunk * u64::from(self.record.chunk_bytes);
         read_exact_at(self.reader.file(), buffer, offset).map_err(|e| self.reader.read_error(e, offset))?;
         self.check_chunk(chunk, buffer)
+    }
+
+    /// The checksum covers the bytes as stored: a decoder never sees damaged ones.
+    fn read_coded_chunk(&self, chunk: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut stored = Vec::new();
+        resize(&mut stored, self.table[chunk as usize].stored_bytes as usize)?;
+        let offset = self.stored_offset(chunk);
+        read_exact_at(self.reader.file(), &mut stored, offset).map_err(|e| self.reader.read_error(e, offset))?;
+        self.check_chunk(chunk, &stored)?;
+        codec::decode(self.record.codec, &stored, buffer)
+            .map_err(|e| self.damage(&format!("chunk {chunk}: {}", e.what()), offset))
+    }
+
+    /// Where a chunk lies in the file.
+    fn stored_offset(&self, chunk: u64) -> u64 {
+        let raw_start = chunk * u64::from(self.record.chunk_bytes);
+        self.record.data_offset + self.starts.get(chunk as usize).copied().unwrap_or(raw_start)
     }
 
     fn check_chunk(&self, chunk: u64, bytes: &[u8]) -> Result<()> {
@@ -203,7 +243,7 @@ impl PayloadCopy {
         if found == expected {
             return Ok(());
         }
-        let offset = self.record.data_offset + chunk * u64::from(self.record.chunk_bytes);
+        let offset = self.stored_offset(chunk);
         let what = format!("chunk {chunk} differs from its checksum (stored {expected:08x}, found {found:08x})");
         Err(self.damage(&what, offset))
     }

@@ -5,6 +5,7 @@
 //! nothing changes) → *condemned* → deleted. Committed bytes never change and are never cut.
 
 mod appender;
+mod coded;
 mod copy;
 mod footer;
 mod header;
@@ -13,6 +14,7 @@ mod record;
 mod scan;
 
 pub(crate) use appender::{Appender, Lease, Placement, Stream, Written};
+pub(crate) use coded::Recoded;
 pub(crate) use copy::{PayloadCopy, read_payload};
 pub(crate) use footer::{FooterEntry, read_footer};
 pub(crate) use header::SegmentHeader;

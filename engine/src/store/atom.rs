@@ -11,7 +11,7 @@ use crate::dtype::{DType, Encoding, row_bytes};
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::MapSlice;
-use crate::format::Tier;
+use crate::format::{Codec, Tier};
 use crate::key::Key;
 use crate::segment::PayloadCopy;
 use crate::tensor::TensorView;
@@ -147,6 +147,12 @@ impl Version {
         self.damaged.load(Ordering::Relaxed)
     }
 
+    /// True when the payload has to be decoded to be read.
+    #[inline]
+    fn is_coded(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.codec != Codec::Raw)
+    }
+
     /// Adds the key to an error of a read, and remembers damage.
     fn explain(&self, error: Error) -> Error {
         if error.kind() == ErrorKind::Corrupt {
@@ -230,7 +236,8 @@ impl Payload {
 
     /// True when ranges are slices of a map.
     pub(crate) fn is_mapped(&self) -> bool {
-        self.mode == ReadMode::Mapped
+        let is_coded = matches!(&self.source, Source::Stored(atom) if atom.is_coded());
+        self.mode == ReadMode::Mapped && !is_coded
     }
 
     /// Length in bytes.
@@ -244,7 +251,7 @@ impl Payload {
     }
 
     /// The whole payload. In mapped mode a slice of the map, verified at its first touch in this process; in positioned
-    /// mode a copy, verified now.
+    /// mode, and of a cold copy in either, a copy, verified and decoded now.
     #[inline]
     pub fn bytes(&self) -> Result<Bytes> {
         self.range(0..self.len())
@@ -257,8 +264,10 @@ impl Payload {
             Source::Stored(atom) => {
                 atom.segments.fork().check()?;
                 match self.mode {
-                    ReadMode::Mapped => atom.slice(range).map(Bytes::mapped).map_err(|e| self.explain(e, "get")),
-                    ReadMode::Positioned => self.copy_range(range),
+                    ReadMode::Mapped if !atom.is_coded() => {
+                        atom.slice(range).map(Bytes::mapped).map_err(|e| self.explain(e, "get"))
+                    }
+                    ReadMode::Mapped | ReadMode::Positioned => self.copy_range(range),
                 }
             }
             Source::Staged { bytes, .. } => {

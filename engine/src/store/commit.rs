@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::Open;
 use crate::format::{Codec, RecordKind, Tier, names};
 use crate::key::Key;
-use crate::segment::{Appender, Description, FooterEntry};
+use crate::segment::{Appender, Description, FooterEntry, Written};
 
 use super::StoreInner;
 use super::staging::{Change, Content, Expect, ManifestChange, Staged};
@@ -321,18 +321,18 @@ impl<'s> Attempt<'s> {
                         .hint("run the transaction again"));
                 }
             };
-            commit.copies.push(NewCopy {
-                namespace,
-                digest,
-                raw_bytes: written.raw_bytes,
-                segment: written.segment,
-                offset: written.offset,
-                extent_bytes: written.extent_bytes,
-                stored_bytes: written.stored_bytes,
-                codec: Codec::Raw,
-                tier,
-                replaces: payload.replaces && stored.is_some(),
-            });
+            let replaces = payload.replaces && stored.is_some();
+            commit.copies.push(new_copy(namespace, &written, Codec::Raw, tier, replaces));
+        }
+        for staged in &self.group[index].staged.moves {
+            let written = &staged.written;
+            let stored = self.transaction()?.view()?.payload(staged.namespace, &written.digest)?;
+            // Whoever was faster keeps what they did: dropping a copy that was not verified here is not ours to decide.
+            if stored.is_none_or(|stored| (stored.copy.segment, stored.copy.offset) != staged.from) {
+                return Err(Error::new(ErrorKind::Conflict, "a payload got another copy while it was being moved")
+                    .hint("run the move again"));
+            }
+            commit.copies.push(new_copy(staged.namespace, written, staged.codec, staged.tier, true));
         }
         let body = commit.encode()?;
         let description = Description::commit(body.len() as u64, commit.time_us);
@@ -453,7 +453,7 @@ impl<'s> Attempt<'s> {
 
 /// A failed sync is final: tells all processes that nothing may be appended to the segment any more. If even that
 /// cannot be written, this handle stops writing.
-fn mark_suspect(store: &StoreInner, segment: u64) {
+pub(super) fn mark_suspect(store: &StoreInner, segment: u64) {
     let marked = store.catalog.begin(true, store.lock_timeout).and_then(|transaction| {
         transaction.mark_suspect(segment)?;
         transaction.commit()
@@ -489,6 +489,21 @@ impl Drop for Attempt<'_> {
         for (appender, _) in self.shared.drain(..) {
             self.store.segments.give_back(appender);
         }
+    }
+}
+
+fn new_copy(namespace: u32, written: &Written, codec: Codec, tier: Tier, replaces: bool) -> NewCopy {
+    NewCopy {
+        namespace,
+        digest: written.digest,
+        raw_bytes: written.raw_bytes,
+        segment: written.segment,
+        offset: written.offset,
+        extent_bytes: written.extent_bytes,
+        stored_bytes: written.stored_bytes,
+        codec,
+        tier,
+        replaces,
     }
 }
 

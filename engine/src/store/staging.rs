@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::bytes::Bytes;
 use crate::digest::Digest;
 use crate::dtype::{DType, Encoding};
+use crate::format::{Codec, Tier};
 use crate::key::Key;
 use crate::segment::{Appender, Description, Written};
 
@@ -60,6 +61,16 @@ pub(crate) struct StagedPayload {
     pub(crate) replaces: bool,
 }
 
+/// A payload's new copy, verified, and the copy it was made from.
+#[derive(Clone, Debug)]
+pub(crate) struct StagedMove {
+    pub(crate) namespace: u32,
+    pub(crate) from: (u64, u64),
+    pub(crate) written: Written,
+    pub(crate) codec: Codec,
+    pub(crate) tier: Tier,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     /// Small: in memory, written with the commit.
@@ -78,6 +89,8 @@ pub(crate) struct Staged {
     pub(crate) vectors: BTreeMap<SetName, StagedSet>,
     pub(crate) new_namespaces: Vec<String>,
     pub(crate) payloads: HashMap<(u32, Digest), StagedPayload>,
+    /// Copies written to take the place of others; what users see stays as it is.
+    pub(crate) moves: Vec<StagedMove>,
     pub(crate) conditions: Vec<((u32, Key), Expect)>,
     /// Segments the transaction wrote to; the last is the one it goes on with.
     pub(crate) appenders: Vec<Appender>,
@@ -92,6 +105,7 @@ impl Staged {
             vectors: BTreeMap::new(),
             new_namespaces: Vec::new(),
             payloads: HashMap::new(),
+            moves: Vec::new(),
             conditions: Vec::new(),
             appenders: Vec::new(),
             segments,
@@ -108,11 +122,13 @@ impl Staged {
             && self.manifests.is_empty()
             && self.vectors.values().all(StagedSet::is_empty)
             && self.new_namespaces.is_empty()
+            && self.moves.is_empty()
     }
 
     /// True when the commit needs hardly any space but for its own record: what must work on a full disk.
     pub(crate) fn only_deletes(&self) -> bool {
         self.new_namespaces.is_empty()
+            && self.moves.is_empty()
             && self.changes.values().all(|change| matches!(change, Change::Delete))
             && self.manifests.values().all(|change| matches!(change, ManifestChange::Delete))
             && self.vectors.values().all(StagedSet::only_deletes)

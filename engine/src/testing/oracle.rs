@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::kernels::{Metric, Rows};
 use crate::{
-    CompactOptions, Control, DType, ErrorKind, Key, ListOptions, Namespace, PutOptions, Store, Tensor, VerifyOptions,
-    WriteTxn,
+    CompactOptions, Control, DType, ErrorKind, Key, ListOptions, Namespace, PutOptions, Store, Tensor, Tier,
+    VerifyOptions, WriteTxn,
 };
 
 /// One change of a workload.
@@ -29,6 +29,8 @@ pub enum Step {
     Compact(String),
     /// Drop a set, where there is one.
     DropVectors(String),
+    /// Move what starts with a prefix to a tier, once everything else of the list is committed.
+    Move(String, Tier),
 }
 
 /// Dimension of the vectors in steps, all of type u8.
@@ -82,7 +84,7 @@ impl State {
                     vectors.retain(|id, _| !ids.contains(id));
                 }
             }
-            Step::Compact(_) => {}
+            Step::Compact(_) | Step::Move(..) => {}
             Step::DropVectors(set) => {
                 self.1.remove(set);
             }
@@ -178,15 +180,30 @@ pub fn run_step(txn: &mut WriteTxn, namespace: &Namespace, step: &Step) -> crate
             writer => writer?.compact(&CompactOptions::new().dead_fraction(0.0), &Control::new()).map(drop),
         },
         Step::DropVectors(set) => txn.drop_vectors(namespace.key(set)).map(drop),
+        Step::Move(..) => Ok(()), // changes nothing that a transaction sees
     }
 }
 
-/// Runs a list of steps as one transaction.
+/// Runs a list of steps as one transaction, then its moves.
 pub fn commit_steps(store: &Store, steps: &[Step]) -> crate::Result<u64> {
     let default = store.namespace("")?;
     let mut txn = store.begin()?;
     steps.iter().try_for_each(|step| run_step(&mut txn, &default, step))?;
-    txn.commit()
+    let lsn = txn.commit()?;
+    run_moves(store, &default, steps)?;
+    Ok(lsn)
+}
+
+/// Carries the moves among some steps out, each by itself.
+pub fn run_moves(store: &Store, namespace: &Namespace, steps: &[Step]) -> crate::Result<()> {
+    let moves = steps.iter().filter_map(|step| match step {
+        Step::Move(prefix, tier) => Some((prefix, *tier)),
+        _ => None,
+    });
+    for (prefix, tier) in moves {
+        store.move_to_tier(Some(namespace), prefix, tier, &Control::new())?;
+    }
+    Ok(())
 }
 
 /// Verifies the whole store and the account of its bytes.

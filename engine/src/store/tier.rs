@@ -1,0 +1,227 @@
+//! Moves of payloads between tiers: write the new copy, sync it, read it back and verify it, commit; only then does the
+//! old copy give way. A move changes no version and may stop anywhere: what was not committed is done by the next.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::catalog::{Span, StoredRow, VersionRow};
+use crate::control::{Control, Progress};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{Codec, RecordKind, Tier};
+use crate::segment::{Description, PayloadCopy, Recoded, Written};
+
+use super::Store;
+use super::commit::mark_suspect;
+use super::namespace::Namespace;
+use super::staging::{Staged, StagedMove};
+
+/// Raw bytes moved by one commit, unless a single payload has more.
+const STEP_BYTES: u64 = 256 << 20;
+/// Payloads moved by one commit.
+const STEP_PAYLOADS: usize = 1024;
+/// Versions asked for at once.
+const PAGE: usize = 1024;
+
+/// What a move did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MoveReport {
+    /// Payloads that have a new copy now.
+    pub payloads_moved: u64,
+    /// Payloads that were in the tier already.
+    pub payloads_there: u64,
+    /// Length of the moved payloads as users see them.
+    pub raw_bytes: u64,
+    /// Bytes their old copies take.
+    pub stored_bytes_before: u64,
+    /// Bytes their new copies take.
+    pub stored_bytes_after: u64,
+    /// Commits that were made.
+    pub commits: u64,
+}
+
+impl Store {
+    /// Moves the payloads of all current atoms whose name starts with a prefix to a tier: [`Tier::Cold`] codes them,
+    /// [`Tier::Warm`] decodes them. An empty prefix means all atoms of the namespace, integers included. Payloads of
+    /// vector sets, of imported files' headers and of past versions stay where they are.
+    ///
+    /// Every new copy is synced, read back and compared with the payload's digest before a commit, always durable, lets
+    /// the old copy go. Cancelled or failed in the middle, what was committed stays and a second call goes on from
+    /// there. Reads go on all the time; handles made before keep reading the old copy. Space of old copies is counted as
+    /// garbage by [`Store::stat`]. Blocks while it reads, codes, writes and syncs; holds a few blocks of 4 MiB.
+    ///
+    /// Fails with `Unsupported` for [`Tier::Hot`], `Corrupt` when an old copy is damaged (it stays as it is), `Conflict`
+    /// when another process moves the same payload, `DiskFull`, `Io`, `ReadOnly`, `Cancelled`.
+    pub fn move_to_tier(
+        &self,
+        namespace: Option<&Namespace>,
+        prefix: &str,
+        tier: Tier,
+        control: &Control<'_>,
+    ) -> Result<MoveReport> {
+        let namespace = namespace.map_or(0, Namespace::id);
+        self.move_inner(namespace, prefix, tier, control).map_err(|e| e.during("move"))
+    }
+
+    fn move_inner(&self, namespace: u32, prefix: &str, tier: Tier, control: &Control<'_>) -> Result<MoveReport> {
+        self.inner.check_writable()?;
+        let codec = match tier {
+            Tier::Warm => Codec::Raw,
+            Tier::Cold => Codec::Zstd,
+            Tier::Hot => return Err(Error::new(ErrorKind::Unsupported, "payloads cannot be moved to the hot tier")),
+        };
+        let mut report = MoveReport::default();
+        let candidates = self.candidates(namespace, prefix, tier, &mut report)?;
+        let mut progress = Progress {
+            bytes_total: candidates.iter().map(|version| version.raw_bytes).sum(),
+            items_total: candidates.len() as u64,
+            ..Progress::default()
+        };
+        let mut rest = &candidates[..];
+        while !rest.is_empty() {
+            let (step, later) = rest.split_at(step_len(rest));
+            self.move_step(namespace, step, (codec, tier), control, &mut progress, &mut report)?;
+            rest = later;
+        }
+        Ok(report)
+    }
+
+    /// Versions whose payloads have yet to be moved, each payload once.
+    fn candidates(&self, namespace: u32, prefix: &str, tier: Tier, report: &mut MoveReport) -> Result<Vec<VersionRow>> {
+        let lsn = self.inner.current_lsn()?;
+        let reader = self.inner.catalog.read()?;
+        let mut seen: HashSet<Digest> = HashSet::new();
+        let mut candidates: Vec<VersionRow> = Vec::new();
+        let mut after = None;
+        loop {
+            let span = Span { prefix, after: after.as_ref().map(crate::key::Key::as_ref), limit: PAGE };
+            let page = reader.view()?.list(namespace, span, lsn)?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|(version, _)| version.key.clone());
+            for (version, current) in page {
+                if !seen.insert(version.digest) {
+                    continue;
+                }
+                match current {
+                    Some(current) if current == tier => report.payloads_there += 1,
+                    _ => candidates.push(version),
+                }
+            }
+            if is_last {
+                return Ok(candidates);
+            }
+        }
+    }
+
+    /// One bounded step: new copies, one sync, all of them read back, one commit.
+    fn move_step(
+        &self,
+        namespace: u32,
+        step: &[VersionRow],
+        to: (Codec, Tier),
+        control: &Control<'_>,
+        progress: &mut Progress,
+        report: &mut MoveReport,
+    ) -> Result<()> {
+        let inner = &self.inner;
+        let mut staged = Staged::new(Arc::clone(&inner.segments));
+        let mut done = MoveReport::default();
+        for version in step {
+            control.check()?;
+            let stored = inner.catalog.read()?.view()?.payload(namespace, &version.digest)?;
+            let explain = |e: Error| e.key(&version.key);
+            // Deleted meanwhile together with its payload, or moved by somebody else.
+            let Some(stored) = stored.filter(|stored| stored.copy.tier != to.1) else { continue };
+            let written = self.write_copy(&mut staged, version, &stored, to.0, control).map_err(explain)?;
+            done.payloads_moved += 1;
+            done.raw_bytes += version.raw_bytes;
+            done.stored_bytes_before += stored.copy.stored_bytes;
+            done.stored_bytes_after += written.stored_bytes;
+            let from = (stored.copy.segment, stored.copy.offset);
+            staged.moves.push(StagedMove { namespace, from, written, codec: to.0, tier: to.1 });
+            progress.items_done += 1;
+            progress.bytes_done += version.raw_bytes;
+            control.report(*progress);
+        }
+        if staged.moves.is_empty() {
+            return Ok(());
+        }
+        for appender in &mut staged.appenders {
+            let synced = appender.sync();
+            if appender.has_failed_sync() {
+                // Earlier commits of lesser durability may lie there: nobody may sync it again and believe the answer.
+                mark_suspect(inner, appender.id());
+            }
+            synced?;
+        }
+        for staged in &staged.moves {
+            self.read_back(&staged.written, control)?;
+        }
+        // Durable whatever the handle says: the old copy is gone from the catalog when this returns.
+        let lsn = inner.queue.submit(inner, staged, true)?;
+        // Handles of this process go to the new copies from now on.
+        inner.current_lsn()?;
+        inner.cache.bump_all(lsn);
+        report.payloads_moved += done.payloads_moved;
+        report.raw_bytes += done.raw_bytes;
+        report.stored_bytes_before += done.stored_bytes_before;
+        report.stored_bytes_after += done.stored_bytes_after;
+        report.commits += 1;
+        Ok(())
+    }
+
+    fn write_copy(
+        &self,
+        staged: &mut Staged,
+        version: &VersionRow,
+        stored: &StoredRow,
+        codec: Codec,
+        control: &Control<'_>,
+    ) -> Result<Written> {
+        let inner = &self.inner;
+        let source = inner.segments.open_copy(&stored.copy, &version.digest, version.raw_bytes)?;
+        let description = Description {
+            kind: RecordKind::Payload,
+            namespace: stored.namespace,
+            key: Some(version.key.clone()),
+            dtype: version.dtype,
+            shape: version.shape.clone(),
+            encoding: version.encoding.clone(),
+            created_us: version.created_us,
+        };
+        let own = match staged.appenders.last() {
+            Some(last) => last.fits(&description, Some(version.raw_bytes))?,
+            None => false,
+        };
+        if !own {
+            let appender = inner.segments.appender(&inner.catalog, &description, Some(version.raw_bytes), 0)?;
+            staged.appenders.push(appender);
+        }
+        let appender = staged.appenders.last_mut().ok_or_else(|| Error::internal("no segment to write to"))?;
+        let read = |offset: u64, target: &mut [u8]| {
+            control.check()?;
+            source.read_into(offset, target)
+        };
+        let payload = Recoded { description, raw_bytes: version.raw_bytes, digest: version.digest, codec, read: &read };
+        appender.append_recoded(payload, inner.segments.pool()?)
+    }
+
+    /// Reads a new copy through a way of its own, from the file, and compares it with the digest.
+    fn read_back(&self, written: &Written, control: &Control<'_>) -> Result<()> {
+        let reader = self.inner.segments.reader(written.segment, written.salt, written.capacity_bytes)?;
+        let copy = PayloadCopy::open(reader, written.offset, &written.digest, written.raw_bytes)?;
+        copy.verify_all(&|| control.check())?;
+        Ok(())
+    }
+}
+
+/// How many of the versions one step takes: at least one.
+fn step_len(versions: &[VersionRow]) -> usize {
+    let mut bytes = 0_u64;
+    let fitting = versions.iter().take(STEP_PAYLOADS).take_while(|version| {
+        bytes = bytes.saturating_add(version.raw_bytes);
+        bytes <= STEP_BYTES
+    });
+    fitting.count().max(1)
+}
