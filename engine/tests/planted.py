@@ -24,7 +24,7 @@ class Bug:
     file: str
     old: str
     new: str
-    tests: tuple  # (test binary, filter) pairs, any of which may notice
+    tests: tuple  # (test file, how the test's name begins) pairs, any of which may notice
 
 
 BUGS = [
@@ -81,7 +81,7 @@ BUGS = [
         "segment/appender.rs",
         "        let outcome = self\n            .file\n            .sync_data()\n            .and_then(",
         "        let outcome = self\n            .file\n            .sync_data()\n            .or_else(|_| self.file.sync_data())\n            .and_then(",
-        (("faults", "lies"),),
+        (("faults", "a_sync_that_fails"),),
     ),
     Bug(
         "the name of the catalog's log is not synced",
@@ -110,7 +110,7 @@ BUGS = [
         "            let len = (run * chunk_bytes).min(self.record.raw_bytes - start) as usize;",
         "            let len = (run * chunk_bytes).min(self.record.raw_bytes + 1 - start) as usize;\n"
         "            let _ = map.slice(self.record.data_offset + start, len).map(|s| crc32fast::hash(&s));",
-        (("damage", "no_signal"), ("api", ""), ("model", "")),
+        (("damage", "mutations_of_real"), ("api", ""), ("model", "")),
     ),
     Bug(
         "a range may reach one byte past its payload",
@@ -145,7 +145,7 @@ BUGS = [
         "store/commit.rs",
         "                self.store.poison(\"a commit to the catalog failed\");\n",
         "",
-        (("faults", "poisoned"),),
+        (("faults", "a_handle_whose"),),
     ),
     Bug(
         "a failed catalog commit takes its payloads back",
@@ -207,8 +207,13 @@ BUGS = [
 
 
 def run_test(tree, target, test, name):
-    which = ["--lib"] if test == "LIB" else ["--test", test]
-    command = ["cargo", "test", "--quiet", "--package", "tensoratom", *which, "--", name]
+    if test == "LIB":
+        which = ["--lib", "--", name]
+    elif (tree / "engine/tests/engine" / f"{test}.rs").exists():
+        which = ["--test", "engine", "--", f"{test}::{name}"]
+    else:
+        which = ["--test", test, "--", name]
+    command = ["cargo", "test", "--quiet", "--package", "tensoratom", *which]
     environment = {"CARGO_TARGET_DIR": str(target), "RUST_BACKTRACE": "0", "CARGO_TERM_COLOR": "never"}
     return subprocess.run(
         command, cwd=tree, env={**os.environ, **environment}, text=True, capture_output=True, timeout=1200

@@ -11,8 +11,12 @@ mkdir -p target
 cargo test --release --package tensoratom --no-run
 while [ "$(date +%s)" -lt "$end" ]; do
   for test in crash damage processes takeover faults model; do
+    binary=engine filter="$test::"
+    if [ -e "engine/tests/$test.rs" ]; then
+      binary=$test filter=
+    fi
     if ! TENSORATOM_TEST_SEED=$seed TENSORATOM_TEST_EFFORT=${TENSORATOM_TEST_EFFORT:-10} PROPTEST_CASES=${PROPTEST_CASES:-2000} \
-      cargo test --release --quiet --package tensoratom --test "$test" -- --nocapture >"$log" 2>&1; then
+      cargo test --release --quiet --package tensoratom --test "$binary" -- $filter --nocapture >"$log" 2>&1; then
       tail -n 60 "$log"
       echo "soak: $test failed with TENSORATOM_TEST_SEED=$seed"
       exit 1

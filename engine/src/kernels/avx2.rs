@@ -20,7 +20,8 @@ impl Avx2 {
 impl Isa for Avx2 {
     const LEVEL: Level = Level::Avx2;
     const BYTES: usize = 32;
-    const MANY_REGISTERS: bool = false;
+    const TWO_QUERIES: bool = true;
+    const TWO_ROWS: bool = false;
 
     type F32 = __m256;
     type F64 = __m256d;

@@ -27,7 +27,8 @@ impl Avx512 {
 impl Isa for Avx512 {
     const LEVEL: Level = Level::Avx512;
     const BYTES: usize = 64;
-    const MANY_REGISTERS: bool = true;
+    const TWO_QUERIES: bool = true;
+    const TWO_ROWS: bool = true;
 
     type F32 = __m512;
     type F64 = __m512d;

@@ -2,7 +2,7 @@
 
 use super::Rows;
 use super::dispatch::{self, Present};
-use super::panel::{Pair, Panel, panel_rows};
+use super::panel::{Pair, Panel, Sums, panel_rows};
 use super::tile::{I8Plain, I8Raised, Mul, Ones};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
@@ -56,7 +56,7 @@ pub(super) fn batch(isa: Present, queries: Rows<'_>, rows: &[i8], out: &mut [i32
     let step = panel_rows(&data);
     for first in (0..data.rows()).step_by(step) {
         let part = data.slice(first..first + step);
-        isa.run(Panel::<I8Plain, I8Raised, Mul, i32>::new(queries, part, out, first, data.rows(), None));
+        isa.run(Panel(Sums::<I8Plain, I8Raised, Mul, i32>::new(queries, part, out, first, data.rows())));
         for (q, raised) in raised.iter().enumerate() {
             let start = q * data.rows() + first;
             for place in &mut out[start..start + part.rows()] {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use half::{bf16, f16};
 
 use super::dispatch::{self, Present};
-use super::panel::{Pair, Panel, panel_rows};
+use super::panel::{Pair, Panel, PanelOfNorms, Sums, panel_rows};
 use super::tile::{self, AbsDiff, Format, Mul, Op, SqDiff};
 use super::vector::{Isa, Kernel};
 use super::{Metric, Rows, wide};
@@ -202,7 +202,7 @@ impl<'a> Job<'_, 'a> {
         }
         self.panels(out.len(), |rows| {
             let data = self.data.slice(rows.clone());
-            self.isa.run(Panel::<A, B, O, f64>::new(*self.queries, data, out, rows.start, self.data.rows(), None));
+            self.isa.run(Panel(Sums::<A, B, O, f64>::new(*self.queries, data, out, rows.start, self.data.rows())));
             for q in 0..self.queries.rows() {
                 for r in rows.clone() {
                     let place = &mut out[q * self.data.rows() + r];
@@ -228,15 +228,13 @@ impl<'a> Job<'_, 'a> {
         let mut row_norms = vec![0.0; panel_rows(self.data).min(self.data.rows())];
         self.panels(out.len(), |rows| {
             let data = self.data.slice(rows.clone());
-            let panel = Panel::<A, B, O, f64>::new(
-                *self.queries,
-                data,
-                out,
-                rows.start,
-                self.data.rows(),
-                Some(&mut row_norms),
-            );
-            self.isa.run(panel);
+            let stride = self.data.rows();
+            let sums = Sums::<A, B, O, f64>::new(self.queries.row(0), data, out, rows.start, stride);
+            self.isa.run(PanelOfNorms { sums, norms: &mut row_norms });
+            if self.queries.rows() > 1 {
+                let others = self.queries.slice(1..self.queries.rows());
+                self.isa.run(Panel(Sums::<A, B, O, f64>::new(others, data, out, stride + rows.start, stride)));
+            }
             for (q, &aa) in query_norms.iter().enumerate() {
                 for (r, &bb) in rows.clone().zip(row_norms.iter()) {
                     let place = &mut out[q * self.data.rows() + r];

@@ -34,19 +34,18 @@ pub(super) fn panel_rows(data: &Rows<'_>) -> usize {
     if data.rows() <= ROWS_MIN { ROWS_MIN } else { (PANEL_BYTES / data.stride_bytes().max(1)).clamp(ROWS_MIN, 4096) }
 }
 
-/// The raw sums of all queries with some rows.
-pub(super) struct Panel<'a, 'o, A, B, O, T> {
+/// Where the sums of queries and rows go.
+pub(super) struct Sums<'a, 'o, A, B, O, T> {
     queries: Rows<'a>,
     data: Rows<'a>,
     /// From the place of the first query and the first row of `data` on.
     out: &'o mut [T],
     /// Places from one query to the next.
     out_stride: usize,
-    norms: Option<&'o mut [f64]>,
     what: PhantomData<(A, B, O)>,
 }
 
-impl<'a, 'o, A, B, O, T> Panel<'a, 'o, A, B, O, T>
+impl<'a, 'o, A, B, O, T> Sums<'a, 'o, A, B, O, T>
 where
     A: Format,
     B: Format<Arith = A::Arith>,
@@ -54,24 +53,19 @@ where
     T: Sum,
 {
     /// `out[q * out_stride + first + r]` is the place of query `q` and row `r`.
-    pub(super) fn new(
-        queries: Rows<'a>,
-        data: Rows<'a>,
-        out: &'o mut [T],
-        first: usize,
-        out_stride: usize,
-        norms: Option<&'o mut [f64]>,
-    ) -> Self {
-        Panel { queries, data, out: &mut out[first..], out_stride, norms, what: PhantomData }
+    pub(super) fn new(queries: Rows<'a>, data: Rows<'a>, out: &'o mut [T], first: usize, out_stride: usize) -> Self {
+        Sums { queries, data, out: &mut out[first..], out_stride, what: PhantomData }
     }
 
-    /// Queries `q..q + Q` against as many of the rows from `r` on as fill tiles of `R`. Gives the first row left.
+    /// Queries `q..q + Q` against as many of the rows from `r` on as fill tiles of `R`; the sums of the rows with
+    /// themselves go to `norms` if `NORMS`. Gives the first row left.
     #[inline(always)]
     fn sweep<I: Isa, const Q: usize, const R: usize, const NORMS: bool>(
         &mut self,
         isa: I,
         q: usize,
         r: usize,
+        norms: &mut [f64],
     ) -> usize {
         let mut r = r;
         while r + R <= self.data.rows() {
@@ -79,7 +73,7 @@ where
             let rows = std::array::from_fn(|k| self.data.start(r + k));
             // SAFETY: `q + Q` and `r + R` are at most the numbers of rows; every row of `Rows` has `dim` readable
             // elements; both matrices have the same dimension; A and B are the formats of their types.
-            let (sums, norms, _) =
+            let (sums, row_norms, _) =
                 unsafe { tile::<I, A, B, O, Q, R, NORMS, false>(isa, queries, rows, self.data.dim()) };
             for (k, sums) in sums.iter().enumerate() {
                 let place = (q + k) * self.out_stride + r;
@@ -87,14 +81,17 @@ where
                     *place = T::from_sum(sum);
                 }
             }
-            if let Some(places) = self.norms.as_deref_mut().filter(|_| NORMS) {
-                places[r..r + R].copy_from_slice(&norms);
+            if NORMS {
+                norms[r..r + R].copy_from_slice(&row_norms);
             }
             r += R;
         }
         r
     }
 }
+
+/// The raw sums of all queries with some rows.
+pub(super) struct Panel<'a, 'o, A, B, O, T>(pub(super) Sums<'a, 'o, A, B, O, T>);
 
 impl<A, B, O, T> Kernel for Panel<'_, '_, A, B, O, T>
 where
@@ -106,24 +103,56 @@ where
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(mut self, isa: I) {
+    fn run<I: Isa>(self, isa: I) {
+        let Panel(mut sums) = self;
+        let queries = sums.queries.rows();
         let mut q = 0;
-        if self.norms.is_some() {
-            self.sweep::<I, 1, 1, true>(isa, 0, 0);
-            q = 1;
+        while q < queries {
+            // Tiles are long code that is compiled for every type, metric and instruction set: one shape for the bulk and
+            // one for what is left, each in one place.
+            let (mut next, mut r) = (q + 1, 0);
+            if q + 2 <= queries {
+                match I::TWO_QUERIES {
+                    true => {
+                        next = q + 2;
+                        r = match I::TWO_ROWS {
+                            true => sums.sweep::<I, 2, 2, false>(isa, q, 0, &mut []),
+                            false => sums.sweep::<I, 2, 1, false>(isa, q, 0, &mut []),
+                        };
+                    }
+                    false => (),
+                }
+            }
+            while q < next {
+                // Row after row: one stream is what the processor's own prefetching follows best (two or four rows at once
+                // were measured at half the speed on memory, requests 1 to 4 KiB ahead at three quarters; Zen 4).
+                sums.sweep::<I, 1, 1, false>(isa, q, r, &mut []);
+                q += 1;
+            }
         }
-        while q + 2 <= self.queries.rows() {
-            let r = match I::MANY_REGISTERS {
-                true => self.sweep::<I, 2, 2, false>(isa, q, 0),
-                false => 0,
-            };
-            self.sweep::<I, 2, 1, false>(isa, q, r);
-            q += 2;
-        }
-        if q < self.queries.rows() {
-            // Row after row: one stream is what the processor's own prefetching follows best (two or four rows at once were
-            // measured at half the speed on memory, requests 1 to 4 KiB ahead at three quarters; Zen 4).
-            self.sweep::<I, 1, 1, false>(isa, q, 0);
+    }
+}
+
+/// The raw sums of the first query with some rows, and those of each row with itself.
+pub(super) struct PanelOfNorms<'a, 'o, A, B, O, T> {
+    pub(super) sums: Sums<'a, 'o, A, B, O, T>,
+    /// A place for each row.
+    pub(super) norms: &'o mut [f64],
+}
+
+impl<A, B, O, T> Kernel for PanelOfNorms<'_, '_, A, B, O, T>
+where
+    A: Format,
+    B: Format<Arith = A::Arith>,
+    O: Op<A::Arith>,
+    T: Sum,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(mut self, isa: I) {
+        if self.sums.queries.rows() > 0 {
+            self.sums.sweep::<I, 1, 1, true>(isa, 0, 0, self.norms);
         }
     }
 }

@@ -41,7 +41,8 @@ fn widen_f16(raw: [u8; 16]) -> [f32; 8] {
 impl Isa for Scalar {
     const LEVEL: Level = Level::Scalar;
     const BYTES: usize = 32;
-    const MANY_REGISTERS: bool = false;
+    const TWO_QUERIES: bool = false;
+    const TWO_ROWS: bool = false;
 
     type F32 = [f32; 8];
     type F64 = [f64; 4];

@@ -23,8 +23,10 @@ pub(super) trait Isa: Copy {
     const LEVEL: Level;
     /// Bytes of a register: 32-bit lanes are a fourth of it. At most [`BYTES_MAX`].
     const BYTES: usize;
-    /// Whether there are 32 registers rather than 16, for larger tiles.
-    const MANY_REGISTERS: bool;
+    /// Whether there are registers for tiles of two queries and a row.
+    const TWO_QUERIES: bool;
+    /// Whether there are registers for tiles of two queries and two rows.
+    const TWO_ROWS: bool;
 
     type F32: Copy;
     type F64: Copy;

@@ -1,6 +1,5 @@
 //! Every call to the disk fails in turn: once or from then on, with each error, after half a write. Nothing
 //! acknowledged is lost, nothing unacknowledged is there in part, and the store works again when the disk does.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::sync::Arc;
 

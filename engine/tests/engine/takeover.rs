@@ -1,5 +1,4 @@
 //! A writer dies at every step of its commit while another process lives on, takes its segment over, and dies as well.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::sync::Arc;
 

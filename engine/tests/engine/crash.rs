@@ -1,5 +1,4 @@
 //! Power cuts: after any of them, every acknowledged commit is there, and none in part.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use tensoratom::testing::crash::{Effort, Workload, explore};
 use tensoratom::testing::oracle::{Step, VECTOR_DIM};

@@ -1,6 +1,5 @@
 //! Search against a full scan with the kernels: the same ids and the same bits of every distance, over all metrics and
 //! element types, with data that defeats the bounds, with filters, on any number of threads.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

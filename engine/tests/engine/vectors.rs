@@ -1,6 +1,5 @@
 //! Vector sets: conflicts between writers, compaction, companions, damage, rebuilding, names, and what is refused.
 //! That they behave like maps under random transactions is in `model.rs`, under crashes and faults in their files.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::os::unix::fs::FileExt;
 

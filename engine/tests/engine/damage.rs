@@ -1,6 +1,5 @@
 //! Damage of every kind to every file of a store: no damaged byte is ever returned as good, nothing panics, no signal
 //! arrives, and what the damage did not touch is still served.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::collections::BTreeMap;
 use std::fs;

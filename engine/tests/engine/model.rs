@@ -1,6 +1,5 @@
 //! Random transactions against ordinary maps: several namespaces, snapshots that must not move, reopening, aborted
 //! transactions; on a real directory and on the simulated machine, mapped and positioned.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::sync::Arc;
 

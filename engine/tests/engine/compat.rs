@@ -1,5 +1,4 @@
 //! Stores written by earlier versions of this library: opened, read, changed, repaired, as if written today.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! Files in and out: bit-exact safetensors, `.npy` of every kind, and files that lie.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::fs;
 use std::path::{Path, PathBuf};

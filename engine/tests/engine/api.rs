@@ -1,5 +1,4 @@
 //! What the interface promises, one idea per test.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,5 @@
 //! Every input that ever broke a fuzz target, and the seeds, replayed. Each find in `fuzz/regressions` has its story in
 //! the file beside it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::fs;
 use std::path::Path;
