@@ -1,0 +1,1 @@
+//! Properties of aggregates: parts, order, bytes.
