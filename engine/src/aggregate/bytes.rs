@@ -15,7 +15,7 @@ struct Header {
     magic: [u8; 4],
     version: U16,
     kind: U16,
-    /// CRC-32 of everything after it.
+    /// CRC-32 of everything before and after it.
     crc: U32,
     parameters: [U64; 3],
     /// 0 before the first row.
@@ -26,7 +26,8 @@ struct Header {
     threshold: F64,
 }
 
-const CHECKED_FROM: usize = 12;
+/// Where the checksum lies.
+const CRC: std::ops::Range<usize> = 8..12;
 const _: () = assert!(size_of::<Header>() == 76);
 
 impl Aggregate {
@@ -34,7 +35,7 @@ impl Aggregate {
     /// `OutOfMemory` where they cannot be had.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let (kind, parameters) = self.spec.to_numbers();
-        let mut header = Header {
+        let header = Header {
             magic: MAGIC,
             version: VERSION.into(),
             kind: kind.into(),
@@ -53,8 +54,8 @@ impl Aggregate {
         })?;
         bytes.extend_from_slice(header.as_bytes());
         self.numbers.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
-        header.crc = crc32fast::hash(&bytes[CHECKED_FROM..]).into();
-        bytes[..CHECKED_FROM].copy_from_slice(&header.as_bytes()[..CHECKED_FROM]);
+        let crc = checksum(&bytes);
+        bytes[CRC].copy_from_slice(&crc.to_le_bytes());
         Ok(bytes)
     }
 
@@ -68,7 +69,7 @@ impl Aggregate {
         if header.version.get() > VERSION {
             return Err(Error::new(ErrorKind::NewerFormat, format!("an aggregate of version {}", header.version)));
         }
-        if crc32fast::hash(&bytes[CHECKED_FROM..]) != header.crc.get() {
+        if checksum(bytes) != header.crc.get() {
             return Err(corrupt("different from its checksum"));
         }
         let spec = Aggregation::from_numbers(header.kind.get(), header.parameters.map(U64::get))
@@ -115,6 +116,14 @@ impl Aggregate {
             && self.numbers.iter().all(|x| x.is_finite())
             && self.numbers.iter().step_by(stride).all(|&weight| weight > 0.0 && weight <= WEIGHT_MAX)
     }
+}
+
+/// Of a state that is at least as long as its header.
+fn checksum(bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&bytes[..CRC.start]);
+    hasher.update(&bytes[CRC.end..]);
+    hasher.finalize()
 }
 
 fn corrupt(what: &str) -> Error {

@@ -39,13 +39,18 @@ pub(super) fn push(spec: Aggregation, numbers: &mut [f64], before: f64, row: &mu
             numbers.iter_mut().zip(row.iter()).for_each(|(sum, x)| *sum += weight * x);
         }
         Aggregation::Min | Aggregation::Max => extremes(spec, numbers, row),
+        Aggregation::Count => {}
         _ => {
             let (mean, second) = numbers.split_at_mut(row.len());
             let share = weight / (before + weight);
             for (mean, x) in mean.iter_mut().zip(row.iter_mut()) {
                 let delta = *x - *mean;
-                *mean += delta * share;
-                *x = delta;
+                // An infinite mean stays, whatever finite rows follow, so that their order does not show.
+                if !mean.is_infinite() || x.is_nan() || (x.is_infinite() && *x != *mean) {
+                    *mean += delta * share;
+                }
+                // Of an infinite deviation nothing is known about the spread.
+                *x = if delta.is_finite() { delta } else { f64::NAN };
             }
             second_order(spec, second, row, before * share);
         }
