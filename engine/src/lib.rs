@@ -77,6 +77,7 @@
 //! [`ReadMode::Positioned`] maps no payload; what is mapped then is the catalog's small shared-memory file alone, which
 //! nobody has a reason to cut.
 
+pub mod aggregate;
 mod bytes;
 mod catalog;
 mod codec;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["control", "digest", "dtype", "format", "key"],
     &["element"],
     &["codec", "file", "kernels"],
-    &["bytes"],
+    &["aggregate", "bytes"],
     &["tensor"],
     &["segment"],
     &["catalog"],

@@ -22,8 +22,23 @@ pub(super) fn visit<V: Visit>(rows: Rows<'_>, index: usize, visitor: &mut V) {
     dispatch::present().run(Walk { dtype: rows.dtype(), bytes: rows.row_bytes(index), visitor });
 }
 
+/// Row `index` as f64; of a type that [`supported`] lets pass. `target` is as long as the row.
+pub(crate) fn widen(rows: Rows<'_>, index: usize, target: &mut [f64]) {
+    visit(rows, index, &mut Copy(target.iter_mut()));
+}
+
+struct Copy<'a>(std::slice::IterMut<'a, f64>);
+
+impl Visit for Copy<'_> {
+    #[inline(always)]
+    fn visit(&mut self, elements: &[f64]) {
+        // Elements first: a pair is not begun when they have run out.
+        elements.iter().zip(&mut self.0).for_each(|(&element, target)| *target = element);
+    }
+}
+
 /// Fails with `Unsupported` for types that [`visit`] does not know.
-pub(super) fn supported(rows: Rows<'_>) -> Result<()> {
+pub(crate) fn supported(rows: Rows<'_>) -> Result<()> {
     use DType::{Bf16, F16, F32, F64, I8, I16, I32, U8, U16, U32};
     match rows.dtype() {
         F64 | F32 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 | U32 => Ok(()),

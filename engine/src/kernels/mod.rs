@@ -48,6 +48,8 @@ pub mod quantize;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use decode::{supported as check_arithmetic, widen};
+
 pub use companion::{DOT_I8_DIM_MAX, dot_i8_batch, dot_i8_many};
 pub use dispatch::{ISA_VARIABLE, Level, isa};
 pub use distance::{distance, many_to_many, one_to_many};

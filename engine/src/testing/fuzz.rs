@@ -9,6 +9,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::crash::small_options;
 use super::oracle::{State, Step, commit_steps};
 use super::random::Random;
+use crate::aggregate::Aggregate;
 use crate::catalog::Commit;
 use crate::file::sim::SimDisk;
 use crate::file::sim::persistence::Image;
@@ -35,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("commit_record", commit_record),
     ("json_array", json_array),
     ("ggml_blocks", ggml_blocks),
+    ("aggregate_state", aggregate_state),
 ];
 
 /// Bytes where records should be, and as a header of a segment.
@@ -100,6 +102,34 @@ pub fn commit_record(data: &[u8]) {
         let again = Commit::decode(&commit.encode().unwrap()).unwrap();
         assert_eq!(commit, again);
     }
+}
+
+/// Bytes where the state of an aggregate should be: whatever is accepted has the same bytes again, takes itself in, and
+/// finishes or says why not.
+pub fn aggregate_state(data: &[u8]) {
+    for bytes in [data.to_vec(), with_aggregate_checksum(data)] {
+        if let Ok(mut state) = Aggregate::from_bytes(&bytes) {
+            assert_eq!(state.to_bytes().unwrap(), bytes);
+            // Large shapes are valid, and slow.
+            if state.dim().is_none_or(|dim| dim <= 64) {
+                let _ = state.finish();
+                state.merge(&state.clone()).unwrap();
+                let _ = state.finish();
+            }
+        }
+    }
+}
+
+/// The same bytes with the checksum an exported state would have.
+pub fn with_aggregate_checksum(data: &[u8]) -> Vec<u8> {
+    let mut bytes = data.to_vec();
+    if let Some((head, rest)) = bytes.split_first_chunk_mut::<12>() {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&head[..8]);
+        hasher.update(rest);
+        head[8..].copy_from_slice(&hasher.finalize().to_le_bytes());
+    }
+    bytes
 }
 
 fn workload() -> Vec<Vec<Step>> {
