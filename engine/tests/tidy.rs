@@ -156,7 +156,7 @@ fn only_the_file_layer_touches_the_file_system_and_only_the_catalog_speaks_sql()
 #[test]
 fn every_source_file_says_what_lives_there_and_is_part_of_a_crate() {
     let mut complaints = Vec::new();
-    let all: Vec<(String, String)> = ["engine", "cli", "benches", "ffi-python", "fuzz/fuzz_targets"]
+    let all: Vec<(String, String)> = ["engine", "cli", "ffi-c", "ffi-python", "benches", "fuzz/fuzz_targets"]
         .iter()
         .flat_map(|folder| files(folder, &[".rs"]))
         .collect();

@@ -179,7 +179,7 @@ fn check<T>(pointer: *const T, count: u64) -> Outcome<usize> {
     if pointer.is_null() {
         return Err(Failure::argument("a pointer is NULL where its length is not 0"));
     }
-    if pointer.addr() % align_of::<T>() != 0 {
+    if !pointer.addr().is_multiple_of(align_of::<T>()) {
         return Err(Failure::argument(format!("a pointer is not a multiple of {}", align_of::<T>())));
     }
     let bytes = count.checked_mul(size_of::<T>() as u64).filter(|&bytes| bytes <= isize::MAX as u64);
