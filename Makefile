@@ -12,8 +12,8 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 require:
-	@for tool in $(CARGO) $(PYTHON) cc; do \
-	  command -v $$tool >/dev/null || { echo "missing: $$tool (needed: Rust 1.95, Python 3.10, a C compiler)"; exit 1; }; \
+	@for tool in $(CARGO) $(PYTHON) cc c++ nm; do \
+	  command -v $$tool >/dev/null || { echo "missing: $$tool (needed: Rust 1.95, Python 3.10, C and C++ compilers, binutils)"; exit 1; }; \
 	done
 
 demo: require ## Import a real model into a store on disk, damage a copy, export the identical file

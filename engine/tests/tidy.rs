@@ -150,7 +150,7 @@ fn only_the_file_layer_touches_the_file_system_and_only_the_catalog_speaks_sql()
 fn every_source_file_says_what_lives_there_and_is_part_of_a_crate() {
     let mut complaints = Vec::new();
     let all: Vec<(String, String)> =
-        ["engine", "cli", "benches", "fuzz/fuzz_targets"].iter().flat_map(|folder| files(folder, &[".rs"])).collect();
+        ["engine", "cli", "ffi-c", "benches", "fuzz/fuzz_targets"].iter().flat_map(|folder| files(folder, &[".rs"])).collect();
     for (name, text) in &all {
         if !text.starts_with("//!") {
             complaints.push(format!("{name}: the first line must be `//!` and say what lives there"));

@@ -6,7 +6,7 @@
  *             text is filled in the same call. Nothing is kept per thread. An output is written only on success.
  * Handles.    64-bit values, never pointers; 0 is none. A stale, closed, forged or foreign handle, or one of another type,
  *             is TA_INVALID_HANDLE. Closing while another thread uses the handle is safe: what it names goes when that call
- *             returns. Handles of one store carry its tag and do not mix with those of another. In a child made by fork
+ *             returns. In a child made by fork
  *             calls fail with TA_FORKED; a store can be opened anew there.
  * Threads.    Every call may be made from any thread. Calls on one transaction or one list wait for one another.
  * Ownership.  Memory belongs to whoever made it. The library keeps no pointer of the caller after a call. Only ta_map lends
