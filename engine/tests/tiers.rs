@@ -150,7 +150,7 @@ fn two_processes_may_move_the_same_atoms_while_a_third_reads() {
         for (i, store) in stores[..2].iter().enumerate() {
             scope.spawn(move || {
                 for round in 0..4 {
-                    let tier = if (round + i) % 2 == 0 { Tier::Cold } else { Tier::Warm };
+                    let tier = if (round + i).is_multiple_of(2) { Tier::Cold } else { Tier::Warm };
                     match store.move_to_tier(None, "m/", tier, &Control::new()) {
                         Err(e) if !matches!(e.kind(), ErrorKind::Conflict) => panic!("{e:?}"),
                         _ => {}
