@@ -52,7 +52,7 @@ fn bytes_are_the_same_in_every_tier_and_mode_and_cold_ones_take_less_space() {
         let before: Vec<_> = atoms.iter().map(|(key, _)| store.get(key.as_str()).unwrap()).collect();
         let report = move_all(&store, "m/", Tier::Cold);
         assert_eq!(report.payloads_moved, 6);
-        assert!(report.stored_bytes_after * 10 < report.stored_bytes_before * 9, "{report:?}");
+        assert!(report.stored_bytes_after < report.stored_bytes_before, "{report:?}");
         assert!(store.list(&ListOptions::new()).unwrap().iter().all(|info| info.tier == Some(Tier::Cold)));
         check(&store, &atoms);
         for (payload, (key, bytes)) in before.iter().zip(&atoms) {
