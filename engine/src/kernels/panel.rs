@@ -111,17 +111,12 @@ where
             // Tiles are long code that is compiled for every type, metric and instruction set: one shape for the bulk and
             // one for what is left, each in one place.
             let (mut next, mut r) = (q + 1, 0);
-            if q + 2 <= queries {
-                match I::TWO_QUERIES {
-                    true => {
-                        next = q + 2;
-                        r = match I::TWO_ROWS {
-                            true => sums.sweep::<I, 2, 2, false>(isa, q, 0, &mut []),
-                            false => sums.sweep::<I, 2, 1, false>(isa, q, 0, &mut []),
-                        };
-                    }
-                    false => (),
-                }
+            if I::TWO_QUERIES && q + 2 <= queries {
+                next = q + 2;
+                r = match I::TWO_ROWS {
+                    true => sums.sweep::<I, 2, 2, false>(isa, q, 0, &mut []),
+                    false => sums.sweep::<I, 2, 1, false>(isa, q, 0, &mut []),
+                };
             }
             while q < next {
                 // Row after row: one stream is what the processor's own prefetching follows best (two or four rows at once
