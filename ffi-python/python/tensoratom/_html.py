@@ -106,7 +106,7 @@ def _sample(atom: Atom) -> np.ndarray:
 def atom(atom: Atom) -> str:
     """Descriptor, and a histogram of the first values."""
     note = atom._note()
-    rows = [
+    rows: list[list[Any]] = [
         ["dtype", atom.dtype + (f" ({note})" if note else "")],
         ["shape", list(atom.shape)],
         ["bytes", f"{size(atom.nbytes)}, {atom.tier or 'no copy'}"],

@@ -26,4 +26,4 @@ class Neighbors(NamedTuple):
         query, rank = np.indices(ids.shape)
         found = ids.ravel() != -1
         columns = {"query": query, "rank": rank, "id": ids, "distance": distances}
-        return pd.DataFrame({name: values.ravel()[found] for name, values in columns.items()})
+        return pd.DataFrame({name: np.asarray(values).ravel()[found] for name, values in columns.items()})
