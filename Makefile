@@ -64,7 +64,7 @@ CLR := target/sqlclr
 CLR_ENV := TENSORATOM_SQL_SOURCE=$(CURDIR) TENSORATOM_SQL_BUILD=$(CURDIR)/$(CLR) TENSORATOM_SQL_CONFIG=$(CURDIR)/$(CLR)/sql.conf
 
 clr: require ## Build and sign the SQL CLR assembly for the library of this build; print the hash to trust
-	$(CARGO) build --package tensoratom-c
+	$(CARGO) libraries
 	sqlclr-shim/clr/build.sh "$$($(CARGO) metadata --format-version 1 --no-deps | $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug/libtensoratom.so" $(CLR)
 
 clr-test: clr .venv/sqlglot ## Run the SQL CLR assembly as SQL Server would; parse and compare the SQL scripts

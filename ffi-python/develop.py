@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent
 
 def built_module(cargo, profile):
     """Path of the shared library cargo made."""
-    command = [cargo, "build", "--package", "tensoratom-python", "--message-format", "json-render-diagnostics"]
+    command = [cargo, "libraries", "--message-format", "json-render-diagnostics"]
     done = subprocess.run([*command, "--profile", profile], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     for line in done.stdout.splitlines():
         message = json.loads(line)

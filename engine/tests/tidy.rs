@@ -167,7 +167,7 @@ fn every_source_file_says_what_lives_there_and_is_part_of_a_crate() {
         let path = Path::new(name);
         let stem = path.file_stem().unwrap().to_str().unwrap();
         let parent = path.parent().unwrap();
-        let is_root = ["lib", "main"].contains(&stem)
+        let is_root = ["lib", "main", "build"].contains(&stem)
             || ["tests", "examples", "benches", "fuzz_targets"].iter().any(|folder| parent.ends_with(folder));
         let (module, dir) = if stem == "mod" {
             (parent.file_name().unwrap().to_str().unwrap(), parent.parent().unwrap())

@@ -15,7 +15,7 @@ pub(crate) fn library() -> PathBuf {
         .get_or_init(|| {
             let profile = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
             let out = Command::new(env!("CARGO"))
-                .args(["build", "--package", "tensoratom-c", "--target-dir"])
+                .args(["libraries", "--target-dir"])
                 .arg(profile.parent().unwrap())
                 .current_dir(home())
                 .output()
