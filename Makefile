@@ -6,7 +6,7 @@ PYTHON ?= python3
 DEMO   := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc oracle python fuzz-smoke bench soak planted golden clean require cxx-tools install-cxx clr clr-test clr-sql clr-measure
+.PHONY: help demo test unit lint fmt doc oracle python fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ install-cxx: ## Install the C++ header, library, CMake package, pkg-config file,
 	bridge=$$(ls -t $$release/build/tensoratom-cxx-*/out/cxxbridge/include/tensoratom-cxx/src/bridge.rs.h | head -n 1); \
 	ffi-c/cxx/package/install.sh $$release/libtensoratom_cxx.a $$bridge \
 	  $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml) $$release/tensoratom
+
+install-c: ## Install the C header, libraries, CMake package, pkg-config file: make install-c PREFIX=/usr/local
+	$(CARGO) build --release --package tensoratom-c
+	ffi-c/package/install.sh $${CARGO_TARGET_DIR:-target}/release $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 # The in-process road into SQL Server on Windows, built and run here with Mono.
 CLR := target/sqlclr

@@ -3,12 +3,14 @@
  *
  * Status.     Every call returns int32_t: TA_OK (0), an error of the engine (1..99), or of this interface (1000..). Numbers
  *             never change their meaning and are only added to. The last argument is a ta_error of the caller, or NULL: its
- *             text is filled in the same call. Nothing is kept per thread. An output is written only on success.
+ *             text is filled in the same call. Nothing is kept per thread. An output is written only on success, but for
+ *             the buffer of ta_read, whose content is undefined after an error.
  * Handles.    64-bit values, never pointers; 0 is none. A stale, closed, forged or foreign handle, or one of another type,
  *             is TA_INVALID_HANDLE. Closing while another thread uses the handle is safe: what it names goes when that call
  *             returns. In a child made by fork
  *             calls fail with TA_FORKED; a store can be opened anew there.
- * Threads.    Every call may be made from any thread. Calls on one transaction or one list wait for one another.
+ * Threads.    Every call may be made from any thread. Calls on one transaction, list or aggregate wait for one
+ *             another.
  * Ownership.  Memory belongs to whoever made it. The library keeps no pointer of the caller after a call. Only ta_map lends
  *             memory: it stays valid until ta_close of the handle it returns, even after the store was closed.
  * NULL.       (NULL, 0) is valid wherever a buffer is. A name of NULL in a ta_key means the number.
@@ -27,6 +29,21 @@
 #define TENSORATOM_H
 
 #include <stdint.h>
+
+/*
+ Heed `allow`, even an empty one.
+ */
+#define TA_SEARCH_ALLOW 1
+
+/*
+ Heed `id_min` and `id_max`.
+ */
+#define TA_SEARCH_ID_RANGE 2
+
+/*
+ Heed `distance_max`.
+ */
+#define TA_SEARCH_DISTANCE_MAX 4
 
 /*
  Elements of 64-bit floats. Numbers of types are those of the storage format.
@@ -533,9 +550,118 @@ typedef struct {
  */
 typedef int64_t (*ta_source)(void *context, uint8_t *buffer, uint64_t capacity);
 
+/*
+ What a search leaves out. All zero: nothing, by the metric of the set, on all cores.
+ */
+typedef struct {
+  /*
+   TA_SEARCH_ALLOW, TA_SEARCH_ID_RANGE, TA_SEARCH_DISTANCE_MAX.
+   */
+  uint32_t flags;
+  /*
+   Another metric than that of the set; 0 for its own.
+   */
+  uint32_t metric;
+  /*
+   Only these ids, in any order.
+   */
+  const int64_t *allow;
+  /*
+   Number of ids at `allow`.
+   */
+  uint64_t allow_count;
+  /*
+   Not these ids, in any order.
+   */
+  const int64_t *deny;
+  /*
+   Number of ids at `deny`.
+   */
+  uint64_t deny_count;
+  /*
+   First id of the range.
+   */
+  int64_t id_min;
+  /*
+   Last id of the range.
+   */
+  int64_t id_max;
+  /*
+   Nothing farther away. A least inner product `s` is the distance -s, a least cosine similarity `s` is 1 - s.
+   */
+  double distance_max;
+  /*
+   At most so many threads; 0 for all. Results do not depend on it.
+   */
+  uint64_t threads;
+} ta_search_options;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/*
+ Begins an aggregate. `kind` is a name and its parameters: `count`, `sum`, `mean`, `variance ddof=0`, `min`, `max`,
+ `geometric_median points=4096`, `covariance ddof=0`, `k_means k=8 points=4096 seed=0`, `pca components=2`. Parameters
+ that are left out have these values, and `k` has none. TA_INVALID_ARGUMENT for others. Close it with ta_close.
+ */
+int32_t ta_aggregate_new(const char *kind, uint64_t kind_length, uint64_t *aggregate, ta_error *error);
+
+/*
+ Takes rows of `dim` floats or small integers, each with a weight where `weights` is not NULL (then one for each row).
+ Stride in bytes, 0 for none between rows. On an error no row of the call was taken, but for TA_OUT_OF_MEMORY, after
+ which some may be.
+ */
+int32_t ta_aggregate_push(uint64_t aggregate,
+                          uint32_t dtype,
+                          uint64_t dim,
+                          const void *data,
+                          uint64_t rows,
+                          uint64_t stride,
+                          const double *weights,
+                          ta_error *error);
+
+/*
+ Takes in all rows of another aggregate of the same kind and parameters, which stays as it is. TA_INVALID_ARGUMENT for
+ another kind and for itself, TA_INVALID_SHAPE for another dimension; then nothing changed.
+ */
+int32_t ta_aggregate_merge(uint64_t aggregate, uint64_t other, ta_error *error);
+
+/*
+ The state as bytes, for any machine: at most 128 MiB and 76 bytes.
+ */
+int32_t ta_aggregate_export(uint64_t aggregate, void *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Makes an aggregate of exported bytes, its kind included. TA_CORRUPT for other bytes, TA_NEWER_FORMAT for those of a
+ later version.
+ */
+int32_t ta_aggregate_import(const void *state, uint64_t state_bytes, uint64_t *aggregate, ta_error *error);
+
+/*
+ The value so far: `rows` rows of `dim` numbers, and one number `beside` each row (weight of a cluster, variance along a
+ component, else the weight of all rows). `rows` and `dim` are 0 where too few rows were taken. `values` NULL with
+ capacity 0 asks for `rows` and `dim`, and computes as long; too small a buffer is TA_BUFFER_TOO_SMALL, with these two
+ set and nothing else. `beside` may be NULL with capacity 0. The state stays as it is.
+ */
+int32_t ta_aggregate_finish(uint64_t aggregate,
+                            double *values,
+                            uint64_t values_capacity,
+                            double *beside,
+                            uint64_t beside_capacity,
+                            uint64_t *rows,
+                            uint64_t *dim,
+                            ta_error *error);
+
+/*
+ Number of rows taken; those of weight 0 are not.
+ */
+int32_t ta_aggregate_count(uint64_t aggregate, uint64_t *count, ta_error *error);
+
+/*
+ Forgets all rows, and the dimension; the kind stays.
+ */
+int32_t ta_aggregate_reset(uint64_t aggregate, ta_error *error);
 
 /*
  Makes a cancel handle that is not set, and sets itself `deadline_ms` from now; UINT64_MAX for never. Close it with ta_close.
@@ -550,8 +676,8 @@ int32_t ta_cancel_new(uint64_t deadline_ms,
 int32_t ta_cancel_set(uint64_t cancel, ta_error *error);
 
 /*
- Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list or vector set. What it names
- lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
+ Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set or aggregate.
+ What it names lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
  */
 int32_t ta_close(uint64_t handle, ta_error *error);
 
@@ -672,9 +798,15 @@ int32_t ta_get_metadata(uint64_t from,
                         ta_error *error);
 
 /*
- Reads `count` verified bytes from `offset` into memory of the caller. TA_INVALID_ARGUMENT beyond the end.
+ Reads `count` verified bytes from `offset` into memory of the caller. TA_INVALID_ARGUMENT beyond the end. After an error
+ what `out` holds is undefined: chunks are verified where they are read to, and a later one may be damaged.
  */
-int32_t ta_read(uint64_t from, const ta_key *key, uint64_t offset, void *out, uint64_t count, ta_error *error);
+int32_t ta_read(uint64_t from,
+                const ta_key *key,
+                uint64_t offset,
+                void *out,
+                uint64_t count,
+                ta_error *error);
 
 /*
  Lends `count` verified bytes from `offset`, UINT64_MAX for all up to the end, without a copy where payloads are mapped.
@@ -820,6 +952,7 @@ int32_t ta_repair(const char *path,
 
 /*
  Reads a JSON array of numbers. TA_INVALID_ARGUMENT, with the place in the text, for anything else.
+ Takes memory of at most twice the text; TA_OUT_OF_MEMORY where it cannot be had.
  */
 int32_t ta_json_parse(const char *json,
                       uint64_t json_length,
@@ -939,6 +1072,53 @@ int32_t ta_set_metadata(uint64_t txn,
                         ta_error *error);
 
 /*
+ Makes a vector set, to be there after ta_commit. TA_ALREADY_EXISTS where one of that name is.
+ */
+int32_t ta_txn_vectors_create(uint64_t txn,
+                              const ta_key *name,
+                              uint64_t dim,
+                              uint32_t dtype,
+                              uint32_t metric,
+                              ta_error *error);
+
+/*
+ Appends vectors under new ids to a set of that name, type and dimension. TA_NOT_FOUND where there is none. Stride in
+ bytes, 0 for none between rows. ta_commit fails with TA_CONFLICT where another commit changed the same vectors.
+ */
+int32_t ta_txn_vectors_append(uint64_t txn,
+                              const ta_key *name,
+                              uint32_t dtype,
+                              uint64_t dim,
+                              const int64_t *ids,
+                              uint64_t count,
+                              const void *data,
+                              uint64_t stride,
+                              ta_error *error);
+
+/*
+ As ta_txn_vectors_append; ids that are there are replaced.
+ */
+int32_t ta_txn_vectors_upsert(uint64_t txn,
+                              const ta_key *name,
+                              uint32_t dtype,
+                              uint64_t dim,
+                              const int64_t *ids,
+                              uint64_t count,
+                              const void *data,
+                              uint64_t stride,
+                              ta_error *error);
+
+/*
+ Deletes ids of a set; `deleted` is how many were there.
+ */
+int32_t ta_txn_vectors_delete(uint64_t txn,
+                              const ta_key *name,
+                              const int64_t *ids,
+                              uint64_t count,
+                              uint64_t *deleted,
+                              ta_error *error);
+
+/*
  Opens a vector set by its name, or makes it. TA_CONFLICT or TA_INVALID_ARGUMENT where one of other facts is there.
  */
 int32_t ta_vectors_open(uint64_t store,
@@ -948,6 +1128,16 @@ int32_t ta_vectors_open(uint64_t store,
                         uint32_t metric,
                         uint64_t *vectors,
                         ta_error *error);
+
+/*
+ Opens a vector set that is there, by its name alone. TA_NOT_FOUND where there is none.
+ */
+int32_t ta_vectors_find(uint64_t store, const ta_key *name, uint64_t *vectors, ta_error *error);
+
+/*
+ What a set was made with: elements of a vector, their type, the metric of its searches.
+ */
+int32_t ta_vectors_facts(uint64_t vectors, uint64_t *dim, uint32_t *dtype, uint32_t *metric, ta_error *error);
 
 /*
  Appends vectors of the set's type under new ids, in one commit. Stride in bytes, 0 for none between rows.
@@ -997,6 +1187,20 @@ int32_t ta_search(uint64_t vectors,
                   double *distances,
                   uint64_t *counts,
                   ta_error *error);
+
+/*
+ As ta_search, among the vectors that `options` (may be NULL) leaves.
+ */
+int32_t ta_search_with(uint64_t vectors,
+                       const ta_search_options *options,
+                       const void *data,
+                       uint64_t queries,
+                       uint64_t k,
+                       uint64_t cancel,
+                       int64_t *ids,
+                       double *distances,
+                       uint64_t *counts,
+                       ta_error *error);
 
 /*
  As ta_search, in a stored tensor of two dimensions, in place; an id is the number of a row.

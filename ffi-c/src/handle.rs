@@ -61,6 +61,7 @@ objects! {
     Cancel(crate::cancel::Cancel) = 5, "a cancel handle";
     List(crate::read::List) = 6, "a list";
     Vectors(engine::VectorSet) = 7, "a vector set";
+    Aggregate(crate::aggregate::Aggregate) = 8, "an aggregate";
 }
 
 struct Slot {
@@ -145,8 +146,8 @@ fn lock() -> Outcome<MutexGuard<'static, Table>> {
         .ok_or_else(|| Failure::of(engine::ErrorKind::Forked, "the table of handles is locked"))
 }
 
-/// Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list or vector set. What it names
-/// lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
+/// Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set or aggregate.
+/// What it names lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_close(handle: u64, error: *mut crate::wall::ta_error) -> i32 {
     crate::wall::wall(error, || remove(handle))

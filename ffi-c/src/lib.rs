@@ -3,7 +3,9 @@
 #![allow(clippy::too_many_arguments)] // C has no options and no slices
 #![allow(unreachable_pub)] // exported by name, not by path
 
+mod aggregate;
 mod cancel;
+mod filter;
 mod handle;
 pub mod math;
 mod memory;
@@ -14,5 +16,6 @@ pub mod status;
 mod store;
 mod transform;
 mod txn;
+mod txn_vectors;
 mod vectors;
 mod wall;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::handle;
-use crate::memory::{One, Out, output, required, text};
+use crate::memory::{One, Out, apart, output, required, span, text};
 use crate::options::{address, ta_key};
 use crate::report;
 use crate::wall::{Failure, Outcome, ta_error, wall};
@@ -85,7 +85,8 @@ pub extern "C" fn ta_get_metadata(
     })
 }
 
-/// Reads `count` verified bytes from `offset` into memory of the caller. TA_INVALID_ARGUMENT beyond the end.
+/// Reads `count` verified bytes from `offset` into memory of the caller. TA_INVALID_ARGUMENT beyond the end. After an error
+/// what `out` holds is undefined: chunks are verified where they are read to, and a later one may be damaged.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_read(
     from: u64,
@@ -159,6 +160,7 @@ pub extern "C" fn ta_list_next(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
+        apart(&[span(info, 1), span(key.cast::<u8>(), capacity), span(length, 1)], &[])?;
         let (to_info, to_key) = (One::at(info)?, Out::text(key, capacity, length)?);
         let list = handle::get::<List>(list)?;
         let mut list = list.0.lock();

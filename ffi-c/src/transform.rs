@@ -12,6 +12,7 @@ use crate::memory::{Out, apart, bytes, input, output, size, span, text, zeroed};
 use crate::wall::{Failure, Outcome, ta_error, wall};
 
 /// Reads a JSON array of numbers. TA_INVALID_ARGUMENT, with the place in the text, for anything else.
+/// Takes memory of at most twice the text; TA_OUT_OF_MEMORY where it cannot be had.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_json_parse(
     json: *const c_char,

@@ -5,11 +5,12 @@ use std::ffi::c_void;
 use engine::kernels::Rows;
 use engine::{CompactOptions, Neighbor, SearchOptions, Snapshot, Store, VectorSet};
 
+use crate::filter::ta_search_options;
 use crate::math::{self, dtype, rows};
 use crate::memory::{One, apart, input, output, required, size, span};
 use crate::options::{address, ta_key};
 use crate::wall::{Failure, Outcome, ta_error, wall};
-use crate::{cancel, handle};
+use crate::{cancel, filter, handle};
 
 /// Opens a vector set by its name, or makes it. TA_CONFLICT or TA_INVALID_ARGUMENT where one of other facts is there.
 #[unsafe(no_mangle)]
@@ -29,6 +30,37 @@ pub extern "C" fn ta_vectors_open(
         let address = address(&engine, &name)?;
         let set = engine.vectors(address, size(dim)?, self::dtype(dtype)?, math::metric(metric)?)?;
         out.set(handle::add(handle::tag(store), set)?)
+    })
+}
+
+/// Opens a vector set that is there, by its name alone. TA_NOT_FOUND where there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_find(store: u64, name: *const ta_key, vectors: *mut u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let out = One::at(vectors)?;
+        let name = required(name, "the name")?;
+        let engine = handle::get::<Store>(store)?;
+        let set = engine.vector_set(address(&engine, &name)?)?;
+        out.set(handle::add(handle::tag(store), set)?)
+    })
+}
+
+/// What a set was made with: elements of a vector, their type, the metric of its searches.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_facts(
+    vectors: u64,
+    dim: *mut u64,
+    dtype: *mut u32,
+    metric: *mut u32,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        apart(&[span(dim, 1), span(dtype, 1), span(metric, 1)], &[])?;
+        let (to_dim, to_dtype, to_metric) = (One::at(dim)?, One::at(dtype)?, One::at(metric)?);
+        let set = handle::get::<VectorSet>(vectors)?;
+        to_dim.set(set.dim() as u64)?;
+        to_dtype.set(u32::from(set.dtype().number()))?;
+        to_metric.set(u32::from(set.metric().number()))
     })
 }
 
@@ -147,6 +179,29 @@ pub extern "C" fn ta_search(
         let (rows, out) = (self::vectors(&set, data, queries, 0)?, places(queries, k, ids, distances, counts)?);
         let flag = cancel::flag(cancel)?;
         let options = SearchOptions::new().control(cancel::control(&flag));
+        hand_out(set.search(rows, size(k)?, &options)?, k, out)
+    })
+}
+
+/// As ta_search, among the vectors that `options` (may be NULL) leaves.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_search_with(
+    vectors: u64,
+    options: *const ta_search_options,
+    data: *const c_void,
+    queries: u64,
+    k: u64,
+    cancel: u64,
+    ids: *mut i64,
+    distances: *mut f64,
+    counts: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let set = handle::get::<VectorSet>(vectors)?;
+        let (rows, out) = (self::vectors(&set, data, queries, 0)?, places(queries, k, ids, distances, counts)?);
+        let flag = cancel::flag(cancel)?;
+        let options = filter::options(options)?.control(cancel::control(&flag));
         hand_out(set.search(rows, size(k)?, &options)?, k, out)
     })
 }

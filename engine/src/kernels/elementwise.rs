@@ -127,14 +127,19 @@ pub fn normalize<T: Float>(a: &[T], out: &mut [T]) -> Result<()> {
 
 /// `out[i] = exp(a[i] - m) / Σ exp(a[j] - m)`, `m` the largest element: never overflows, sums to 1. Computed in f64 and
 /// rounded once; relative error at most 1 ulp of `T` and `2⁻⁵⁰` of f64. `-∞` gives 0; where all are `-∞`, one is `+∞` or
-/// one is NaN, all are NaN (as SciPy). Nothing of nothing.
+/// one is NaN, all are NaN (as SciPy). Nothing of nothing. Takes 8 bytes an element; `OutOfMemory`, before `out` is
+/// touched, where they cannot be had.
 pub fn softmax<T: Float>(a: &[T], out: &mut [T]) -> Result<()> {
     same_length(&[a.len()], out.len())?;
     if a.is_empty() {
         return Ok(());
     }
     let largest = max(Rows::one(a)?)?;
-    let powers: Vec<f64> = a.iter().map(|a| (a.to_f64() - largest).exp()).collect();
+    let mut powers: Vec<f64> = Vec::new();
+    powers.try_reserve_exact(a.len()).map_err(|e| {
+        Error::new(ErrorKind::OutOfMemory, format!("no memory for {} powers", a.len())).source_box(Box::new(e))
+    })?;
+    powers.extend(a.iter().map(|a| (a.to_f64() - largest).exp()));
     let total = sum(Rows::one(&powers)?)?;
     out.iter_mut().zip(&powers).for_each(|(out, power)| *out = T::from_f64(power / total));
     Ok(())
