@@ -1,0 +1,140 @@
+//! Columns of values as the host lays them out, in owned memory: what came in, and what goes out.
+
+use engine::{Error, Result};
+
+/// Size told for columns that may hold anything; the host takes sizes over 8,000 as large objects.
+const LARGE: usize = i32::MAX as usize;
+
+/// C types of the host by their numbers in ODBC.
+pub(crate) mod ctype {
+    pub(crate) const CHAR: i16 = 1;
+    pub(crate) const WCHAR: i16 = -8;
+    pub(crate) const BINARY: i16 = -2;
+    pub(crate) const BIGINT: i16 = -25;
+    pub(crate) const DOUBLE: i16 = 8;
+    pub(crate) const LONG: i16 = -16;
+}
+
+/// Bytes of a value of a C type; `None` for those of varying length, an error for unknown ones.
+pub(crate) fn width(ctype: i16) -> Result<Option<usize>> {
+    Ok(match ctype {
+        ctype::CHAR | ctype::WCHAR | ctype::BINARY => None,
+        -7 | -28 => Some(1),
+        -15 => Some(2),
+        ctype::LONG | 7 => Some(4),
+        ctype::BIGINT | ctype::DOUBLE => Some(8),
+        2 => Some(19),
+        93 | -11 => Some(16),
+        91 => Some(6),
+        other => return Err(Error::invalid_argument(format!("values of C type {other} are not known; cast them"))),
+    })
+}
+
+/// A column that came in: one entry per row, `None` for NULL.
+#[derive(Default)]
+pub(crate) struct Input {
+    pub(crate) ctype: i16,
+    pub(crate) size: usize,
+    pub(crate) cells: Vec<Option<Vec<u8>>>,
+}
+
+impl Input {
+    /// The bytes of a varbinary value.
+    pub(crate) fn binary(&self, row: usize) -> Result<Option<&[u8]>> {
+        if self.ctype != ctype::BINARY {
+            return Err(Error::invalid_argument("a varbinary column is expected here; cast it in the input query"));
+        }
+        Ok(self.cell(row))
+    }
+
+    /// A text of either width.
+    pub(crate) fn text(&self, row: usize) -> Result<Option<String>> {
+        let bad = || Error::invalid_argument(format!("row {row}: the text is not valid Unicode"));
+        let Some(bytes) = self.cell(row) else { return Ok(None) };
+        match self.ctype {
+            ctype::CHAR => String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| bad()),
+            ctype::WCHAR => {
+                let units: Vec<u16> =
+                    bytes.as_chunks().0.iter().map(|unit: &[u8; 2]| u16::from_le_bytes(*unit)).collect();
+                String::from_utf16(&units).map(Some).map_err(|_| bad())
+            }
+            _ => Err(Error::invalid_argument("a text column is expected here; cast it in the input query")),
+        }
+    }
+
+    pub(crate) fn cell(&self, row: usize) -> Option<&[u8]> {
+        self.cells.get(row).and_then(Option::as_deref)
+    }
+}
+
+/// A column that goes out. Values lie in 8-byte words, so that every C type is aligned.
+pub(crate) struct Output {
+    pub(crate) ctype: i16,
+    pub(crate) size: usize,
+    bytes: Vec<u8>,
+    pub(crate) words: Vec<u64>,
+    pub(crate) lengths: Vec<i32>,
+}
+
+impl Output {
+    pub(crate) fn new(ctype: i16, size: usize) -> Self {
+        Output { ctype, size, bytes: Vec::new(), words: Vec::new(), lengths: Vec::new() }
+    }
+
+    pub(crate) fn binary() -> Self {
+        Self::new(ctype::BINARY, LARGE)
+    }
+
+    pub(crate) fn text() -> Self {
+        Self::new(ctype::WCHAR, LARGE / 2)
+    }
+
+    pub(crate) fn bigint() -> Self {
+        Self::new(ctype::BIGINT, 8)
+    }
+
+    pub(crate) fn double() -> Self {
+        Self::new(ctype::DOUBLE, 8)
+    }
+
+    /// Appends a value as it lies in memory. A NULL of a fixed width takes its room, of a varying one none.
+    pub(crate) fn push(&mut self, value: Option<&[u8]>) -> Result<()> {
+        let room = match value {
+            Some(value) => value.len(),
+            None => width(self.ctype)?.unwrap_or(0),
+        };
+        let too_long = || Error::invalid_argument("a value of 2 GiB or more does not fit into a result; read a range");
+        let length = i32::try_from(room).map_err(|_| too_long())?;
+        self.bytes.try_reserve(room).map_err(|_| Error::invalid_argument("no memory for the result; ask for less"))?;
+        match value {
+            Some(value) => self.bytes.extend_from_slice(value),
+            None => self.bytes.resize(self.bytes.len().saturating_add(room), 0),
+        }
+        self.lengths.push(if value.is_some() { length } else { -1 });
+        Ok(())
+    }
+
+    pub(crate) fn push_text(&mut self, text: &str) -> Result<()> {
+        let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        self.push(Some(&units))
+    }
+
+    pub(crate) fn push_i64(&mut self, value: i64) -> Result<()> {
+        self.push(Some(&value.to_le_bytes()))
+    }
+
+    pub(crate) fn push_f64(&mut self, value: f64) -> Result<()> {
+        self.push(Some(&value.to_le_bytes()))
+    }
+
+    /// Moves the bytes to where the host reads them.
+    pub(crate) fn finish(&mut self) {
+        let word = |bytes: &[u8]| {
+            let mut word = [0; 8];
+            word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            u64::from_le_bytes(word)
+        };
+        self.words = self.bytes.chunks(8).map(word).collect();
+        self.bytes = Vec::new();
+    }
+}

@@ -1,0 +1,226 @@
+//! Stands in for the host: opens sessions, streams chunks of columns, reads results back.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // tests fail loudly
+
+use std::ffi::c_void;
+use std::fs;
+use std::ptr::{null, null_mut};
+use std::sync::OnceLock;
+
+use engine::kernels::{Metric, Rows};
+use engine::{DType, Options, Store};
+use tensoratom_extension::abi::*;
+
+const BINARY: i16 = -2;
+const CHAR: i16 = 1;
+const BIGINT: i16 = -25;
+
+type Cell = Option<Vec<u8>>;
+
+/// Calls an export with memory that outlives the call.
+macro_rules! host {
+    ($call:expr) => {
+        // SAFETY: every pointer leads to a vector or variable of the caller with the length beside it, or is NULL.
+        unsafe { $call }
+    };
+}
+
+fn bytes(values: &[f32]) -> Cell {
+    Some(values.iter().flat_map(|v| v.to_le_bytes()).collect())
+}
+
+fn text(value: &str) -> Cell {
+    Some(value.as_bytes().to_vec())
+}
+
+fn guid(number: u32) -> Guid {
+    Guid(number, 0, 0, [0; 8])
+}
+
+fn begin(number: u32, script: &str, types: &[i16], params: u16) -> i16 {
+    let columns = u16::try_from(types.len()).unwrap();
+    let (s, n) = (script.as_ptr(), script.len() as u64);
+    let mut status = host!(InitSession(guid(number), 0, 1, s, n, columns, params, null(), 0, null(), 0));
+    for (index, ctype) in (0..).zip(types) {
+        status |= host!(InitColumn(guid(number), 0, index, null(), 0, *ctype, 8000, 0, 1, -1, -1));
+    }
+    status
+}
+
+fn execute(number: u32, columns: &[Vec<Cell>], fixed: &[usize]) -> Option<Vec<Vec<Cell>>> {
+    let rows = columns.first().map_or(0, Vec::len);
+    let widths = fixed.iter().copied().chain(std::iter::repeat(0));
+    let data: Vec<Vec<u8>> = columns
+        .iter()
+        .zip(widths)
+        .map(|(c, width)| c.iter().flat_map(|v| v.clone().unwrap_or_else(|| vec![0; width])).collect())
+        .collect();
+    let length = |v: &Cell| v.as_ref().map_or(-1, |v| i32::try_from(v.len()).unwrap());
+    let lengths: Vec<Vec<i32>> = columns.iter().map(|c| c.iter().map(length).collect()).collect();
+    let pointers: Vec<*const c_void> = data.iter().map(|d| d.as_ptr().cast()).collect();
+    let indicators: Vec<*const i32> = lengths.iter().map(|l| l.as_ptr()).collect();
+    let mut out = 0_u16;
+    if host!(Execute(guid(number), 0, rows as u64, pointers.as_ptr(), indicators.as_ptr(), &raw mut out)) != 0 {
+        return None;
+    }
+    let (mut rows, mut data, mut lengths) = (0_u64, null_mut(), null_mut());
+    assert_eq!(host!(GetResults(guid(number), 0, &raw mut rows, &raw mut data, &raw mut lengths)), 0);
+    let mut found = Vec::new();
+    for index in 0..out {
+        let (mut ctype, mut size, mut digits, mut nullable) = (0, 0, 0, 0);
+        let types = (&raw mut ctype, &raw mut size, &raw mut digits, &raw mut nullable);
+        assert_eq!(host!(GetResultColumn(guid(number), 0, index, types.0, types.1, types.2, types.3)), 0);
+        let mut values: *const u8 = host!(data.wrapping_add(usize::from(index)).read()).cast();
+        let indicators: *mut i32 = host!(lengths.wrapping_add(usize::from(index)).read());
+        let mut column = Vec::new();
+        for row in 0..usize::try_from(rows).unwrap() {
+            let length = host!(indicators.wrapping_add(row).read());
+            let fixed = if [BIGINT, 8].contains(&ctype) { 8 } else { 0 };
+            let room = usize::try_from(length).unwrap_or(fixed);
+            column.push((length >= 0).then(|| host!(std::slice::from_raw_parts(values, room)).to_vec()));
+            values = values.wrapping_add(room);
+        }
+        found.push(column);
+    }
+    Some(found)
+}
+
+fn end(number: u32) {
+    assert_eq!(host!(CleanupSession(guid(number), 0)), 0);
+}
+
+fn run(number: u32, script: &str, types: &[i16], columns: &[Vec<Cell>]) -> Option<Vec<Vec<Cell>>> {
+    assert_eq!(begin(number, script, types, 0), 0);
+    let found = execute(number, columns, &[]);
+    end(number);
+    found
+}
+
+fn doubles(column: &[Cell]) -> Vec<Option<f64>> {
+    column.iter().map(|c| c.as_ref().map(|c| f64::from_le_bytes(c.as_slice().try_into().unwrap()))).collect()
+}
+
+fn utf16(text: &str) -> Cell {
+    Some(text.encode_utf16().flat_map(u16::to_le_bytes).collect())
+}
+
+/// One configuration for the process, as the host has it: the store `default`.
+fn store() -> &'static Store {
+    static STORE: OnceLock<(Store, tempfile::TempDir)> = OnceLock::new();
+    let (store, _) = STORE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let options = Options::new().read_mode(engine::ReadMode::Positioned);
+        let store = Store::create(&path, &options).unwrap();
+        let file = folder.path().join("sql.conf");
+        fs::write(&file, format!("# stores\nstore.default = {}\n", path.display())).unwrap();
+        let file = file.to_str().unwrap();
+        assert_eq!(host!(Init(file.as_ptr(), file.len() as u64, null(), 0, null(), 0, null(), 0)), 0);
+        (store, folder)
+    });
+    store
+}
+
+// A NULL that shifts the values behind it would pair the wrong vectors, silently.
+#[test]
+fn pairs_are_aligned_around_nulls_and_over_chunks() {
+    assert_eq!(GetInterfaceVersion(), 2);
+    assert_eq!(begin(1, "sqeuclidean", &[BINARY, BINARY], 0), 0);
+    let a = vec![bytes(&[0.0, 0.0]), None, bytes(&[1.0, 1.0])];
+    let b = vec![bytes(&[3.0, 4.0]), bytes(&[9.0, 9.0]), bytes(&[1.0, 3.0])];
+    let found = execute(1, &[a, b], &[]).unwrap();
+    assert_eq!(doubles(&found[0]), [Some(25.0), None, Some(4.0)]);
+    assert_eq!(doubles(&execute(1, &[vec![bytes(&[1.0])], vec![bytes(&[3.0])]], &[]).unwrap()[0]), [Some(4.0)]);
+    assert_eq!(execute(1, &[vec![], vec![]], &[]).unwrap(), [Vec::<Cell>::new()]);
+    end(1);
+    assert!(run(1, "dot", &[BINARY, BINARY], &[vec![bytes(&[1.0])], vec![bytes(&[1.0, 2.0])]]).is_none());
+}
+
+// Groups that run into each other would be centroids of nothing.
+#[test]
+fn aggregates_keep_groups_of_every_type_apart() {
+    let vectors = vec![bytes(&[1.0, 2.0]), bytes(&[5.0, 5.0]), bytes(&[3.0, 4.0]), None];
+    for (ctype, width) in
+        [(-28, 1), (-7, 1), (-15, 2), (-16, 4), (7, 4), (BIGINT, 8), (8, 8), (2, 19), (93, 16), (91, 6), (-11, 16)]
+    {
+        let group = |value: u8| Some(vec![value; width]);
+        let names = vec![group(1), None, group(1), group(2)];
+        assert_eq!(begin(20, "mean group by column 0", &[ctype, BINARY], 0), 0);
+        let found = execute(20, &[names, vectors.clone()], &[width]).unwrap();
+        end(20);
+        assert_eq!(found[2], [bytes(&[5.0, 5.0]), bytes(&[2.0, 3.0])], "type {ctype}");
+        assert_eq!(doubles(&found[3]), [Some(1.0), Some(2.0)]);
+    }
+    let found = run(20, "k_means k=1 seed=7", &[BINARY], &[vectors]).unwrap();
+    assert_eq!(found[1], [bytes(&[3.0, 11.0 / 3.0])]);
+}
+
+#[test]
+fn json_goes_both_ways() {
+    let found = run(3, "json_to_bytes", &[CHAR], &[vec![text("[1, 2.5]"), None]]).unwrap();
+    assert_eq!(found[0], [bytes(&[1.0, 2.5]), None]);
+    let found = run(3, "bytes_to_json", &[BINARY], &[found[0].clone()]).unwrap();
+    assert_eq!(found[0], [utf16("[1.0,2.5]"), None]);
+}
+
+// A store that T-SQL reaches by a path would be any file the service may read.
+#[test]
+fn stores_are_reached_by_alias_alone() {
+    let store = store();
+    let large = vec![7_u8; 100_000];
+    let put = [vec![text("a/b"), text("c")], vec![Some(large.clone()), bytes(&[1.0])]];
+    assert!(run(4, "put store=default", &[CHAR, BINARY], &put).is_some());
+    assert_eq!(run(4, "get", &[CHAR], &[vec![text("a/b"), None]]).unwrap()[0], [Some(large), None]);
+    assert!(run(4, "get", &[CHAR], &[vec![text("missing")]]).is_none());
+    let set = store.vectors("words", 2, DType::F32, Metric::SqEuclidean).unwrap();
+    set.append(&[7, 42], Rows::of(2, &[0.0_f32, 0.0, 3.0, 4.0]).unwrap()).unwrap();
+    let found = run(4, "search set=words k=1", &[BINARY], &[vec![None, bytes(&[3.0, 3.0])]]).unwrap();
+    assert_eq!(found[1], [Some(42_i64.to_le_bytes().to_vec())]);
+    assert_eq!(doubles(&found[2]), [Some(1.0)]);
+    assert_eq!(run(4, "list prefix=a/", &[], &[]).unwrap()[0], [utf16("a/b")]);
+    assert_eq!(run(4, "stat", &[], &[]).unwrap()[0][1], utf16("atoms"));
+    assert_eq!(run(4, "verify", &[], &[]).unwrap()[0], Vec::<Cell>::new());
+    for script in ["list store=/etc", "list store=other", "list store=../x", "list prefix=\"a", "drop", "", "list k=1"]
+    {
+        assert!(run(4, script, &[], &[]).is_none(), "{script}");
+    }
+}
+
+// Sessions that share a state would answer one user with the rows of another.
+#[test]
+fn sessions_interleave_and_foreign_ones_are_refused() {
+    assert_eq!((begin(50, "dot", &[BINARY, BINARY], 0), begin(51, "l2", &[BINARY, BINARY], 1)), (0, 0));
+    assert_ne!(begin(50, "dot", &[], 0), 0);
+    let rows = [vec![bytes(&[1.0, 2.0])], vec![bytes(&[1.0, 2.0])]];
+    let name = "@rows";
+    let value = 0_i64;
+    let (n, v) = (name.as_ptr(), (&raw const value).cast());
+    assert_eq!(host!(InitParam(guid(51), 0, 0, n, 5, BIGINT, 8, 0, v, 8, 2)), 0);
+    assert_eq!(doubles(&execute(51, &rows, &[]).unwrap()[0]), [Some(0.0)]);
+    assert_eq!(doubles(&execute(50, &rows, &[]).unwrap()[0]), [Some(-5.0)]);
+    let (mut out, mut length) = (null_mut(), 0);
+    assert_eq!(host!(GetOutputParam(guid(51), 0, 0, &raw mut out, &raw mut length)), 0);
+    assert_eq!((host!(*out.cast::<i64>()), length), (1, 8));
+    assert_ne!(host!(GetOutputParam(guid(51), 0, 9, &raw mut out, &raw mut length)), 0);
+    end(50);
+    end(51);
+    assert!(execute(50, &rows, &[]).is_none());
+    assert_ne!(host!(InitColumn(guid(99), 0, 0, null(), 0, BINARY, 1, 0, 1, -1, -1)), 0);
+    assert_eq!(begin(52, "dot", &[BINARY], 0), 0);
+    assert_ne!(host!(InitColumn(guid(52), 0, 0, null(), 0, 12345, 1, 0, 1, -1, -1)), 0);
+    assert_ne!(host!(Execute(guid(52), 0, 1, null(), null(), null_mut())), 0);
+    end(52);
+}
+
+// A documented command that is refused costs its reader the afternoon.
+#[test]
+fn the_readme_shows_commands_that_run() {
+    store().vectors("words", 2, DType::F32, Metric::SqEuclidean).unwrap();
+    let readme = include_str!("../README.md");
+    let rows = readme.lines().filter(|line| line.starts_with("| `"));
+    let cells: Vec<&str> = rows.filter_map(|line| line.split('|').nth(1)).collect();
+    let scripts: Vec<&str> = cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(scripts.len(), 25);
+    for script in scripts {
+        assert!(run(6, script, &[BINARY, BINARY], &[vec![], vec![]]).is_some(), "{script}");
+    }
+}
