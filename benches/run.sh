@@ -12,3 +12,5 @@ mkdir -p "$out"
 make --no-print-directory -C .. .venv/ready
 ../.venv/bin/pip install --quiet --disable-pip-version-check faiss-cpu==1.15.1
 (cd compare && cargo run --release -- --python ../../.venv/bin/python --out "../$out/compare.json" "$@") | tee "$out/compare.txt"
+# The Python package and its peers, in an environment of their own.
+compare/python/run.sh | tee "$out/python.txt"

@@ -14,7 +14,8 @@ use crate::dtype::{descriptor, from_descriptor};
 use crate::error::Raise;
 use crate::python;
 
-/// Keeps verified bytes of a store alive. The `base` of every array on them.
+/// Keeps verified bytes of a store alive. The `base` of every array on them. Does not change; may be used
+/// from any thread.
 #[pyclass(frozen, module = "tensoratom._native", name = "Bytes")]
 pub(crate) struct PyBytesOwner {
     bytes: Bytes,

@@ -45,6 +45,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     add!(math::dot, math::cosine, math::sqeuclidean, math::euclidean, math::hamming, math::jaccard, math::cdist);
     add!(math::topk_indices, math::quantize_blocks, math::dequantize_blocks, math::convert_into, math::dtype_of);
-    add!(math::instruction_set, file::write_safetensors);
+    add!(math::instruction_set, file::write_safetensors, file::serialize_safetensors, file::safetensors_layout);
     Ok(())
 }

@@ -154,6 +154,7 @@ self_cell!(
 );
 
 /// Writes one array block by block, in bounded memory. Stored when the `with` block ends, given up on an exception.
+/// Calls from several threads wait for each other.
 #[pyclass(frozen, module = "tensoratom._native", name = "Writer")]
 pub(crate) struct PyWriter {
     open: Mutex<Option<Open>>,

@@ -56,6 +56,28 @@ def test_files_are_written_byte_for_byte_as_the_reference_does(tmp_path, random)
         assert (tmp_path / "theirs").read_bytes() == (tmp_path / "mine").read_bytes()
 
 
+# Half of a drop-in breaks the program that sends weights over a wire instead of through a file.
+def test_bytes_are_made_and_read_as_the_reference_does(random):
+    tensors = {"b": random.random((3, 5)).astype("f4"), "a": np.zeros((0, 2), "i2"), "s": np.array(True), "u": np.ones(3, "u1")}
+    for metadata in (None, {"format": "np"}):
+        data = ours.save(tensors, metadata)
+        assert data == reference.save(tensors, metadata)
+    expected, found = reference.load(data), ours.load(data)
+    assert sorted(expected) == sorted(found)
+    for name, array in found.items():
+        assert (array.dtype, array.shape) == (expected[name].dtype, expected[name].shape)
+        assert array.tobytes() == expected[name].tobytes() and not array.flags.writeable
+    assert np.shares_memory(found["b"], np.frombuffer(data, np.uint8))
+
+
+# A length in a header is a claim: whoever believes it reads beyond the bytes.
+def test_bytes_that_contradict_themselves_are_refused():
+    data = ours.save({"x": np.arange(4)})
+    for bad in (b"", data[:-1], data + b"x", data[:20], b"\xff" * 100):
+        with pytest.raises(ValueError):
+            ours.load(bad)
+
+
 def test_what_the_reference_refuses_is_refused(model, home, tmp_path):
     with safe_open(model, "np") as file:
         with pytest.raises(SafetensorError, match="does not contain tensor nothing"):

@@ -122,12 +122,10 @@ impl Catalog {
         })
     }
 
-    /// A connection for reading. At least one stays open as long as the catalog, which keeps the shared memory alive.
+    /// A connection for reading, of which the pool never closes the last: an open one keeps the shared memory alive. A
+    /// single thread needs no second one, and so reads the schema once.
     pub(crate) fn read(&self) -> Result<Reader<'_>> {
-        let pooled = {
-            let mut readers = self.readers.lock();
-            if readers.len() > 1 { readers.pop() } else { None }
-        };
+        let pooled = self.readers.lock().pop();
         let connection = match pooled {
             Some(connection) => connection,
             None => connection::open(&self.mount, self.name, Role::Read, self.read_only)?,
@@ -241,8 +239,12 @@ impl Drop for Reader<'_> {
         if self.catalog.fork.is_forked() {
             return std::mem::forget(connection);
         }
+        if !connection.is_autocommit() && connection.execute_batch("ROLLBACK").is_err() {
+            // Closed, it could be the last, and the shared memory would be emptied under the watch.
+            return std::mem::forget(connection);
+        }
         let mut readers = self.catalog.readers.lock();
-        if readers.len() <= READERS_KEPT && connection.is_autocommit() {
+        if readers.len() < READERS_KEPT {
             readers.push(connection);
         }
     }

@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use rayon::prelude::*;
+
 use crate::codec;
 use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
-use crate::file::{MapSlice, read_exact_at};
+use crate::file::{Map, MapSlice, read_exact_at};
 use crate::format::Codec;
 
 use super::reader::SegmentReader;
@@ -18,6 +20,8 @@ use super::record::{ChunkEntry, Record, table_bytes};
 const FIRST_READ_BYTES: usize = 4096;
 /// Bytes brought into memory by one call before they are verified; fits a second-level cache.
 const POPULATE_BYTES: u64 = 1 << 20;
+/// Unverified bytes from which several threads share the work: below, waking them takes what they save.
+const PARALLEL_BYTES: u64 = 8 << 20;
 
 /// A payload in a segment, its header and chunk table already checked.
 #[derive(Debug)]
@@ -95,14 +99,19 @@ impl PayloadCopy {
         self.record.codec != Codec::Raw
     }
 
-    /// The bytes of a range of the payload in the map, after verifying the chunks it touches.
-    pub(crate) fn slice(&self, range: Range<u64>) -> Result<MapSlice> {
+    /// The bytes of a range of the payload in the map, after verifying the chunks it touches. `helpers` is asked for
+    /// threads when there is much to verify; the calling one waits for them.
+    pub(crate) fn slice<'p>(
+        &self,
+        range: Range<u64>,
+        helpers: impl FnOnce() -> Option<&'p rayon::ThreadPool>,
+    ) -> Result<MapSlice> {
         let (start, len) = self.check_range(&range)?;
         if self.is_coded() {
             return Err(Error::internal("a coded payload is no slice of the map"));
         }
         let map = self.reader.map(self.record.table_offset)?;
-        self.verify_mapped(&map, &range)?;
+        self.verify_mapped(&map, &range, helpers)?;
         map.slice(self.record.data_offset + start as u64, len)
             .ok_or_else(|| Error::internal("the map is shorter than it said"))
     }
@@ -169,19 +178,43 @@ impl PayloadCopy {
         })
     }
 
-    fn verify_mapped(&self, map: &Arc<crate::file::Map>, range: &Range<u64>) -> Result<()> {
-        if range.is_empty() {
+    fn verify_mapped<'p>(
+        &self,
+        map: &Arc<Map>,
+        range: &Range<u64>,
+        helpers: impl FnOnce() -> Option<&'p rayon::ThreadPool>,
+    ) -> Result<()> {
+        if range.is_empty() || self.verified.all() {
             return Ok(());
         }
         let chunk_bytes = u64::from(self.record.chunk_bytes);
-        let last = (range.end - 1) / chunk_bytes;
-        let mut chunk = range.start / chunk_bytes;
-        while chunk <= last {
+        let chunks = range.start / chunk_bytes..(range.end - 1) / chunk_bytes + 1;
+        let unverified = (chunks.end - chunks.start).min(self.verified.remaining.load(Ordering::Relaxed) as u64);
+        if unverified.saturating_mul(chunk_bytes) >= PARALLEL_BYTES
+            && let Some(pool) = helpers()
+        {
+            let run = (POPULATE_BYTES / chunk_bytes).max(1);
+            let runs = (chunks.end - chunks.start).div_ceil(run);
+            let verify = |i: u64| {
+                let start = chunks.start + i * run;
+                self.verify_chunks(map, start..(start + run).min(chunks.end))
+            };
+            // Of several damaged chunks, which one is met first depends on the threads: the pass below tells.
+            let _ = pool.install(|| (0..runs).into_par_iter().try_for_each(verify));
+        }
+        self.verify_chunks(map, chunks)
+    }
+
+    /// Verifies those chunks that are not yet, in order, up to the first that is damaged.
+    fn verify_chunks(&self, map: &Arc<Map>, chunks: Range<u64>) -> Result<()> {
+        let chunk_bytes = u64::from(self.record.chunk_bytes);
+        let mut chunk = chunks.start;
+        while chunk < chunks.end {
             if self.verified.is_set(chunk as usize) {
                 chunk += 1;
                 continue;
             }
-            let run = (POPULATE_BYTES / chunk_bytes).max(1).min(last - chunk + 1);
+            let run = (POPULATE_BYTES / chunk_bytes).max(1).min(chunks.end - chunk);
             let start = chunk * chunk_bytes;
             let len = (run * chunk_bytes).min(self.record.raw_bytes - start) as usize;
             self.populate(map, self.record.data_offset + start, len)?;
@@ -199,7 +232,7 @@ impl PayloadCopy {
     }
 
     /// Brings bytes into memory through a call that can fail, so that touching them cannot kill the process.
-    fn populate(&self, map: &crate::file::Map, offset: u64, len: usize) -> Result<()> {
+    fn populate(&self, map: &Map, offset: u64, len: usize) -> Result<()> {
         let Err(error) = map.populate(offset, len) else { return Ok(()) };
         if error.raw_os_error() == Some(libc::EINVAL) {
             // A kernel before 5.14 does not know the advice: a positioned read of the same bytes tells as much.

@@ -134,7 +134,7 @@ impl Atom {
     #[cold]
     fn first_slice(&self, range: Range<u64>) -> Result<MapSlice> {
         let copy = self.copy()?;
-        let slice = copy.slice(range)?;
+        let slice = copy.slice(range, || self.segments.helpers())?;
         if let Some(whole) = copy.whole()? {
             let _ = self.whole.set(whole);
         }

@@ -6,8 +6,8 @@
 //! to in turn costs more than everything else in a repeated read.
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
@@ -116,6 +116,12 @@ fn entries(budget_bytes: u64, shards: usize) -> Entries {
     }
 }
 
+/// Asked once: the answer takes the system a dozen calls.
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 /// A small number that tells the calling thread from others.
 #[inline]
 fn thread_number() -> usize {
@@ -130,7 +136,7 @@ impl AtomCache {
     /// A cache of about this many bytes.
     pub(crate) fn new(budget_bytes: u64) -> Self {
         let budget_bytes = budget_bytes.min(1 << 48); // no machine has more, and sums of weights stay far from overflow
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let processors = processors();
         let front_count = if processors > 1 { processors.min(FRONTS_MAX) } else { 0 };
         let fronts_bytes = if front_count > 0 { budget_bytes / FRONTS_SHARE } else { 0 };
         let front_bytes = fronts_bytes / front_count.max(1) as u64;

@@ -103,6 +103,12 @@ impl Segments {
         Ok(self.pool.get_or_init(|| pool))
     }
 
+    /// Threads for the first touch of a large payload; none where they cannot be had, which is slower and no error, or
+    /// where they stayed in the parent.
+    pub(crate) fn helpers(&self) -> Option<&rayon::ThreadPool> {
+        if self.threads == 1 || self.fork.is_forked() { None } else { self.pool().ok() }
+    }
+
     /// A segment for reading, opened and leased at the first call.
     pub(crate) fn reader(&self, id: u64, salt: u64, capacity_bytes: u64) -> Result<Arc<SegmentReader>> {
         if let Some(reader) = self.known_reader(id, salt) {

@@ -250,7 +250,9 @@ impl WriteTxn {
         let Some(row) = inner.catalog.read()?.view()?.payload(namespace, digest)? else { return Ok((false, false)) };
         let sound =
             inner.segments.open_copy(&row.copy, digest, row.raw_bytes).and_then(|copy| match self.store.read_mode {
-                ReadMode::Mapped if !copy.is_coded() => copy.slice(0..row.raw_bytes).map(drop),
+                ReadMode::Mapped if !copy.is_coded() => {
+                    copy.slice(0..row.raw_bytes, || inner.segments.helpers()).map(drop)
+                }
                 ReadMode::Mapped | ReadMode::Positioned => copy.verify_all(&|| Ok(())).map(drop),
             });
         match sound {

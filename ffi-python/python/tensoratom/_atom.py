@@ -10,7 +10,8 @@ from . import _dtypes, _native
 
 
 class Atom(_native.AtomCore, _native.Memory):
-    """A handle on one version of a tensor. Reads nothing until asked; valid after delete and close.
+    """A handle on one version of a tensor. Reads nothing until asked; valid after delete and close. May be used from any
+    thread.
 
     An array in every dialect: ``np.asarray(atom)``, ``memoryview(atom)``, ``torch.from_dlpack(atom)``, all without a
     copy and read-only.

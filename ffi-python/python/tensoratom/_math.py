@@ -14,6 +14,7 @@ class Quantized(NamedTuple):
     """8-bit codes: ``value = scale * (code - zero_point)``, one scale per ``block`` elements in C order (0: one in all).
 
     A store keeps it as it is: ``store["w"] = ta.quantize(w)``; ``store.get("w").dequantize()`` gives floats.
+    May be used from any thread as long as none writes to its arrays.
     """
 
     codes: np.ndarray

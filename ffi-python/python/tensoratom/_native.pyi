@@ -107,7 +107,9 @@ class AtomInfo:
         """Commit that made this version: what `if_version` compares."""
 
 class Bytes:
-    """Keeps verified bytes of a store alive. The `base` of every array on them."""
+    """Keeps verified bytes of a store alive. The `base` of every array on them. Does not change; may be used
+    from any thread.
+    """
     def __repr__(self) -> str: ...
     @property
     def is_mapped(self) -> bool:
@@ -278,7 +280,9 @@ class VectorSet:
         """Adds vectors durably, or replaces those of the same ids."""
 
 class Writer:
-    """Writes one array block by block, in bounded memory. Stored when the `with` block ends, given up on an exception."""
+    """Writes one array block by block, in bounded memory. Stored when the `with` block ends, given up on an exception.
+    Calls from several threads wait for each other.
+    """
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: Any) -> bool: ...
     def abort(self) -> None:
@@ -325,6 +329,14 @@ def jaccard(a: ArrayLike, b: ArrayLike) -> float:
 
 def quantize_blocks(array: ArrayLike, affine: bool, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Codes, scales and zero points of an array, in that order; `block` 0 is one scale for all."""
+
+def safetensors_layout(data: bytes) -> builtins.list[tuple[str, str, builtins.list[int], int, int]]:
+    """Name, type, shape, start and end of each tensor in the bytes of a safetensors file, by their place. Everything the
+    header says was checked.
+    """
+
+def serialize_safetensors(tensors: builtins.list[tuple[str, ArrayLike]], metadata: dict[str, str] | None = None) -> bytes:
+    """The bytes of a safetensors file of named arrays, as the reference makes them."""
 
 def sqeuclidean(a: ArrayLike, b: ArrayLike) -> float:
     """Squared Euclidean distance of two vectors."""

@@ -8,7 +8,10 @@ import numpy as np
 
 
 class Neighbors(NamedTuple):
-    """Ids and distances, nearest first. A pair: ``ids, distances = vectors.search(query)``."""
+    """Ids and distances, nearest first. A pair: ``ids, distances = vectors.search(query)``.
+
+    May be used from any thread; the arrays are the caller's own, and threads that write to them agree among themselves.
+    """
 
     ids: np.ndarray
     distances: np.ndarray

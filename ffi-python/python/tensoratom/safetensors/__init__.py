@@ -1,6 +1,6 @@
 """Drop-in for ``safetensors``: the same calls, served from a store.
 
-``safe_open(filename, framework)``, ``load_file``, ``save_file`` as there; ``tensoratom.safetensors.numpy`` and ``.torch``
+``safe_open(filename, framework)``, ``load_file``, ``save_file``, ``load``, ``save`` as there; ``tensoratom.safetensors.numpy`` and ``.torch``
 are the modules of those names. A file is imported once into a store, by path, size and time of change, and read from
 there: tensors are read-only arrays without a copy, verified, and shared by all processes. The store is the one that
 ``store=`` names, else ``$TENSORATOM_SAFETENSORS_STORE``, else ``~/.cache/tensoratom/safetensors``, which is a
@@ -13,6 +13,8 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .. import _dtypes, _native
 from .._store import Store
@@ -172,9 +174,32 @@ def save_file(
     tensors: dict[str, Any], filename: str | os.PathLike[str], metadata: dict[str, str] | None = None
 ) -> None:
     """Writes arrays or torch tensors into a safetensors file, byte for byte as the reference does."""
+    _native.write_safetensors(_items(tensors), os.fspath(filename), metadata)
+
+
+def _parts(data: bytes) -> dict[str, tuple[np.ndarray, str]]:
+    """The arrays in the bytes of a file, with their stored types. They share the memory of ``data``."""
+    raw = np.frombuffer(data, np.uint8)
+    return {
+        name: (_dtypes.reinterpret(raw[start:stop], dtype, shape), dtype)
+        for name, dtype, shape, start, stop in _native.safetensors_layout(data)
+    }
+
+
+def load(data: bytes) -> dict[str, np.ndarray]:
+    """All tensors in the bytes of a file, read-only, without a copy and without a store."""
+    return {name: array for name, (array, _) in _parts(data).items()}
+
+
+def save(tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> bytes:
+    """The bytes of a safetensors file of arrays or torch tensors, as the reference makes them."""
+    return _native.serialize_safetensors(_items(tensors), metadata)
+
+
+def _items(tensors: dict[str, Any]) -> list[tuple[str, Any]]:
     if not isinstance(tensors, dict):
         raise ValueError(f"Expected a dict of [str, tensor] but received {type(tensors)}")
-    _native.write_safetensors(list(tensors.items()), os.fspath(filename), metadata)
+    return list(tensors.items())
 
 
-__all__ = ["SafetensorError", "load_file", "safe_open", "save_file"]
+__all__ = ["SafetensorError", "load", "load_file", "safe_open", "save", "save_file"]

@@ -1,5 +1,5 @@
 """Drop-in for ``safetensors.numpy``."""
 
-from . import load_file, safe_open, save_file
+from . import load, load_file, safe_open, save, save_file
 
-__all__ = ["load_file", "safe_open", "save_file"]
+__all__ = ["load", "load_file", "safe_open", "save", "save_file"]

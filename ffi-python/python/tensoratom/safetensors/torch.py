@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from . import load_file as _load_file
-from . import safe_open, save_file
+from . import _dtypes, _parts, safe_open, save, save_file
 
 
 def load_file(filename: str | os.PathLike[str], device: Any = "cpu", **options: Any) -> dict[str, Any]:
@@ -14,4 +14,9 @@ def load_file(filename: str | os.PathLike[str], device: Any = "cpu", **options: 
     return _load_file(filename, device, framework="pt", **options)
 
 
-__all__ = ["load_file", "safe_open", "save_file"]
+def load(data: bytes) -> dict[str, Any]:
+    """All tensors in the bytes of a file, sharing their memory."""
+    return {name: _dtypes.to_torch(array, dtype) for name, (array, dtype) in _parts(data).items()}
+
+
+__all__ = ["load", "load_file", "safe_open", "save", "save_file"]
