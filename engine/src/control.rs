@@ -84,7 +84,8 @@ pub(crate) fn deadline(timeout: Duration) -> Instant {
 
 impl fmt::Debug for Control<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Control(progress: {}, cancel: {})", self.progress.is_some(), self.cancel.is_some())
+        let has = (self.progress.is_some(), self.cancel.is_some(), self.deadline.is_some());
+        write!(f, "Control(progress: {}, cancel: {}, deadline: {})", has.0, has.1, has.2)
     }
 }
 

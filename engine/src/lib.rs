@@ -94,6 +94,7 @@ mod format;
 mod interchange;
 pub mod kernels;
 mod key;
+mod memory;
 pub mod search;
 mod segment;
 mod store;

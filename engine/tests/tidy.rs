@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Modules of the engine from the bottom up; each may use those before it, and itself. Those in one line are equals.
 const LAYERS: &[&[&str]] = &[
     &["error"],
-    &["control", "digest", "dtype", "format", "key"],
+    &["control", "digest", "dtype", "format", "key", "memory"],
     &["element"],
     &["codec", "file", "kernels"],
     &["aggregate", "bytes"],

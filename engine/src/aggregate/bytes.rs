@@ -5,6 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{Aggregate, Aggregation, NUMBERS_MAX, WEIGHT_MAX, linear, zeros};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory;
 
 const MAGIC: [u8; 4] = *b"TAag";
 const VERSION: u16 = 1;
@@ -49,9 +50,7 @@ impl Aggregate {
         };
         let mut bytes = Vec::new();
         let len = self.numbers.len().saturating_mul(8).saturating_add(size_of::<Header>());
-        bytes.try_reserve_exact(len).map_err(|e| {
-            Error::new(ErrorKind::OutOfMemory, format!("no memory for a state of {len} bytes")).source_box(Box::new(e))
-        })?;
+        memory::reserve(&mut bytes, len)?;
         bytes.extend_from_slice(header.as_bytes());
         self.numbers.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
         let crc = checksum(&bytes);

@@ -32,6 +32,7 @@ pub use spec::{Aggregation, POINTS_DEFAULT};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{Rows, check_arithmetic, widen};
+use crate::memory;
 
 /// Numbers one state may hold, 128 MiB: a covariance of 5,791 dimensions.
 pub const NUMBERS_MAX: usize = 1 << 24;
@@ -227,7 +228,5 @@ fn reserve(numbers: &mut Vec<f64>, more: usize) -> Result<()> {
         let what = format!("a state of more than {NUMBERS_MAX} numbers");
         return Err(Error::invalid_argument(what).hint("take fewer dimensions, or keep fewer points"));
     }
-    numbers.try_reserve(more).map_err(|e| {
-        Error::new(ErrorKind::OutOfMemory, format!("no memory for {more} numbers")).source_box(Box::new(e))
-    })
+    memory::reserve(numbers, more)
 }

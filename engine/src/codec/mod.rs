@@ -4,8 +4,9 @@
 mod planes;
 
 use crate::dtype::DType;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::Codec;
+use crate::memory::zeroed;
 
 /// Effort of Zstandard: the level at which planes of weights stop getting smaller.
 const ZSTD_LEVEL: i32 = 3;
@@ -20,16 +21,6 @@ pub(crate) fn plane_width(dtype: DType) -> u8 {
         DType::F16 | DType::Bf16 | DType::I16 | DType::U16 => 2,
         _ => 1,
     }
-}
-
-/// A buffer of zeros, as an error where memory is short.
-pub(crate) fn buffer(len: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(len)
-        .map_err(|e| Error::new(ErrorKind::OutOfMemory, format!("a buffer of {len} bytes")).source_box(e.into()))?;
-    bytes.resize(len, 0);
-    Ok(bytes)
 }
 
 /// Encodes a chunk of elements of `width` bytes. What does not get smaller is stored, with one byte in front.
@@ -53,11 +44,11 @@ pub(crate) fn decode(codec: Codec, stored: &[u8], raw: &mut [u8]) -> Result<()> 
 }
 
 fn encode_zstd(width: u8, raw: &[u8]) -> Result<Vec<u8>> {
-    let mut coded = buffer(raw.len().saturating_add(1))?;
+    let mut coded = zeroed(raw.len().saturating_add(1))?;
     let Some((first, room)) = coded.split_first_mut() else { return Err(Error::internal("an empty buffer")) };
     let split;
     let source = if width > 1 {
-        let mut planes = buffer(raw.len())?;
+        let mut planes = zeroed(raw.len())?;
         planes::split(raw, width.into(), &mut planes);
         split = planes;
         &split[..]
@@ -99,7 +90,7 @@ fn decode_zstd(stored: &[u8], raw: &mut [u8]) -> Result<()> {
     if width == 1 {
         return inflate(raw);
     }
-    let mut planes = buffer(raw.len())?;
+    let mut planes = zeroed(raw.len())?;
     inflate(&mut planes)?;
     planes::join(&planes, width.into(), raw);
     Ok(())
@@ -108,6 +99,7 @@ fn decode_zstd(stored: &[u8], raw: &mut [u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     fn weights(len: usize) -> Vec<u8> {
         (0..len / 4).flat_map(|i| ((i as f32 * 0.37).sin() * 0.05).to_le_bytes()).collect()

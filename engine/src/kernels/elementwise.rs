@@ -11,6 +11,7 @@ use super::vector::{Isa, Kernel};
 use super::{Norm, Rows, norm};
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::reserve;
 
 /// An element type with floating-point arithmetic: f64, f32, f16, bf16. Sealed.
 pub trait Float: Element + Compute {}
@@ -136,9 +137,7 @@ pub fn softmax<T: Float>(a: &[T], out: &mut [T]) -> Result<()> {
     }
     let largest = max(Rows::one(a)?)?;
     let mut powers: Vec<f64> = Vec::new();
-    powers.try_reserve_exact(a.len()).map_err(|e| {
-        Error::new(ErrorKind::OutOfMemory, format!("no memory for {} powers", a.len())).source_box(Box::new(e))
-    })?;
+    reserve(&mut powers, a.len())?;
     powers.extend(a.iter().map(|a| (a.to_f64() - largest).exp()));
     let total = sum(Rows::one(&powers)?)?;
     out.iter_mut().zip(&powers).for_each(|(out, power)| *out = T::from_f64(power / total));

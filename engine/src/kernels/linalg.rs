@@ -15,6 +15,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::zeroed;
 
 mod sealed {
     pub trait Sealed: faer::traits::RealField {}
@@ -280,18 +281,8 @@ fn check_rank<T: Real>(a: &MatrixView<'_, T>, rank: usize) -> Result<()> {
     Ok(())
 }
 
-/// A vector of zeros, or an error where memory is short: sizes come from the caller's matrix.
-fn zeros<T: Real>(len: usize) -> Result<Vec<T>> {
-    let mut zeros = Vec::new();
-    zeros.try_reserve_exact(len).map_err(|e| {
-        Error::new(ErrorKind::OutOfMemory, format!("no memory for {len} numbers")).source_box(Box::new(e))
-    })?;
-    zeros.resize(len, T::default());
-    Ok(zeros)
-}
-
 fn centered<T: Real>(a: &MatrixView<'_, T>, mean: &[T]) -> Result<Vec<T>> {
-    let mut centered = zeros(a.rows() * a.cols())?;
+    let mut centered = zeroed(a.rows() * a.cols())?;
     for (row, target) in centered.chunks_exact_mut(a.cols().max(1)).enumerate() {
         for (col, (target, mean)) in target.iter_mut().zip(mean).enumerate() {
             let value = a.get(row, col).unwrap_or_default();
@@ -305,7 +296,7 @@ fn centered<T: Real>(a: &MatrixView<'_, T>, mean: &[T]) -> Result<Vec<T>> {
 fn thin_svd<T: Real>(a: MatrixView<'_, T>) -> Result<(Svd<T>, f64)> {
     let (rows, cols) = (a.rows(), a.cols());
     let full = rows.min(cols);
-    let (mut u, mut v, mut sigma) = (zeros(rows * full)?, zeros(cols * full)?, zeros(full)?);
+    let (mut u, mut v, mut sigma) = (zeroed(rows * full)?, zeroed(cols * full)?, zeroed(full)?);
     let thin = ComputeSvdVectors::Thin;
     let scratch = svd_scratch::<T>(rows, cols, thin, thin, Par::Seq, Default::default());
     let mut memory = MemBuffer::try_new(scratch)
@@ -337,7 +328,7 @@ fn thin_svd<T: Real>(a: MatrixView<'_, T>) -> Result<(Svd<T>, f64)> {
             u.iter_mut().chain(v).for_each(|value| *value = -*value);
         }
     }
-    let mut u_rows = zeros(rows * full)?;
+    let mut u_rows = zeroed(rows * full)?;
     for (row, target) in u_rows.chunks_exact_mut(full).enumerate() {
         for (col, target) in target.iter_mut().enumerate() {
             *target = u[col * rows + row];

@@ -6,6 +6,7 @@ use crate::codec;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::format::Codec;
+use crate::memory::zeroed;
 
 use super::appender::{Appender, BLOCK_BYTES, Body, Written};
 use super::record::{ChunkEntry, Description, is_large};
@@ -43,7 +44,7 @@ impl Appender {
         let mut at = 0;
         while at < raw_bytes {
             let end = raw_bytes.min(at.saturating_add(block_bytes));
-            let mut block = codec::buffer((end - at) as usize)?;
+            let mut block = zeroed((end - at) as usize)?;
             read(at, &mut block)?;
             let encode = |chunk: &[u8]| codec::encode(codec, width, chunk);
             let coded: Vec<Vec<u8>> =

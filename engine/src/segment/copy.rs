@@ -12,6 +12,7 @@ use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{Map, MapSlice, read_exact_at};
 use crate::format::Codec;
+use crate::memory::{resize, zeroed};
 
 use super::reader::SegmentReader;
 use super::record::{ChunkEntry, Record, table_bytes};
@@ -236,8 +237,7 @@ impl PayloadCopy {
         let Err(error) = map.populate(offset, len) else { return Ok(()) };
         if error.raw_os_error() == Some(libc::EINVAL) {
             // A kernel before 5.14 does not know the advice: a positioned read of the same bytes tells as much.
-            let mut scratch = Vec::new();
-            resize(&mut scratch, len)?;
+            let mut scratch = zeroed(len)?;
             return self.reader.read_exact(&mut scratch, offset);
         }
         Err(self.reader.read_error(error, offset))
@@ -255,8 +255,7 @@ impl PayloadCopy {
 
     /// The checksum covers the bytes as stored: a decoder never sees damaged ones.
     fn read_coded_chunk(&self, chunk: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut stored = Vec::new();
-        resize(&mut stored, self.table[chunk as usize].stored_bytes as usize)?;
+        let mut stored = zeroed(self.table[chunk as usize].stored_bytes as usize)?;
         let offset = self.stored_offset(chunk);
         read_exact_at(self.reader.file(), &mut stored, offset).map_err(|e| self.reader.read_error(e, offset))?;
         self.check_chunk(chunk, &stored)?;
@@ -291,8 +290,7 @@ pub(crate) fn read_payload(reader: &Arc<SegmentReader>, offset: u64) -> Result<V
     let (record, table) = read_record(reader, offset)?;
     let len = usize::try_from(record.raw_bytes).map_err(|_| Error::internal("payload length"))?;
     let copy = PayloadCopy::new(Arc::clone(reader), record, table);
-    let mut bytes = Vec::new();
-    resize(&mut bytes, len)?;
+    let mut bytes = zeroed(len)?;
     copy.read_into(0, &mut bytes)?;
     if Digest::of(&bytes) != copy.record.digest {
         return Err(copy.damage("the payload differs from its digest", copy.record.data_offset));
@@ -318,22 +316,10 @@ pub(super) fn read_record(reader: &SegmentReader, offset: u64) -> Result<(Record
     let table = match inside {
         Some(bytes) => record.parse_table(reader.id(), bytes)?,
         None => {
-            let mut bytes = Vec::new();
-            resize(&mut bytes, table_len)?;
+            let mut bytes = zeroed(table_len)?;
             reader.read_exact(&mut bytes, record.table_offset)?;
             record.parse_table(reader.id(), &bytes)?
         }
     };
     Ok((record, table))
-}
-
-/// Sets the length of a buffer, as an error where memory is short.
-fn resize(buffer: &mut Vec<u8>, len: usize) -> Result<()> {
-    if len > buffer.capacity() {
-        buffer
-            .try_reserve_exact(len - buffer.len())
-            .map_err(|e| Error::new(ErrorKind::OutOfMemory, format!("a buffer of {len} bytes")).source_box(e.into()))?;
-    }
-    buffer.resize(len, 0);
-    Ok(())
 }

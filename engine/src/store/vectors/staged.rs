@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::RecordKind;
 use crate::kernels::{Metric, Rows};
 use crate::key::{KeyRef, NAME_BYTES_MAX};
+use crate::memory::reserve;
 use crate::search::companion;
 use crate::search::elements::{is_searchable, row_len_bytes};
 use crate::segment::Description;
@@ -565,9 +566,7 @@ fn in_order<'a>(ids: &[i64], rows: Rows<'a>) -> Result<InOrder<'a>> {
     }
     let mut bytes = Vec::new();
     let row_bytes = row_len_bytes(rows.dtype(), rows.dim());
-    bytes
-        .try_reserve_exact(row_bytes.saturating_mul(ids.len()))
-        .map_err(|_| Error::new(ErrorKind::OutOfMemory, "a copy of the vectors in the order of their ids"))?;
+    reserve(&mut bytes, row_bytes.saturating_mul(ids.len()))?;
     order.iter().for_each(|&i| bytes.extend_from_slice(rows.row_bytes(i)));
     Ok((sorted, bytes.into()))
 }
