@@ -27,15 +27,11 @@ pub extern "C" fn ta_stat(store: u64, out: *mut c_char, capacity: u64, length: *
     wall(error, || {
         let out = Out::text(out, capacity, length)?;
         let stat = handle::get::<Store>(store)?.stat()?;
-        let accounted: serde_json::Map<String, Value> =
-            stat.accounted.parts().into_iter().map(|(name, bytes)| (name.to_owned(), json!(bytes))).collect();
-        let value = json!({
-            "lsn": stat.lsn, "atoms": stat.atoms, "versions": stat.versions, "payloads": stat.payloads,
-            "namespaces": stat.namespaces, "vector_sets": stat.vector_sets, "vector_parts": stat.vector_parts,
-            "segments": stat.segments, "raw_bytes": stat.raw_bytes, "stored_bytes": stat.stored_bytes,
-            "disk_bytes": stat.disk_bytes, "accounted": accounted,
-        });
-        fill(out, &value)
+        let member = |(name, value): (&str, u64)| (name.to_owned(), json!(value));
+        let accounted: serde_json::Map<String, Value> = stat.accounted.parts().into_iter().map(member).collect();
+        let mut value: serde_json::Map<String, Value> = stat.facts().into_iter().map(member).collect();
+        value.insert("accounted".to_owned(), accounted.into());
+        fill(out, &value.into())
     })
 }
 

@@ -17,23 +17,12 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
     let stat = store.stat()?;
     let parts = stat.accounted.parts();
     if args.json {
-        let accounted: Map<String, Value> =
-            parts.iter().map(|(name, bytes)| ((*name).to_owned(), json!(bytes))).collect();
-        print_json(&json!({
-            "uuid": store.uuid(),
-            "lsn": stat.lsn,
-            "atoms": stat.atoms,
-            "versions": stat.versions,
-            "payloads": stat.payloads,
-            "namespaces": stat.namespaces,
-            "vector_sets": stat.vector_sets,
-            "vector_parts": stat.vector_parts,
-            "segments": stat.segments,
-            "raw_bytes": stat.raw_bytes,
-            "stored_bytes": stat.stored_bytes,
-            "disk_bytes": stat.disk_bytes,
-            "accounted": accounted,
-        }))?;
+        let member = |&(name, value): &(&str, u64)| (name.to_owned(), json!(value));
+        let accounted: Map<String, Value> = parts.iter().map(member).collect();
+        let mut value = Map::from_iter([("uuid".to_owned(), json!(store.uuid()))]);
+        value.extend(stat.facts().iter().map(member));
+        value.insert("accounted".to_owned(), accounted.into());
+        print_json(&value.into())?;
         return Ok(Outcome::Done);
     }
     say!(

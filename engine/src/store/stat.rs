@@ -36,6 +36,25 @@ pub struct Stat {
     pub accounted: Accounted,
 }
 
+impl Stat {
+    /// Name and value of each count and sum, in a fixed order: all but `accounted`.
+    pub fn facts(&self) -> [(&'static str, u64); 11] {
+        [
+            ("lsn", self.lsn),
+            ("atoms", self.atoms),
+            ("versions", self.versions),
+            ("payloads", self.payloads),
+            ("namespaces", self.namespaces),
+            ("vector_sets", self.vector_sets),
+            ("vector_parts", self.vector_parts),
+            ("segments", self.segments),
+            ("raw_bytes", self.raw_bytes),
+            ("stored_bytes", self.stored_bytes),
+            ("disk_bytes", self.disk_bytes),
+        ]
+    }
+}
+
 macro_rules! accounted {
     ($($(#[$doc:meta])* $part:ident,)*) => {
         /// The bytes of a store's directory by purpose.
