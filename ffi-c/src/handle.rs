@@ -26,7 +26,7 @@ macro_rules! objects {
 
         impl Object {
             fn number(&self) -> u64 {
-                match self { $(Object::$variant(_) => $number,)* }
+                match self { $(Object::$variant(_) => <$type>::NUMBER,)* }
             }
 
             fn share(&self) -> Object {
@@ -36,6 +36,7 @@ macro_rules! objects {
 
         $(impl Named for $type {
             const NAME: &'static str = $name;
+            const NUMBER: u64 = $number;
             fn wrap(self) -> Object {
                 Object::$variant(Arc::new(self))
             }
@@ -49,6 +50,7 @@ macro_rules! objects {
 /// A type that handles may name.
 pub(crate) trait Named: Sized {
     const NAME: &'static str;
+    const NUMBER: u64;
     fn wrap(self) -> Object;
     fn of(object: Object) -> Option<Arc<Self>>;
 }
@@ -86,6 +88,11 @@ pub(crate) fn new_tag() -> u64 {
 /// The store tag of a handle that [`get`] accepted.
 pub(crate) fn tag(handle: u64) -> u64 {
     handle >> 44 & 0xFFF
+}
+
+/// Whether a handle says that it names an object of this type; [`get`] finds out.
+pub(crate) fn claims<T: Named>(handle: u64) -> bool {
+    handle >> 56 == T::NUMBER
 }
 
 /// Puts an object into the table and returns its handle.

@@ -112,6 +112,19 @@ pub(crate) fn rows<'a>(data: *const c_void, kind: u32, count: u64, dim: u64, str
     Ok(Rows::strided(dtype, size(count)?, size(dim)?, size(stride)?, bytes(data, len)?)?)
 }
 
+/// What `of` makes of the distance of two vectors.
+fn pair(
+    metric: Outcome<Metric>,
+    (a, b): (*const c_void, *const c_void),
+    (dtype, count): (u32, u64),
+    out: *mut f64,
+    of: impl FnOnce(f64) -> f64,
+) -> Outcome {
+    let out = One::at(out)?;
+    let (a, b) = (rows(a, dtype, 1, count, 0)?, rows(b, dtype, 1, count, 0)?);
+    out.set(of(kernels::distance(metric?, a, b)?))
+}
+
 /// Distance of two vectors of one type. `a` and `b` may lie anywhere and be the same.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_distance(
@@ -123,11 +136,7 @@ pub extern "C" fn ta_distance(
     out: *mut f64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = One::at(out)?;
-        let (a, b) = (rows(a, dtype, 1, count, 0)?, rows(b, dtype, 1, count, 0)?);
-        out.set(kernels::distance(self::metric(metric)?, a, b)?)
-    })
+    wall(error, || pair(self::metric(metric), (a, b), (dtype, count), out, |distance| distance))
 }
 
 /// Inner product: minus the distance TA_DOT.
@@ -140,11 +149,7 @@ pub extern "C" fn ta_dot(
     out: *mut f64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = One::at(out)?;
-        let (a, b) = (rows(a, dtype, 1, count, 0)?, rows(b, dtype, 1, count, 0)?);
-        out.set(-kernels::distance(Metric::Dot, a, b)?)
-    })
+    wall(error, || pair(Ok(Metric::Dot), (a, b), (dtype, count), out, |distance| -distance))
 }
 
 /// Cosine similarity: 1 - the distance TA_COSINE.
@@ -157,11 +162,7 @@ pub extern "C" fn ta_cosine_similarity(
     out: *mut f64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = One::at(out)?;
-        let (a, b) = (rows(a, dtype, 1, count, 0)?, rows(b, dtype, 1, count, 0)?);
-        out.set(1.0 - kernels::distance(Metric::Cosine, a, b)?)
-    })
+    wall(error, || pair(Ok(Metric::Cosine), (a, b), (dtype, count), out, |distance| 1.0 - distance))
 }
 
 /// Distances of `query_rows` queries to `data_rows` vectors, `out[query * data_rows + row]`. With one query this is one to

@@ -53,6 +53,11 @@ pub(crate) fn text<'a>(pointer: *const c_char, count: u64) -> Outcome<&'a str> {
         .map_err(|e| Failure::argument(format!("a text is not UTF-8: {e}")))
 }
 
+/// UTF-8 of the caller; none for NULL without a length.
+pub(crate) fn optional_text<'a>(pointer: *const c_char, count: u64) -> Outcome<Option<&'a str>> {
+    if pointer.is_null() && count == 0 { Ok(None) } else { text(pointer, count).map(Some) }
+}
+
 /// A struct of the caller, copied; none for NULL.
 pub(crate) fn structure<T: Copy>(pointer: *const T) -> Outcome<Option<T>> {
     if pointer.is_null() {

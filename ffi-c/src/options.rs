@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine::{Address, Durability, KeyRef, Options, RANK_MAX, ReadMode, Store, Tensor};
 
 use crate::math::dtype;
-use crate::memory::{input, size, structure, text};
+use crate::memory::{input, optional_text, size, structure, text};
 use crate::wall::{Failure, Outcome};
 
 /// Make the store if it is not there.
@@ -102,19 +102,11 @@ pub(crate) fn options(pointer: *const ta_options) -> Outcome<(Options, bool)> {
 
 /// The address a key names in a store.
 pub(crate) fn address<'a>(store: &Store, key: &ta_key) -> Outcome<Address<'a>> {
-    let name: KeyRef<'a> = if key.name.is_null() && key.name_length == 0 {
-        key.number.into()
-    } else {
-        text::<'a>(key.name, key.name_length)?.into()
-    };
+    let name: KeyRef<'a> = optional_text(key.name, key.name_length)?.map_or(key.number.into(), KeyRef::from);
     if key.ns_length == 0 {
-        return Ok(name_in_default(name));
+        return Ok(name.into());
     }
     Ok(store.namespace(text(key.ns, key.ns_length)?)?.key(name))
-}
-
-fn name_in_default(name: KeyRef<'_>) -> Address<'_> {
-    name.into()
 }
 
 /// The tensor a struct describes.

@@ -52,7 +52,7 @@ fn info(info: &AtomInfo) -> ta_info {
 /// The payload of a key in a store, or in a snapshot (default namespace).
 fn payload(from: u64, key: *const ta_key) -> Outcome<Payload> {
     let key = required(key, "the key")?;
-    if from >> 56 == 3 {
+    if handle::claims::<Snapshot>(from) {
         let snapshot = handle::get::<Snapshot>(from)?;
         return Ok(snapshot.get(address(snapshot.store(), &key)?)?);
     }

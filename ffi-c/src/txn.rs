@@ -6,7 +6,7 @@ use engine::{PutOptions, Store, WriteTxn};
 use parking_lot::Mutex;
 
 use crate::math::dtype;
-use crate::memory::{One, required, size, text, zeroed};
+use crate::memory::{One, optional_text, required, size, zeroed};
 use crate::options::{address, ta_key, ta_tensor, tensor};
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{handle, options};
@@ -51,10 +51,10 @@ pub extern "C" fn ta_commit(txn: u64, lsn: *mut u64, error: *mut ta_error) -> i3
 
 fn put_options(metadata: *const c_char, metadata_length: u64) -> Outcome<PutOptions> {
     let options = PutOptions::new();
-    if metadata.is_null() && metadata_length == 0 {
-        return Ok(options);
-    }
-    Ok(options.metadata(text(metadata, metadata_length)?))
+    Ok(match optional_text(metadata, metadata_length)? {
+        Some(json) => options.metadata(json),
+        None => options,
+    })
 }
 
 /// Puts a tensor, with metadata (one JSON object) or NULL.
@@ -148,8 +148,7 @@ pub extern "C" fn ta_set_metadata(
 ) -> i32 {
     wall(error, || {
         let key = required(key, "the key")?;
-        let json =
-            if metadata.is_null() && metadata_length == 0 { None } else { Some(text(metadata, metadata_length)?) };
+        let json = optional_text(metadata, metadata_length)?;
         handle::get::<Txn>(txn)?.with(|store, txn| Ok(txn.set_metadata(address(store, &key)?, json)?))
     })
 }

@@ -2,12 +2,15 @@
 
 use std::ffi::c_void;
 
+use engine::VectorWriter;
+use engine::kernels::Rows;
+
 use crate::handle;
 use crate::math::{self, rows};
 use crate::memory::{One, input, required, size};
 use crate::options::{address, ta_key};
 use crate::txn::Txn;
-use crate::wall::{ta_error, wall};
+use crate::wall::{Outcome, ta_error, wall};
 
 /// Makes a vector set, to be there after ta_commit. TA_ALREADY_EXISTS where one of that name is.
 #[unsafe(no_mangle)]
@@ -29,6 +32,18 @@ pub extern "C" fn ta_txn_vectors_create(
     })
 }
 
+/// Gives ids and vectors of the caller to one of the ways a set takes them in a transaction.
+fn write(
+    txn: u64,
+    name: *const ta_key,
+    (ids, count): (*const i64, u64),
+    rows: Outcome<Rows<'_>>,
+    how: impl FnOnce(VectorWriter<'_>, &[i64], Rows<'_>) -> engine::Result<()>,
+) -> Outcome {
+    let (name, ids, rows) = (required(name, "the name")?, input(ids, count)?, rows?);
+    handle::get::<Txn>(txn)?.with(|store, txn| Ok(how(txn.vectors(address(store, &name)?)?, ids, rows)?))
+}
+
 /// Appends vectors under new ids to a set of that name, type and dimension. TA_NOT_FOUND where there is none. Stride in
 /// bytes, 0 for none between rows. ta_commit fails with TA_CONFLICT where another commit changed the same vectors.
 #[unsafe(no_mangle)]
@@ -43,11 +58,8 @@ pub extern "C" fn ta_txn_vectors_append(
     stride: u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let (name, ids) = (required(name, "the name")?, input(ids, count)?);
-        let rows = rows(data, dtype, count, dim, stride)?;
-        handle::get::<Txn>(txn)?.with(|store, txn| Ok(txn.vectors(address(store, &name)?)?.append(ids, rows)?))
-    })
+    let how = |mut set: VectorWriter<'_>, ids: &[i64], rows: Rows<'_>| set.append(ids, rows);
+    wall(error, || write(txn, name, (ids, count), rows(data, dtype, count, dim, stride), how))
 }
 
 /// As ta_txn_vectors_append; ids that are there are replaced.
@@ -63,11 +75,8 @@ pub extern "C" fn ta_txn_vectors_upsert(
     stride: u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let (name, ids) = (required(name, "the name")?, input(ids, count)?);
-        let rows = rows(data, dtype, count, dim, stride)?;
-        handle::get::<Txn>(txn)?.with(|store, txn| Ok(txn.vectors(address(store, &name)?)?.upsert(ids, rows)?))
-    })
+    let how = |mut set: VectorWriter<'_>, ids: &[i64], rows: Rows<'_>| set.upsert(ids, rows);
+    wall(error, || write(txn, name, (ids, count), rows(data, dtype, count, dim, stride), how))
 }
 
 /// Deletes ids of a set; `deleted` is how many were there.

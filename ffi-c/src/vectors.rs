@@ -69,6 +69,17 @@ fn vectors<'a>(set: &VectorSet, data: *const c_void, count: u64, stride: u64) ->
     rows(data, u32::from(set.dtype().number()), count, set.dim() as u64, stride)
 }
 
+/// Gives ids and vectors of the caller to one of the ways a set takes them.
+fn write(
+    set: u64,
+    (ids, count): (*const i64, u64),
+    (data, stride): (*const c_void, u64),
+    how: impl FnOnce(&VectorSet, &[i64], Rows<'_>) -> engine::Result<()>,
+) -> Outcome {
+    let set = handle::get::<VectorSet>(set)?;
+    Ok(how(&set, input(ids, count)?, vectors(&set, data, count, stride)?)?)
+}
+
 /// Appends vectors of the set's type under new ids, in one commit. Stride in bytes, 0 for none between rows.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_vectors_append(
@@ -79,10 +90,7 @@ pub extern "C" fn ta_vectors_append(
     stride: u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let set = handle::get::<VectorSet>(vectors)?;
-        Ok(set.append(input(ids, count)?, self::vectors(&set, data, count, stride)?)?)
-    })
+    wall(error, || write(vectors, (ids, count), (data, stride), VectorSet::append))
 }
 
 /// As ta_vectors_append; ids that are there are replaced.
@@ -95,10 +103,7 @@ pub extern "C" fn ta_vectors_upsert(
     stride: u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let set = handle::get::<VectorSet>(vectors)?;
-        Ok(set.upsert(input(ids, count)?, self::vectors(&set, data, count, stride)?)?)
-    })
+    wall(error, || write(vectors, (ids, count), (data, stride), VectorSet::upsert))
 }
 
 /// Deletes ids, in one commit; `deleted` is how many were there.
@@ -174,13 +179,7 @@ pub extern "C" fn ta_search(
     counts: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let set = handle::get::<VectorSet>(vectors)?;
-        let (rows, out) = (self::vectors(&set, data, queries, 0)?, places(queries, k, ids, distances, counts)?);
-        let flag = cancel::flag(cancel)?;
-        let options = SearchOptions::new().control(cancel::control(&flag));
-        hand_out(set.search(rows, size(k)?, &options)?, k, out)
-    })
+    ta_search_with(vectors, std::ptr::null(), data, queries, k, cancel, ids, distances, counts, error)
 }
 
 /// As ta_search, among the vectors that `options` (may be NULL) leaves.
