@@ -1,5 +1,6 @@
 //! Errors of the engine as Python exceptions: one class per kind, made by `tensoratom._errors`.
 
+use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 use tensoratom::Error;
 
@@ -32,9 +33,17 @@ pub(crate) fn exception(error: Error) -> PyErr {
             error.advice(),
             error.os_code(),
         );
-        match python(py, "tensoratom._errors", "make").and_then(|make| make.call1(fields)) {
-            Ok(exception) => PyErr::from_value(exception),
-            Err(failure) => failure,
-        }
+        make(py, fields)
     })
+}
+
+/// The exception of a kind that no call of the engine met.
+#[cold]
+pub(crate) fn of_kind(kind: &str, what: &str) -> PyErr {
+    Python::attach(|py| make(py, (kind, what)))
+}
+
+fn make<'py>(py: Python<'py>, fields: impl PyCallArgs<'py>) -> PyErr {
+    let made = python(py, "tensoratom._errors", "make").and_then(|make| make.call1(fields));
+    made.map_or_else(|failure| failure, PyErr::from_value)
 }

@@ -144,12 +144,8 @@ pub(crate) fn dequantize_blocks<'py>(
     let shape: Vec<usize> = input.shape.iter().map(|&dim| dim as usize).collect();
     // The codes exist, so their number fits; their values take four times an int8's memory.
     let mut values = vec![0.0_f32; shape.iter().product()];
-    py.detach(|| quantize::dequantize_payload(dtype, &input_shape(&shape), &encoding, bytes, &mut values)).raise()?;
+    py.detach(|| quantize::dequantize_payload(dtype, &input.shape, &encoding, bytes, &mut values)).raise()?;
     owned(py, values, &shape)
-}
-
-fn input_shape(shape: &[usize]) -> Vec<u64> {
-    shape.iter().map(|&dim| dim as u64).collect()
 }
 
 /// Converts between float types, rounding half to even: into `target`, an array of the same number of elements.

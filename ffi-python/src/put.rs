@@ -35,6 +35,11 @@ impl<'py> Item<'py> {
     }
 }
 
+/// Metadata as JSON.
+pub(crate) fn to_json(metadata: &Bound<'_, PyAny>) -> PyResult<String> {
+    python(metadata.py(), "json", "dumps")?.call1((metadata,))?.extract()
+}
+
 /// Options of a put.
 pub(crate) fn options(
     metadata: Option<&Bound<'_, PyAny>>,
@@ -47,8 +52,7 @@ pub(crate) fn options(
         Some(lsn) => Expect::Version(lsn),
     });
     if let Some(metadata) = metadata {
-        let text: String = python(metadata.py(), "json", "dumps")?.call1((metadata,))?.extract()?;
-        options = options.metadata(text);
+        options = options.metadata(to_json(metadata)?);
     }
     if let Some(parents) = parents {
         options = options.parents(parents.iter().map(KeyArg::to_key));

@@ -13,14 +13,14 @@ use tensoratom::{
 };
 
 use crate::atom::{PyAtom, PyAtomInfo};
-use crate::error::Raise;
+use crate::dtype;
+use crate::error::{Raise, of_kind};
 use crate::key::{KeyArg, existing, snapshot_at, to_python, wanted};
 use crate::put::Item;
 use crate::run::long;
 use crate::snapshot::{self, PySnapshot};
 use crate::txn::{PyTransaction, PyWriter};
 use crate::vectors::{PyMatrix, PyVectorSet};
-use crate::{dtype, python};
 
 /// Most rows a query returns unless told otherwise.
 const QUERY_ROWS: usize = 1_000_000;
@@ -46,10 +46,7 @@ impl PyStore {
 
 /// The exception for what was closed.
 pub(crate) fn closed(what: &str) -> PyErr {
-    Python::attach(|py| match python(py, "tensoratom._errors", "make").and_then(|make| make.call1(("Closed", what))) {
-        Ok(exception) => PyErr::from_value(exception),
-        Err(failure) => failure,
-    })
+    of_kind("Closed", what)
 }
 
 /// What an export did, as a dict.
@@ -177,7 +174,7 @@ impl PyStore {
     }
 
     fn __delitem__(&self, py: Python<'_>, key: KeyArg) -> PyResult<()> {
-        if self.delete(py, key, None)? { Ok(()) } else { Err(missing()) }
+        if self.delete(py, key, None)? { Ok(()) } else { Err(of_kind("NotFound", "no such atom")) }
     }
 
     fn __contains__(&self, py: Python<'_>, key: KeyArg) -> PyResult<bool> {
@@ -376,20 +373,8 @@ impl PyStore {
         let store = self.store()?;
         let stat = py.detach(|| store.stat()).raise()?;
         let (dict, accounted) = (PyDict::new(py), PyDict::new(py));
-        for (name, value) in [
-            ("version", stat.lsn),
-            ("atoms", stat.atoms),
-            ("versions", stat.versions),
-            ("payloads", stat.payloads),
-            ("namespaces", stat.namespaces),
-            ("vector_sets", stat.vector_sets),
-            ("vector_parts", stat.vector_parts),
-            ("segments", stat.segments),
-            ("raw_bytes", stat.raw_bytes),
-            ("stored_bytes", stat.stored_bytes),
-            ("disk_bytes", stat.disk_bytes),
-        ] {
-            dict.set_item(name, value)?;
+        for (name, value) in stat.facts() {
+            dict.set_item(if name == "lsn" { "version" } else { name }, value)?;
         }
         for (name, bytes) in stat.accounted.parts() {
             accounted.set_item(name, bytes)?;
@@ -478,11 +463,4 @@ impl PyStore {
         };
         Ok(PyMatrix { matrix: long(py, "companion", None, open)? })
     }
-}
-
-fn missing() -> PyErr {
-    Python::attach(|py| {
-        let made = python(py, "tensoratom._errors", "make").and_then(|make| make.call1(("NotFound", "no such atom")));
-        made.map_or_else(|failure| failure, PyErr::from_value)
-    })
 }

@@ -1,6 +1,6 @@
 //! Transactions, and writers of arrays larger than memory.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use self_cell::{MutBorrow, self_cell};
@@ -10,7 +10,7 @@ use crate::atom::PyAtom;
 use crate::buffer::Input;
 use crate::error::Raise;
 use crate::key::KeyArg;
-use crate::put::{Item, options};
+use crate::put::{Item, options, to_json};
 use crate::store::closed;
 
 /// A batch of changes, committed all or nothing. Calls from several threads wait for each other.
@@ -27,14 +27,17 @@ impl PyTransaction {
 
     /// Runs `work` on the open transaction. The interpreter is let go before the lock is waited for.
     fn with<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut WriteTxn) -> Result<T> + Send) -> PyResult<T> {
-        py.detach(|| self.open.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work))
-            .ok_or_else(ended)?
-            .raise()
+        py.detach(|| lock(&self.open).as_mut().map(work)).ok_or_else(ended)?.raise()
     }
 
     fn take(&self, py: Python<'_>) -> Option<WriteTxn> {
-        py.detach(|| self.open.lock().unwrap_or_else(PoisonError::into_inner).take())
+        py.detach(|| lock(&self.open).take())
     }
+}
+
+/// What a panic left behind is whole: it is replaced in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn ended() -> PyErr {
@@ -92,8 +95,7 @@ impl PyTransaction {
 
     /// Replaces the metadata of a key; None removes it.
     fn set_metadata(&self, py: Python<'_>, key: KeyArg, metadata: Option<Bound<'_, PyAny>>) -> PyResult<()> {
-        let dumps = |metadata| crate::python(py, "json", "dumps")?.call1((metadata,))?.extract::<String>();
-        let text = metadata.map(dumps).transpose()?;
+        let text = metadata.as_ref().map(to_json).transpose()?;
         self.with(py, |txn| txn.set_metadata(key.borrow(), text.as_deref()))
     }
 
@@ -182,7 +184,7 @@ impl PyWriter {
 
     fn finish(&self, py: Python<'_>) -> PyResult<u64> {
         let finish = || {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+            let mut open = lock(&self.open).take()?;
             let finished = open.with_dependent_mut(|_, pending| pending.take().map(PayloadWriter::finish))?;
             Some(finished.and_then(|()| open.into_owner().into_inner().commit()))
         };
@@ -201,7 +203,7 @@ impl PyWriter {
         let input = input?;
         let bytes = input.bytes();
         let write = || {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut open = lock(&self.open);
             open.as_mut()?.with_dependent_mut(|_, pending| pending.as_mut().map(|writer| writer.append(bytes)))
         };
         py.detach(write).ok_or_else(|| closed("the writer has ended"))?.raise()
@@ -211,7 +213,7 @@ impl PyWriter {
     #[getter]
     fn nbytes(&self, py: Python<'_>) -> u64 {
         py.detach(|| {
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = lock(&self.open);
             let len =
                 |open: &Open| open.with_dependent(|_, pending| pending.as_ref().map_or(0, PayloadWriter::len_bytes));
             open.as_ref().map_or(0, len)
@@ -225,7 +227,7 @@ impl PyWriter {
 
     /// Gives the array up. Doing it twice does nothing.
     fn abort(&self, py: Python<'_>) {
-        py.detach(|| drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take()));
+        py.detach(|| drop(lock(&self.open).take()));
     }
 
     fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -241,7 +243,7 @@ impl PyWriter {
         traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
         let _ = (value, traceback);
-        let ended = py.detach(|| self.open.lock().unwrap_or_else(PoisonError::into_inner).is_none());
+        let ended = py.detach(|| lock(&self.open).is_none());
         if kind.is_some() || ended {
             self.abort(py);
         } else {

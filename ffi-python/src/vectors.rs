@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tensoratom::kernels::Rows;
 use tensoratom::{CompactOptions, DType, Matrix, Neighbor, SearchOptions, VectorSet};
 
 use crate::buffer::{Input, array, owned};
@@ -24,6 +25,19 @@ pub(crate) struct PyMatrix {
 impl PyVectorSet {
     pub(crate) fn new(set: VectorSet) -> Self {
         PyVectorSet { set }
+    }
+
+    /// Gives ids and vectors to one of the ways a set takes them.
+    fn write(
+        &self,
+        py: Python<'_>,
+        ids: &Bound<'_, PyAny>,
+        array: &Bound<'_, PyAny>,
+        how: impl FnOnce(&VectorSet, &[i64], Rows<'_>) -> tensoratom::Result<()> + Send,
+    ) -> PyResult<()> {
+        let (ids, input) = (self::ids(ids)?, Input::new(array, Some(self.set.dtype().name()))?);
+        let rows = input.rows()?;
+        py.detach(|| how(&self.set, &ids, rows)).raise()
     }
 }
 
@@ -50,8 +64,7 @@ fn search<'py>(
     queries: &Bound<'py, PyAny>,
     dtype: DType,
     wanted: &Wanted<'py>,
-    run: impl FnOnce(tensoratom::kernels::Rows<'_>, usize, &SearchOptions<'_>) -> tensoratom::Result<Vec<Vec<Neighbor>>>
-    + Send,
+    run: impl FnOnce(Rows<'_>, usize, &SearchOptions<'_>) -> tensoratom::Result<Vec<Vec<Neighbor>>> + Send,
 ) -> PyResult<Bound<'py, PyAny>> {
     let query_dtype = if matches!(dtype, DType::F16 | DType::Bf16) { DType::F32 } else { dtype };
     let mut input = Input::new(queries, None);
@@ -123,16 +136,12 @@ impl PyVectorSet {
 
     /// Adds vectors durably, one row per id; a new id each, else AlreadyExistsError. One call makes one part: add many.
     fn add(&self, py: Python<'_>, ids: Bound<'_, PyAny>, array: Bound<'_, PyAny>) -> PyResult<()> {
-        let (ids, input) = (self::ids(&ids)?, Input::new(&array, Some(self.dtype()))?);
-        let rows = input.rows()?;
-        py.detach(|| self.set.append(&ids, rows)).raise()
+        self.write(py, &ids, &array, VectorSet::append)
     }
 
     /// Adds vectors durably, or replaces those of the same ids.
     fn upsert(&self, py: Python<'_>, ids: Bound<'_, PyAny>, array: Bound<'_, PyAny>) -> PyResult<()> {
-        let (ids, input) = (self::ids(&ids)?, Input::new(&array, Some(self.dtype()))?);
-        let rows = input.rows()?;
-        py.detach(|| self.set.upsert(&ids, rows)).raise()
+        self.write(py, &ids, &array, VectorSet::upsert)
     }
 
     /// Deletes vectors and returns how many there were.
