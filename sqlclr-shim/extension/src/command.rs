@@ -6,8 +6,7 @@ use std::path::Path;
 use engine::aggregate::{Aggregate, Aggregation};
 use engine::kernels::{Metric, Rows, distance, json};
 use engine::{
-    Control, DType, Encoding, Error, ListOptions, Options, ReadMode, Result, SearchOptions, Store, Tensor,
-    VerifyOptions, byte_len,
+    Control, DType, Error, ListOptions, Options, ReadMode, Result, SearchOptions, Store, Tensor, VerifyOptions,
 };
 
 use crate::config;
@@ -106,10 +105,9 @@ fn search(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> R
     for row in 0..rows {
         let Some(query) = column(columns, 0)?.binary(row)? else { continue };
         let found = vector(set.dtype(), query).and_then(|query| set.search(query, k, &options));
-        let number = i64::try_from(row).unwrap_or(i64::MAX);
         for neighbor in found.map_err(|e| in_row(row, &e))?.into_iter().flatten() {
             let [query, id, distance] = out.as_mut_slice() else { break };
-            query.push_i64(number)?;
+            query.push_count(row)?;
             id.push_i64(neighbor.id)?;
             distance.push_f64(neighbor.distance)?;
         }
@@ -143,7 +141,7 @@ fn put(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> Resu
         };
         let dim = u64::try_from(vector(dtype, payload).map_err(|e| in_row(row, &e))?.dim()).unwrap_or(u64::MAX);
         txn.put(key.as_str(), &Tensor::new(dtype, &[dim], payload)?)?;
-        out.push_i64(i64::try_from(payload.len()).unwrap_or(i64::MAX))?;
+        out.push_count(payload.len())?;
     }
     if rows > 0 {
         txn.commit()?;
@@ -161,7 +159,7 @@ fn list(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
         keys.push_text(&atom.key.to_string())?;
         dtypes.push_text(&atom.dtype.to_string())?;
         shapes.push_text(&atom.shape_text())?;
-        bytes.push_i64(i64::try_from(atom.bytes).unwrap_or(i64::MAX))?;
+        bytes.push_count(atom.bytes)?;
     }
     Ok(vec![keys, dtypes, shapes, bytes])
 }
@@ -182,7 +180,7 @@ fn stat(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
     let (mut names, mut values) = (Output::text(), Output::bigint());
     for (name, value) in facts {
         names.push_text(name)?;
-        values.push_i64(i64::try_from(value).unwrap_or(i64::MAX))?;
+        values.push_count(value)?;
     }
     Ok(vec![names, values])
 }
@@ -234,7 +232,7 @@ fn aggregate(script: &mut Script, columns: &[Input], rows: usize) -> Result<Vec<
             if let Some(names) = &mut names {
                 names.push(name)?;
             }
-            number.push_i64(i64::try_from(index).unwrap_or(i64::MAX))?;
+            number.push_count(index)?;
             let bytes: Vec<u8> = elements.iter().flat_map(|element| (*element as f32).to_le_bytes()).collect();
             values.push(Some(&bytes))?;
             beside.push_f64(*weight)?;
@@ -256,8 +254,7 @@ fn column(columns: &[Input], index: usize) -> Result<&Input> {
 
 /// Bytes as one vector.
 fn vector(dtype: DType, bytes: &[u8]) -> Result<Rows<'_>> {
-    let bits = byte_len(dtype, &[8], &Encoding::Plain)?; // bytes of 8 elements are the bits of one
-    let bits = usize::try_from(bits).unwrap_or(0);
+    let bits = usize::try_from(dtype.bits()).unwrap_or(0); // 0 for blocks
     let dim = bytes.len().checked_mul(8).and_then(|all| all.checked_div(bits));
     Rows::new(dtype, 1, dim.ok_or_else(|| Error::invalid_argument("elements of this type have no fixed width"))?, bytes)
 }

@@ -119,6 +119,11 @@ impl Output {
         self.push(Some(&units))
     }
 
+    /// A number of things, as large as the column can tell.
+    pub(crate) fn push_count(&mut self, count: impl TryInto<i64>) -> Result<()> {
+        self.push_i64(count.try_into().unwrap_or(i64::MAX))
+    }
+
     pub(crate) fn push_i64(&mut self, value: i64) -> Result<()> {
         self.push(Some(&value.to_le_bytes()))
     }
