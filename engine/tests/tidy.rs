@@ -26,6 +26,8 @@ const UNSAFE_HOMES: &[&str] = &[
     "engine/src/file/",
     "engine/src/catalog/vfs.rs",
     "engine/src/kernels/",
+    "ffi-c/src/memory.rs",      // memory of C programs
+    "ffi-c/cxx/src/bridge.rs",  // what crosses to C++
     "ffi-python/src/buffer.rs", // NumPy's memory, DLPack, the buffer protocol: Python's own C structures
     "ffi-python/src/dlpack.rs",
     "ffi-python/src/memory.rs",
@@ -121,12 +123,14 @@ fn data_flows_one_way() {
 #[test]
 fn unsafe_has_few_homes_and_proofs() {
     let mut complaints = Vec::new();
-    let folders = ["engine/src", "cli/src", "ffi-python/src", "sqlclr-shim/extension/src"];
+    let folders =
+        ["engine/src", "cli/src", "ffi-c/src", "ffi-c/cxx/src", "ffi-python/src", "sqlclr-shim/extension/src"];
     for (name, text) in folders.iter().flat_map(|folder| files(folder, &[".rs"])) {
         let lines: Vec<&str> = text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
             let says = code(line).split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
-            if !says || line.contains("unsafe_") {
+            // An exported name is no unsafe code: what it does with its arguments is looked at where it does it.
+            if !says || line.contains("unsafe_") || line.trim() == "#[unsafe(no_mangle)]" {
                 continue;
             }
             if !UNSAFE_HOMES.iter().any(|home| name.starts_with(home)) {
