@@ -4,6 +4,7 @@ CARGO  ?= cargo
 PYTHON ?= python3
 # Where downloads and demo stores go; removed by `make clean`.
 DEMO   := .demo
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit lint fmt doc oracle python fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure
@@ -57,11 +58,11 @@ install-cxx: ## Install the C++ header, library, CMake package, pkg-config file,
 	@release=$${CARGO_TARGET_DIR:-target}/release; \
 	bridge=$$(ls -t $$release/build/tensoratom-cxx-*/out/cxxbridge/include/tensoratom-cxx/src/bridge.rs.h | head -n 1); \
 	ffi-c/cxx/package/install.sh $$release/libtensoratom_cxx.a $$bridge \
-	  $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml) $$release/tensoratom
+	  $(VERSION) $$release/tensoratom
 
 install-c: ## Install the C header, libraries, CMake package, pkg-config file: make install-c PREFIX=/usr/local
 	$(CARGO) build --release --package tensoratom-c
-	ffi-c/package/install.sh $${CARGO_TARGET_DIR:-target}/release $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+	ffi-c/package/install.sh $${CARGO_TARGET_DIR:-target}/release $(VERSION)
 
 # The in-process road into SQL Server on Windows, built and run here with Mono.
 CLR := target/sqlclr
