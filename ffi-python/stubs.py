@@ -90,6 +90,7 @@ RESULTS = {
     "__dlpack__": "Any",
     "__dlpack_device__": "tuple[int, int]",
     "dtype_of": "str | None",
+    "from_dlpack": "tuple[np.ndarray, str]",
     "serialize_safetensors": "bytes",
     "safetensors_layout": "list[tuple[str, str, list[int], int, int]]",
     "quantize_blocks": "tuple[np.ndarray, np.ndarray, np.ndarray]",

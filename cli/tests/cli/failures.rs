@@ -80,7 +80,7 @@ fn a_half_created_store_is_completed_by_init() {
     let place = Place::new();
     fs::remove_file(place.path("store/store.json")).unwrap();
     let message = place.run(["ls", "store"]).fails(1);
-    assert!(message.contains("not finished") && message.contains("run `init` again"), "{message}");
+    assert!(message.contains("not finished") && message.contains("create it again"), "{message}");
     place.run(["init", "store"]).ok();
     place.put("k");
     place.run(["verify", "store"]).ok();
