@@ -7,7 +7,7 @@ DEMO   := .demo
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc oracle python fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure
+.PHONY: help demo test unit lint fmt doc oracle python python-with fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,13 @@ oracle: .venv/ready ## Compare the block formats with the reference package
 python: .venv/ready ## The Python package: build it into .venv, compare its stubs, run its tests and notebooks
 	.venv/bin/python ffi-python/develop.py
 	cd ffi-python && ../.venv/bin/python -m pytest -q -p no:cacheprovider
+
+python-with: ## The Python tests under another Python and NumPy: make python-with PYTHON=python3.10 NUMPY='numpy<2'
+	$(PYTHON) -m venv --clear target/python-with
+	target/python-with/bin/pip install --quiet --disable-pip-version-check --requirement ffi-python/requirements.txt
+	target/python-with/bin/pip install --quiet --disable-pip-version-check '$(or $(NUMPY),numpy)'
+	target/python-with/bin/python ffi-python/develop.py
+	cd ffi-python && ../target/python-with/bin/python -m pytest -q -p no:cacheprovider
 
 .venv/ready: engine/tests/python/requirements.txt ffi-python/requirements.txt
 	@$(PYTHON) -m venv .venv 2>/dev/null || { rm -rf .venv; \

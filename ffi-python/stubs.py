@@ -90,6 +90,7 @@ RESULTS = {
     "__dlpack__": "Any",
     "__dlpack_device__": "tuple[int, int]",
     "dtype_of": "str | None",
+    "from_dlpack": "tuple[np.ndarray, str]",
     "serialize_safetensors": "bytes",
     "safetensors_layout": "list[tuple[str, str, list[int], int, int]]",
     "quantize_blocks": "tuple[np.ndarray, np.ndarray, np.ndarray]",
@@ -184,7 +185,7 @@ def members(name, cls):
         where = f"{name}.__new__"
         shown = parameters(where, cls)
         text += f"    def __new__(cls{', ' if shown != '()' else ''}{shown[1:]} -> Self: ...\n"
-    skipped = {"__new__", "__module__", "__doc__", "__qualname__", "__weakref__", "__text_signature__"}
+    skipped = {"__new__", "__module__", "__doc__", "__qualname__", "__weakref__", "__text_signature__", "__buffer__"}  # the last: from 3.12 on
     for member, thing in sorted(vars(cls).items()):
         if member in skipped:
             continue

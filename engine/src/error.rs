@@ -70,7 +70,7 @@ error_kinds! {
 
     /// Stored bytes of one atom do not match their checksum or digest. Other atoms are still served.
     Corrupt = 40,
-    /// The catalog is damaged; `repair --rebuild-catalog` restores it from the segments.
+    /// The catalog is damaged; `tensoratom repair STORE --rebuild-catalog` restores it from the segments.
     CatalogCorrupt = 41,
     /// A file offered for import contradicts itself. Nothing was written.
     BadFile = 42,
@@ -137,7 +137,7 @@ impl Error {
     /// Damage found in stored bytes.
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::new(ErrorKind::Corrupt, what)
-            .hint("run `verify` to list every damaged atom; other atoms are still served")
+            .hint("verify the store to list every damaged atom; other atoms are still served")
     }
 
     /// Classifies an operating-system error. `what` says what was being done.
@@ -360,7 +360,7 @@ mod tests {
         assert_eq!(
             e.to_string(),
             "get 'a/b': segment 12 at byte 81920: chunk 3 differs from its checksum; \
-             run `verify` to list every damaged atom; other atoms are still served"
+             verify the store to list every damaged atom; other atoms are still served"
         );
     }
 

@@ -81,7 +81,7 @@ pub(super) fn no_directory(error: io::Error) -> Error {
 }
 
 pub(super) fn not_a_store(what: &str) -> Error {
-    Error::new(ErrorKind::NotAStore, what).hint("create a store with `init`, or check the path")
+    Error::new(ErrorKind::NotAStore, what).hint("create a store there first, or check the path")
 }
 
 fn already_exists() -> Error {
@@ -224,7 +224,7 @@ pub(super) fn check_medium(volume: &dyn Volume, read_only: bool) -> Result<()> {
 fn why_no_store(volume: &dyn Volume) -> Error {
     match volume.exists(names::CATALOG) {
         Ok(true) => Error::new(ErrorKind::NotAStore, "the creation of this store was not finished")
-            .hint("run `init` again, which completes it"),
+            .hint("create it again, which completes it"),
         _ => not_a_store("the directory holds no store"),
     }
 }

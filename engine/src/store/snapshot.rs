@@ -212,7 +212,7 @@ impl Snapshot {
 }
 
 pub(super) fn not_found(operation: &'static str, address: Address<'_>) -> Error {
-    Error::new(ErrorKind::NotFound, "no such atom").during(operation).key(address.key).hint("`ls` shows the keys")
+    Error::new(ErrorKind::NotFound, "no such atom").during(operation).key(address.key).hint("a listing shows the keys")
 }
 
 impl Store {

@@ -118,6 +118,9 @@ class Bytes:
     def nbytes(self) -> int:
         """Length in bytes."""
 
+class Foreign:
+    """A tensor somebody gave away. Dropped, it is given back, once. The `base` of the array on its memory."""
+
 class Matrix:
     """A stored matrix that is searched where it lies. May be used from any thread."""
     def __len__(self) -> int: ...
@@ -317,6 +320,12 @@ def dtype_of(array: ArrayLike) -> str | None:
 
 def euclidean(a: ArrayLike, b: ArrayLike) -> float:
     """Euclidean distance of two vectors."""
+
+def from_dlpack(value: ArrayLike) -> tuple[np.ndarray, str]:
+    """Any object with `__dlpack__` as a read-only array on its memory, and the name of its element type. Copies nothing.
+
+    Raises `BufferError` for what does not lie in this process' memory, or has no element type here.
+    """
 
 def hamming(a: ArrayLike, b: ArrayLike) -> float:
     """Number of elements that differ. SciPy divides it by the length."""
