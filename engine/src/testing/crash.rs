@@ -6,7 +6,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::oracle::{State, Step, check_integrity, commit_steps};
+use super::oracle::{State, Step, check_integrity, check_nothing_leaks, commit_steps};
 use super::random::Random;
 use crate::file::sim::SimDisk;
 use crate::file::sim::persistence::{Image, Op, Persistence};
@@ -173,6 +173,8 @@ fn check_state(
     store
         .put("after the crash", &crate::Tensor::from_slice(&[1], &[7_u8]).unwrap())
         .map_err(|e| format!("writing after a crash: {e:?}"))?;
+    check_nothing_leaks(&store)?;
+    check_integrity(&store).map_err(|what| format!("after reclaiming: {what}"))?;
     drop(store);
     let store = Store::open_on(disk.process(), &options, false).map_err(|e| format!("opening again: {e:?}"))?;
     let bytes = store.get("after the crash").and_then(|p| p.bytes()).map_err(|e| format!("reading it: {e:?}"))?;
