@@ -35,7 +35,9 @@ fn a_frozen_store_takes_less_space_after_gc_and_reads_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(dir.path().join("s"), &Options::new()).unwrap();
     let atoms: Vec<_> = (0..5_u64).map(|i| (format!("m/{i}"), soft(200_000, i))).collect();
-    atoms.iter().for_each(|(key, bytes)| drop(put(&store, key, bytes)));
+    atoms.iter().for_each(|(key, bytes)| {
+        put(&store, key, bytes);
+    });
     store.move_to_tier(None, "", Tier::Cold, &Control::new()).unwrap();
     let before = store.stat().unwrap();
     let foreseen = store.gc(&GcOptions::new().dry_run(true), &Control::new()).unwrap();
@@ -202,7 +204,9 @@ fn a_cancelled_run_is_finished_by_the_next() {
     let disk = SimDisk::new();
     let store = Store::open_on(disk.process(), &small_options(Durability::Full), true).unwrap();
     let keys: Vec<String> = (0..20).map(|i| format!("k{i}")).collect();
-    keys.iter().zip(0..).for_each(|(key, i)| drop(put(&store, key, &Random::new(i).bytes(30_000))));
+    keys.iter().zip(0..).for_each(|(key, i)| {
+        put(&store, key, &Random::new(i).bytes(30_000));
+    });
     keys.iter().step_by(2).for_each(|key| assert!(store.delete(key.as_str()).unwrap()));
     let cancel = AtomicBool::new(false);
     let stop = |progress: tensoratom::Progress| cancel.store(progress.items_done >= 1, Ordering::Relaxed);

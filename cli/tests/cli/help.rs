@@ -18,6 +18,7 @@ const COMMANDS: [&str; 18] = [
     "verify",
     "repair",
     "tier",
+    "gc",
     "sql",
     "bench",
     "completions",

@@ -27,12 +27,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
 
-pub(crate) use commit::{AppendPart, Commit, CommitId, Forget, NewCopy, Operation, PutAtom, PutManifest, VectorSetSpec};
+pub(crate) use commit::{
+    AppendPart, Commit, CommitId, Forget, NewCopy, Operation, PutAtom, PutManifest, VectorSetSpec,
+};
 pub(crate) use query::{LATEST, Span, View};
 pub(crate) use reclaim::{Forgettable, Moved};
 pub(crate) use rows::{
-    CommitRow, CopyRow, Found, Head, ManifestRow, PartRow, PartState, PayloadId, PlacedPayload, SegmentRow, SegmentState,
-    SegmentUse, StoredRow, VectorSetRow, VersionRow,
+    CommitRow, CopyRow, Found, Head, ManifestRow, PartRow, PartState, PayloadId, PlacedPayload, SegmentRow,
+    SegmentState, SegmentUse, StoredRow, VectorSetRow, VersionRow,
 };
 pub use user_query::{QueryResult, SqlValue};
 pub(crate) use watch::Watch;

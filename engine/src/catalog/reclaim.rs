@@ -160,7 +160,9 @@ impl View<'_> {
     pub(crate) fn reclaimed(self) -> Result<Reclaimed> {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
         let mut reclaimed = Reclaimed::default();
-        for (name, value) in self.all("SELECT name, value FROM setting WHERE name IN (?1, ?2)", [HISTORY, CONDEMNED], read)? {
+        for (name, value) in
+            self.all("SELECT name, value FROM setting WHERE name IN (?1, ?2)", [HISTORY, CONDEMNED], read)?
+        {
             let bad = || damaged("a setting of the catalog makes no sense");
             if name == HISTORY {
                 let mut lsns: Vec<u64> = serde_json::from_str(&value).map_err(|_| bad())?;
@@ -218,7 +220,8 @@ impl View<'_> {
 
     /// Commits whose records lie in a segment, in order of offset.
     pub(crate) fn commits_in(self, segment: u64) -> Result<Vec<CommitRow>> {
-        let sql = "SELECT lsn, time_us, id, segment, offset, extent_bytes FROM commit_log WHERE segment = ?1 ORDER BY offset";
+        let sql =
+            "SELECT lsn, time_us, id, segment, offset, extent_bytes FROM commit_log WHERE segment = ?1 ORDER BY offset";
         self.all(sql, [to_db(segment)], |row| {
             Ok(CommitRow {
                 lsn: u64_at(row, 0)?,

@@ -10,7 +10,8 @@ use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{File, LockMode, Open, Volume, read_exact_at};
 use crate::format::{
-    ALIGN_SMALL, Codec, LEASE_READER, LEASE_WRITER, SEGMENT_BYTES_MAX, SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier, align_up, names,
+    ALIGN_SMALL, Codec, LEASE_READER, LEASE_WRITER, SEGMENT_BYTES_MAX, SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier,
+    align_up, names,
 };
 
 use super::footer::{self, FooterEntry};

@@ -487,3 +487,58 @@ fn remove(inner: &StoreInner, name: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Reader;
+    use crate::testing::SimDisk;
+    use crate::testing::crash::small_options;
+    use crate::{Digest, Durability, Tensor, Tier};
+
+    fn store_with(bytes: &[u8]) -> (Store, StoredRow) {
+        let store = Store::open_on(SimDisk::new().process(), &small_options(Durability::Full), true).unwrap();
+        store.put("a", &Tensor::from_slice(&[bytes.len() as u64], bytes).unwrap()).unwrap();
+        let row = |reader: Reader<'_>| reader.view().unwrap().payload(0, &Digest::of(bytes)).unwrap().unwrap();
+        let stored = row(store.inner.catalog.read().unwrap());
+        (store, stored)
+    }
+
+    // A look-up may be older than the move that emptied its segment. Taken for damage, it would send operators to repair a
+    // store that is sound.
+    #[test]
+    fn a_place_whose_segment_is_gone_is_looked_up_again() {
+        let bytes = vec![7_u8; 50_000];
+        let (store, stale) = store_with(&bytes);
+        store.move_to_tier(None, "", Tier::Cold, &Control::new()).unwrap();
+        assert_eq!(store.gc(&GcOptions::new(), &Control::new()).unwrap().segments_deleted, 1);
+        let segments = &store.inner.segments;
+        let place = &stale.copy;
+        assert!(segments.reader(place.segment, place.salt, place.capacity_bytes).is_err(), "the segment is there");
+        let copy = segments.open_copy(place, &stale.digest, stale.raw_bytes).unwrap();
+        let mut read = vec![0; bytes.len()];
+        copy.read_into(0, &mut read).unwrap();
+        assert_eq!(read, bytes);
+    }
+
+    // The last look before a segment is given up is all that stands between a mistake elsewhere and a lost payload.
+    #[test]
+    fn a_segment_in_which_something_lies_is_not_condemned() {
+        let (store, stored) = store_with(&[7; 5_000]);
+        let mut appender = store.inner.segments.own(&store.inner.catalog, stored.copy.segment).unwrap().unwrap();
+        seal(&store.inner, &mut appender).unwrap();
+        drop(appender);
+        let commits = store.inner.catalog.read().unwrap().view().unwrap().commits_in(stored.copy.segment).unwrap();
+        let place = |offset| (stored.copy.segment, offset);
+        let moved: Vec<Moved> = commits
+            .iter()
+            .map(|row| {
+                let (segment, offset) = place(row.offset);
+                Moved { lsn: row.lsn, id: row.id, segment, offset, extent_bytes: row.extent_bytes }
+            })
+            .collect();
+        let transaction = store.inner.catalog.begin(true, Duration::from_secs(1)).unwrap();
+        assert!(!transaction.condemn(stored.copy.segment, &moved, &[]).unwrap(), "a live copy lies in it");
+        assert!(!transaction.condemn(stored.copy.segment, &[], &[]).unwrap(), "so do commits");
+    }
+}

@@ -43,8 +43,12 @@ impl History {
         if forgotten.shows(lsn) {
             return Ok(());
         }
-        let what = format!("the store as it was after commit {lsn} was forgotten; commit {} is the oldest left", forgotten.horizon);
-        Err(Error::new(ErrorKind::Forgotten, what).hint("take a newer snapshot, or keep history longer when running `gc`"))
+        let what = format!(
+            "the store as it was after commit {lsn} was forgotten; commit {} is the oldest left",
+            forgotten.horizon
+        );
+        Err(Error::new(ErrorKind::Forgotten, what)
+            .hint("take a newer snapshot, or keep history longer when running `gc`"))
     }
 
     /// Holds a moment against `gc` of this process.

@@ -296,7 +296,8 @@ fn choose_chain(logged: Vec<Logged>, report: &mut RepairReport) -> Vec<Logged> {
     for (lsn, mut candidates) in by_lsn.into_iter().rev() {
         let follows = |entry: &Logged| wanted == Some((lsn, entry.commit.id));
         // With nobody behind to tell, the later one took the number.
-        let newest = |candidates: &[Logged]| (0..candidates.len()).max_by_key(|&i| candidates[i].commit.time_us).unwrap_or(0);
+        let newest =
+            |candidates: &[Logged]| (0..candidates.len()).max_by_key(|&i| candidates[i].commit.time_us).unwrap_or(0);
         // The newest place of a record that was moved: the older one waits to be deleted with its segment.
         candidates.sort_by_key(|entry| std::cmp::Reverse(entry.place.0));
         let index = candidates.iter().position(follows).unwrap_or_else(|| newest(&candidates));

@@ -14,8 +14,8 @@ use crate::segment::{Appender, Description, encoding_to_text};
 use crate::tensor::Tensor;
 
 use super::Store;
-use super::history::Hold;
 use super::atom::{Atom, AtomInfo, Payload};
+use super::history::Hold;
 use super::namespace::Namespace;
 use super::options::ReadMode;
 use super::snapshot::Address;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::kernels::{Metric, Rows};
 use crate::{
-    CompactOptions, Control, DType, ErrorKind, GcOptions, GcReport, Key, ListOptions, Namespace, PutOptions, Store, Tensor, Tier,
-    VerifyOptions, WriteTxn,
+    CompactOptions, Control, DType, ErrorKind, GcOptions, GcReport, Key, ListOptions, Namespace, PutOptions, Store,
+    Tensor, Tier, VerifyOptions, WriteTxn,
 };
 
 /// One change of a workload.
@@ -227,7 +227,6 @@ pub fn check_nothing_leaks(store: &Store) -> Result<(), String> {
     if report.segments_busy + report.segments_held > 0 || !report.findings.is_empty() {
         return Err(format!("not everything could be reclaimed: {report:?}"));
     }
-    // The highest part of a set that lost all its rows keeps its number taken, and its last segment so.
     if accounted.dead + accounted.condemned + accounted.held > 0 {
         return Err(format!("space leaks: {accounted:?} after {report:?}"));
     }
