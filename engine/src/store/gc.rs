@@ -529,14 +529,14 @@ mod tests {
         seal(&store.inner, &mut appender).unwrap();
         drop(appender);
         let commits = store.inner.catalog.read().unwrap().view().unwrap().commits_in(stored.copy.segment).unwrap();
-        let place = |offset| (stored.copy.segment, offset);
-        let moved: Vec<Moved> = commits
-            .iter()
-            .map(|row| {
-                let (segment, offset) = place(row.offset);
-                Moved { lsn: row.lsn, id: row.id, segment, offset, extent_bytes: row.extent_bytes }
-            })
-            .collect();
+        let place = |row: &crate::catalog::CommitRow| Moved {
+            lsn: row.lsn,
+            id: row.id,
+            segment: row.segment,
+            offset: row.offset,
+            extent_bytes: row.extent_bytes,
+        };
+        let moved: Vec<Moved> = commits.iter().map(place).collect();
         let transaction = store.inner.catalog.begin(true, Duration::from_secs(1)).unwrap();
         assert!(!transaction.condemn(stored.copy.segment, &moved, &[]).unwrap(), "a live copy lies in it");
         assert!(!transaction.condemn(stored.copy.segment, &[], &[]).unwrap(), "so do commits");
