@@ -136,6 +136,18 @@ Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; de
 JSON: {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, commits}.
 Every new copy is read back and verified before the old one gives way. Interrupted, run it again.")]
     Tier(Tier),
+    /// Reclaim space: garbage, and with --keep history that is older
+    #[command(after_help = "Examples:
+  tensoratom gc models --dry-run
+  tensoratom gc models
+  tensoratom gc models --keep 7d
+  tensoratom gc models --keep 0s --dead-share 0
+
+JSON: {horizon, forgotten, segments_condemned, segments_deleted, segments_held, segments_busy, payloads_moved, bytes_moved,
+bytes_freed, findings}.
+Without --keep all history stays. Every payload moved is read back and verified before its segment goes, and a segment goes
+only when no process reads it. Interrupted, run it again.")]
+    Gc(Gc),
     /// Query the store with SQL
     #[command(after_help = "Examples:
   tensoratom sql models \"SELECT key, bytes FROM atoms ORDER BY bytes DESC\"
@@ -490,6 +502,39 @@ pub(crate) struct Tier {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Give up history older than this: 90s, 15m, 12h, 7d
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(crate) keep: Option<std::time::Duration>,
+    /// Share of dead bytes from which a segment is rewritten, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = tensoratom::GcOptions::DEAD_SHARE)]
+    pub(crate) dead_share: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A length of time: a whole number and its unit.
+fn age(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("'{text}' is no length of time; write 90s, 15m, 12h or 7d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(std::time::Duration::from_secs).ok_or_else(wrong)
 }
 
 /// Tiers that atoms can be moved to.

@@ -54,6 +54,8 @@ error_kinds! {
     InvalidMetadata = 7,
     /// The call is not possible in this state or for this element type.
     Unsupported = 8,
+    /// The moment asked for lies in history that was given up to reclaim its space.
+    Forgotten = 9,
 
     /// The directory is not a store, or its creation was not finished.
     NotAStore = 20,

@@ -62,6 +62,9 @@ pub(crate) const LEASE_WRITER: std::ops::Range<u64> = 0..1;
 /// See [`LEASE_WRITER`].
 pub(crate) const LEASE_READER: std::ops::Range<u64> = 1..2;
 
+/// Byte of the lock file held by whoever reclaims space.
+pub(crate) const COLLECTOR: std::ops::Range<u64> = 2..3;
+
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"TATOMSEG";
 pub(crate) const RECORD_MAGIC: [u8; 8] = *b"TATOMREC";
 pub(crate) const FOOTER_MAGIC: [u8; 8] = *b"TATOMIDX";

@@ -311,6 +311,11 @@
 #define TA_UNSUPPORTED 8
 
 /*
+ The moment asked for lies in history that was given up.
+ */
+#define TA_FORGOTTEN 9
+
+/*
  The directory is not a store.
  */
 #define TA_NOT_A_STORE 20

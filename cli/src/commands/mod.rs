@@ -4,6 +4,7 @@ mod atoms;
 mod bench;
 mod check;
 mod files;
+mod gc;
 mod get;
 mod manage;
 mod tier;
@@ -31,6 +32,7 @@ pub(crate) fn run(command: Command) -> Result<Outcome> {
         Command::Stat(args) => check::stat(&args),
         Command::Verify(args) => check::verify(&args),
         Command::Repair(args) => manage::repair(&args),
+        Command::Gc(args) => gc::gc(&args),
         Command::Tier(args) => tier::tier(&args),
         Command::Sql(args) => manage::sql(&args),
         Command::Bench(args) => bench::bench(&args),

@@ -22,6 +22,24 @@ fn an_atom_goes_to_cold_and_back_with_the_same_bytes() {
     place.run(["verify", "store"]).ok();
 }
 
+// An operator who reclaims space wants to know beforehand what goes, and afterwards that nothing else did.
+#[test]
+fn gc_says_what_it_would_free_and_then_frees_it() {
+    let place = Place::new();
+    let bytes = [1_u8, 2, 3, 4].repeat(20_000);
+    place.write("f", &bytes);
+    place.run(["put", "store", "m/a", "f"]).ok();
+    place.run(["tier", "store", "--to", "cold"]).ok();
+    let foreseen = place.run(["gc", "store", "--dry-run", "--json"]).json();
+    assert!(foreseen["bytes_freed"].as_u64().unwrap() > 80_000, "{foreseen}");
+    assert!(place.run(["gc", "store", "--keep", "7d"]).ok().contains("freed"));
+    assert_eq!(place.run(["gc", "store", "--json"]).json()["segments_condemned"].as_u64(), Some(0));
+    place.run(["get", "store", "m/a", "-o", "cold"]).ok();
+    assert_eq!(place.read("cold"), bytes);
+    place.run(["verify", "store"]).ok();
+    assert_eq!(place.run(["gc", "store", "--keep", "soon"]).code, Some(64));
+}
+
 #[test]
 fn a_tier_must_be_named() {
     let place = Place::new();

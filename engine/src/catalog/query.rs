@@ -1,5 +1,5 @@
 //! Every question the engine asks the catalog; those about vector sets are in [`super::query_vectors`]. SQL of
-//! questions is in these two files and nowhere else.
+//! questions is in these two files and in [`super::reclaim`], nowhere else.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -143,6 +143,7 @@ const VERSION_COLUMNS: &str =
 pub(super) fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
     let codec: u8 = row.get(first + 4)?;
     Ok(CopyRow {
+        payload: row.get(first + 8)?,
         segment: u64_at(row, first)?,
         offset: u64_at(row, first + 1)?,
         extent_bytes: u64_at(row, first + 2)?,
@@ -155,9 +156,9 @@ pub(super) fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
 }
 
 pub(super) const COPY_COLUMNS: &str =
-    "c.segment, c.offset, c.extent_bytes, c.stored_bytes, c.codec, c.tier, s.salt, s.capacity_bytes";
+    "c.segment, c.offset, c.extent_bytes, c.stored_bytes, c.codec, c.tier, s.salt, s.capacity_bytes, c.payload";
 
-fn stored_at(row: &Row<'_>) -> Sql<StoredRow> {
+pub(super) fn stored_at(row: &Row<'_>) -> Sql<StoredRow> {
     Ok(StoredRow {
         payload: row.get(0)?,
         namespace: row.get(1)?,
@@ -169,7 +170,7 @@ fn stored_at(row: &Row<'_>) -> Sql<StoredRow> {
     })
 }
 
-const STORED_COLUMNS: &str = "p.id, p.ns, p.digest, p.raw_bytes, p.live_refs, p.all_refs";
+pub(super) const STORED_COLUMNS: &str = "p.id, p.ns, p.digest, p.raw_bytes, p.live_refs, p.all_refs";
 
 fn segment_at(row: &Row<'_>) -> Sql<SegmentRow> {
     Ok(SegmentRow {
@@ -258,7 +259,7 @@ impl<'c> View<'c> {
             }
             // The fastest tier wins, then the newest copy: an older one may have been found damaged.
             let copy = copy_at(row, 10).map_err(read)?;
-            let copy_lsn = u64_at(row, 18).map_err(read)?;
+            let copy_lsn = u64_at(row, 19).map_err(read)?;
             let is_better =
                 found.copy.as_ref().is_none_or(|best| (copy.tier, Reverse(copy_lsn)) < (best.tier, Reverse(best_lsn)));
             if is_better {
@@ -443,7 +444,7 @@ impl<'c> View<'c> {
               GROUP BY m.name ORDER BY m.name"
         );
         self.all(&sql, params![namespace, prefix, to_db(lsn)], |row| {
-            Ok(ManifestRow { header: stored_at(row)?, prefix: row.get(14)?, name: row.get(15)?, format: row.get(16)? })
+            Ok(ManifestRow { header: stored_at(row)?, prefix: row.get(15)?, name: row.get(16)?, format: row.get(17)? })
         })
     }
 

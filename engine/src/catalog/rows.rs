@@ -39,6 +39,7 @@ pub(crate) struct VersionRow {
 /// Where a copy of a payload lies, with what is needed to open its segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CopyRow {
+    pub(crate) payload: PayloadId,
     pub(crate) segment: u64,
     pub(crate) offset: u64,
     pub(crate) extent_bytes: u64,

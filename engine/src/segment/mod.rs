@@ -13,7 +13,7 @@ mod reader;
 mod record;
 mod scan;
 
-pub(crate) use appender::{Appender, Lease, Placement, Stream, Written};
+pub(crate) use appender::{Appender, DeletionLease, Lease, Placement, Stream, Written};
 pub(crate) use coded::Recoded;
 pub(crate) use copy::{PayloadCopy, read_payload};
 pub(crate) use footer::{FooterEntry, read_footer};

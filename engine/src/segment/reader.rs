@@ -28,6 +28,10 @@ impl SegmentReader {
     pub(crate) fn open(volume: &dyn Volume, id: u64, salt: u64, capacity_bytes: u64) -> Result<Self> {
         let fail = |what: &'static str| move |e: io::Error| Error::io(what, e).segment(id);
         let lease = match volume.open(&names::lease(id), Open::Read) {
+            // A lease made for a segment that was deleted would stay for ever.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !is_there(volume, id)? => {
+                return Err(Error::corrupt("the segment file is missing").segment(id));
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound && !volume.is_read_only() => {
                 Some(volume.open(&names::lease(id), Open::Create).map_err(fail("creating the lease"))?)
             }
@@ -98,4 +102,8 @@ impl SegmentReader {
         };
         error.segment(self.id).offset(offset)
     }
+}
+
+fn is_there(volume: &dyn Volume, id: u64) -> Result<bool> {
+    volume.exists(&names::segment(id)).map_err(|e| Error::io("looking for the segment", e).segment(id))
 }

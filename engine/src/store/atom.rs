@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::MapSlice;
 use crate::format::{Codec, Tier};
 use crate::key::Key;
-use crate::segment::PayloadCopy;
+use crate::segment::{PayloadCopy, SegmentReader};
 use crate::tensor::TensorView;
 
 use super::options::ReadMode;
@@ -76,6 +76,9 @@ pub(crate) struct Version {
     pub(crate) info: AtomInfo,
     place: Option<CopyRow>,
     copy: OnceLock<Arc<PayloadCopy>>,
+    /// Keeps the segment from being deleted before the first touch as well. None where it could not be opened: the
+    /// first touch says why.
+    _lease: Option<Arc<SegmentReader>>,
     /// A read found damage: the catalog may know a newer copy by now, so the cache asks it again.
     damaged: AtomicBool,
     segments: Arc<Segments>,
@@ -103,8 +106,10 @@ impl Deref for Atom {
 impl Atom {
     pub(crate) fn new(row: VersionRow, place: Option<CopyRow>, segments: Arc<Segments>) -> Self {
         let tier = place.as_ref().map(|place| place.tier);
+        let lease = |place: &CopyRow| segments.reader(place.segment, place.salt, place.capacity_bytes).ok();
         let version = Version {
             info: AtomInfo::new(row, tier),
+            _lease: place.as_ref().and_then(lease),
             place,
             copy: OnceLock::new(),
             damaged: AtomicBool::new(false),
@@ -118,27 +123,31 @@ impl Atom {
         Atom { version: Arc::clone(&self.version), whole: OnceLock::new() }
     }
 
-    /// Verified bytes in the map: after the first touch of everything, two loads and a count.
+    /// Verified bytes in the map: after the first touch of everything, two loads and a count. `None` for a payload that has
+    /// to be decoded.
     #[inline]
-    fn slice(&self, range: Range<u64>) -> Result<MapSlice> {
+    fn slice(&self, range: Range<u64>) -> Result<Option<MapSlice>> {
         let part = |whole: &MapSlice| {
             let start = usize::try_from(range.start).ok()?;
             whole.part(start, usize::try_from(range.end.checked_sub(range.start)?).ok()?)
         };
         match self.whole.get().and_then(part) {
-            Some(slice) => Ok(slice),
+            Some(slice) => Ok(Some(slice)),
             None => self.first_slice(range),
         }
     }
 
     #[cold]
-    fn first_slice(&self, range: Range<u64>) -> Result<MapSlice> {
+    fn first_slice(&self, range: Range<u64>) -> Result<Option<MapSlice>> {
         let copy = self.copy()?;
+        if copy.is_coded() {
+            return Ok(None);
+        }
         let slice = copy.slice(range, || self.segments.helpers())?;
         if let Some(whole) = copy.whole()? {
             let _ = self.whole.set(whole);
         }
-        Ok(slice)
+        Ok(Some(slice))
     }
 }
 
@@ -147,9 +156,11 @@ impl Version {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// True when the payload has to be decoded to be read.
-    #[inline]
+    /// True when the payload has to be decoded to be read. The copy opened counts, not the one first looked up.
     fn is_coded(&self) -> bool {
+        if let Some(copy) = self.copy.get() {
+            return copy.is_coded();
+        }
         self.place.as_ref().is_some_and(|place| place.codec != Codec::Raw)
     }
 
@@ -264,10 +275,11 @@ impl Payload {
             Source::Stored(atom) => {
                 atom.segments.fork().check()?;
                 match self.mode {
-                    ReadMode::Mapped if !atom.is_coded() => {
-                        atom.slice(range).map(Bytes::mapped).map_err(|e| self.explain(e, "get"))
-                    }
-                    ReadMode::Mapped | ReadMode::Positioned => self.copy_range(range),
+                    ReadMode::Mapped => match atom.slice(range.clone()).map_err(|e| self.explain(e, "get"))? {
+                        Some(slice) => Ok(Bytes::mapped(slice)),
+                        None => self.copy_range(range),
+                    },
+                    ReadMode::Positioned => self.copy_range(range),
                 }
             }
             Source::Staged { bytes, .. } => {

@@ -281,6 +281,7 @@ impl<'s> Attempt<'s> {
             let earlier: Vec<&Staged> = done.map(|(request, _)| &request.staged).collect();
             operations.extend(plan_vectors(self.store, view, staged, &earlier, self.unsynced.end)?);
         }
+        operations.extend(staged.forget.clone().map(Operation::Forget));
         let mut id = [0; 16];
         self.store.volume.random(&mut id).map_err(|e| Error::io("drawing a commit id", e))?;
         // Commit times never go backwards, whatever the clock does, so that "as of" a time is well defined.
@@ -507,7 +508,7 @@ fn new_copy(namespace: u32, written: &Written, codec: Codec, tier: Tier, replace
     }
 }
 
-fn segment_use(appender: &Appender) -> SegmentUse {
+pub(super) fn segment_use(appender: &Appender) -> SegmentUse {
     SegmentUse {
         id: appender.id(),
         tier: appender.tier(),
@@ -556,7 +557,7 @@ fn maintain(store: &StoreInner) {
     }
 }
 
-fn seal(store: &StoreInner, appender: &mut Appender) -> Result<()> {
+pub(super) fn seal(store: &StoreInner, appender: &mut Appender) -> Result<()> {
     let records = store.catalog.read()?.view()?.records(appender.id())?;
     let entries: Vec<FooterEntry> = records
         .into_iter()

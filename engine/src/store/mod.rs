@@ -3,6 +3,8 @@
 mod atom;
 mod cache;
 mod commit;
+mod gc;
+mod history;
 mod identity;
 mod namespace;
 mod open;
@@ -27,12 +29,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::catalog::{Catalog, CommitId, Found, QueryResult, Watch};
+use crate::catalog::{Catalog, CommitId, Found, QueryResult, View, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{File, ForkGuard, Volume};
 use crate::tensor::Tensor;
 
 pub use atom::{AtomInfo, Payload};
+pub use gc::{GcOptions, GcReport};
 pub use namespace::Namespace;
 pub use options::{Durability, Options, ReadMode};
 #[cfg(any(test, feature = "testing"))]
@@ -50,6 +53,7 @@ pub use writer::PayloadWriter;
 use atom::Atom;
 use cache::AtomCache;
 use commit::CommitQueue;
+use history::History;
 use identity::StoreIdentity;
 use segments::Segments;
 
@@ -77,9 +81,12 @@ pub(crate) struct StoreInner {
     lsn: AtomicU64,
     /// Name of the commit `lsn`. Held while the cache is brought up to date.
     known: Mutex<CommitId>,
+    history: Arc<History>,
+    /// Condemned segments as counted when this process last let go of them.
+    condemnations: AtomicU64,
     watch: Watch,
     segments: Arc<Segments>,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     identity: StoreIdentity,
     volume: Arc<dyn Volume>,
     fork: Arc<ForkGuard>,
@@ -156,12 +163,30 @@ impl StoreInner {
                     self.cache.bump(*namespace, key.as_ref(), newest);
                 }
             }
+            self.learn_reclaimed(view)?;
             self.lsn.store(newest, Ordering::Release);
             *known_id = head.commit_id;
             Ok(())
         })?;
         self.seen.store(stamp, Ordering::Release);
         Ok(())
+    }
+
+    /// Learns what was forgotten, and lets go of segments that somebody is waiting to delete.
+    fn learn_reclaimed(&self, view: View<'_>) -> Result<()> {
+        let reclaimed = view.reclaimed()?;
+        self.history.learn(reclaimed.forgotten);
+        if self.condemnations.swap(reclaimed.condemnations, Ordering::AcqRel) != reclaimed.condemnations {
+            self.segments.let_go(&view.condemned()?);
+        }
+        Ok(())
+    }
+
+    /// Fails with `Forgotten` when an older moment cannot be looked at any more. To be asked after what it is about was
+    /// read: whatever another process forgets later does not matter then.
+    fn check_moment(&self, lsn: u64) -> Result<()> {
+        self.bring_up_to_date()?;
+        self.history.check(lsn)
     }
 
     /// The current version of a key.
@@ -179,10 +204,12 @@ impl StoreInner {
     fn atom_at(&self, address: Address<'_>, lsn: u64) -> Result<Option<Arc<Atom>>> {
         self.check_usable()?;
         self.bring_up_to_date()?;
-        match self.cache.get(address.namespace, address.key, lsn) {
-            Some(atom) => Ok(Some(atom)),
-            None => self.look_up(address, lsn),
+        if let Some(atom) = self.cache.get(address.namespace, address.key, lsn) {
+            return Ok(Some(atom));
         }
+        let atom = self.look_up(address, lsn)?;
+        self.check_moment(lsn)?;
+        Ok(atom)
     }
 
     fn look_up(&self, address: Address<'_>, lsn: u64) -> Result<Option<Arc<Atom>>> {

@@ -166,8 +166,10 @@ fn open_inner(
     gate.enter(if read_only { LockMode::Shared } else { LockMode::Exclusive })?;
     let alone = !read_only && gate.is_alone()?;
     let catalog = Catalog::open(Arc::clone(&volume), Arc::clone(&fork), names::CATALOG, identity.uuid, read_only)?;
+    let catalog = Arc::new(catalog);
     let cache = Arc::new(AtomCache::new(options.cache_bytes));
-    let segments = Arc::new(Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options, &cache));
+    let segments = Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options, &cache, &catalog);
+    let segments = Arc::new(segments);
     if alone {
         recover::recover(&volume, &catalog, &identity, options.lock_timeout)?;
     } else if !read_only {
@@ -185,6 +187,8 @@ fn open_inner(
         seen: AtomicU64::new(watch.stamp().wrapping_add(1)),
         lsn: AtomicU64::new(head.lsn),
         known: Mutex::new(head.commit_id),
+        history: Arc::default(),
+        condemnations: AtomicU64::new(0),
         watch,
         segments,
         catalog,

@@ -2,7 +2,8 @@
 
 use crate::catalog::{FILES, SegmentState};
 use crate::error::{Result, ResultExt};
-use crate::format::{SEGMENT_HEADER_AREA, names};
+use crate::file::Open;
+use crate::format::{LEASE_READER, SEGMENT_HEADER_AREA, names};
 
 use super::Store;
 
@@ -80,6 +81,10 @@ accounted! {
     history,
     /// Committed bytes that nothing uses.
     dead,
+    /// Segments given up, to be deleted by the next `gc`.
+    condemned,
+    /// Segments given up that somebody still reads: deleted by the first `gc` after that.
+    held,
     /// Records of commits.
     log,
     /// Headers of segments.
@@ -127,6 +132,11 @@ impl Store {
                 continue;
             };
             let row = rows.iter().find(|row| row.id == id);
+            if row.is_some_and(|row| matches!(row.state, SegmentState::Condemned | SegmentState::Deleted)) {
+                let part = if self.is_read(id)? { &mut accounted.held } else { &mut accounted.condemned };
+                *part += entry.len_bytes;
+                continue;
+            }
             let sums = sums.get(&id).copied().unwrap_or_default();
             let used = row.map_or(SEGMENT_HEADER_AREA, |row| row.used_bytes);
             let dead = used.saturating_sub(SEGMENT_HEADER_AREA + sums.live + sums.history + sums.log);
@@ -172,5 +182,14 @@ impl Store {
             disk_bytes,
             accounted,
         })
+    }
+
+    /// Whether any process, this one included, has a segment open.
+    fn is_read(&self, segment: u64) -> Result<bool> {
+        let lease = match self.inner.volume.open(&names::lease(segment), Open::Read) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            other => other.doing("opening a lease")?,
+        };
+        Ok(lease.probe_lock(LEASE_READER).doing("looking at a lease")?.is_some())
     }
 }

@@ -190,15 +190,7 @@ impl Store {
             encoding: version.encoding.clone(),
             created_us: version.created_us,
         };
-        let own = match staged.appenders.last() {
-            Some(last) => last.fits(&description, Some(version.raw_bytes))?,
-            None => false,
-        };
-        if !own {
-            let appender = inner.segments.appender(&inner.catalog, &description, Some(version.raw_bytes), 0)?;
-            staged.appenders.push(appender);
-        }
-        let appender = staged.appenders.last_mut().ok_or_else(|| Error::internal("no segment to write to"))?;
+        let appender = staged.appender_for(&inner.catalog, &description, version.raw_bytes)?;
         let read = |offset: u64, target: &mut [u8]| {
             control.check()?;
             source.read_into(offset, target)
@@ -208,7 +200,7 @@ impl Store {
     }
 
     /// Reads a new copy through a way of its own, from the file, and compares it with the digest.
-    fn read_back(&self, written: &Written, control: &Control<'_>) -> Result<()> {
+    pub(super) fn read_back(&self, written: &Written, control: &Control<'_>) -> Result<()> {
         let reader = self.inner.segments.reader(written.segment, written.salt, written.capacity_bytes)?;
         let copy = PayloadCopy::open(reader, written.offset, &written.digest, written.raw_bytes)?;
         copy.verify_all(&|| control.check())?;

@@ -15,6 +15,7 @@ use crate::tensor::Tensor;
 
 use super::Store;
 use super::atom::{Atom, AtomInfo, Payload};
+use super::history::Hold;
 use super::namespace::Namespace;
 use super::options::ReadMode;
 use super::snapshot::Address;
@@ -79,12 +80,14 @@ pub struct WriteTxn {
     staged: Staged,
     buffered_bytes: u64,
     expected_bytes: u64,
+    _hold: Arc<Hold>,
 }
 
 impl WriteTxn {
     pub(super) fn new(store: Store, lsn: u64) -> Self {
         let staged = Staged::new(Arc::clone(&store.inner.segments));
-        WriteTxn { store, lsn, staged, buffered_bytes: 0, expected_bytes: 0 }
+        let hold = store.inner.history.hold(lsn);
+        WriteTxn { store, lsn, staged, buffered_bytes: 0, expected_bytes: 0, _hold: hold }
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -459,6 +462,7 @@ impl WriteTxn {
             Content::Written(written) => {
                 self.staged.appenders.iter_mut().try_for_each(Appender::write_out)?;
                 Some(CopyRow {
+                    payload: 0, // none the catalog knows
                     segment: written.segment,
                     offset: written.offset,
                     extent_bytes: written.extent_bytes,

@@ -1,11 +1,12 @@
 //! What a store should hold, kept in ordinary maps, and the comparison with what it does hold.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::kernels::{Metric, Rows};
 use crate::{
-    CompactOptions, Control, DType, ErrorKind, Key, ListOptions, Namespace, PutOptions, Store, Tensor, Tier,
-    VerifyOptions, WriteTxn,
+    CompactOptions, Control, DType, ErrorKind, GcOptions, GcReport, Key, ListOptions, Namespace, PutOptions, Store,
+    Tensor, Tier, VerifyOptions, WriteTxn,
 };
 
 /// One change of a workload.
@@ -31,6 +32,8 @@ pub enum Step {
     DropVectors(String),
     /// Move what starts with a prefix to a tier, once everything else of the list is committed.
     Move(String, Tier),
+    /// Reclaim all space there is, once everything else of the list is committed; with all history if the flag says so.
+    Gc(bool),
 }
 
 /// Dimension of the vectors in steps, all of type u8.
@@ -84,7 +87,7 @@ impl State {
                     vectors.retain(|id, _| !ids.contains(id));
                 }
             }
-            Step::Compact(_) | Step::Move(..) => {}
+            Step::Compact(_) | Step::Move(..) | Step::Gc(_) => {}
             Step::DropVectors(set) => {
                 self.1.remove(set);
             }
@@ -180,11 +183,11 @@ pub fn run_step(txn: &mut WriteTxn, namespace: &Namespace, step: &Step) -> crate
             writer => writer?.compact(&CompactOptions::new().dead_fraction(0.0), &Control::new()).map(drop),
         },
         Step::DropVectors(set) => txn.drop_vectors(namespace.key(set)).map(drop),
-        Step::Move(..) => Ok(()), // changes nothing that a transaction sees
+        Step::Move(..) | Step::Gc(_) => Ok(()), // changes nothing that a transaction sees
     }
 }
 
-/// Runs a list of steps as one transaction, then its moves.
+/// Runs a list of steps as one transaction, then its moves and collections.
 pub fn commit_steps(store: &Store, steps: &[Step]) -> crate::Result<u64> {
     let default = store.namespace("")?;
     let mut txn = store.begin()?;
@@ -194,14 +197,38 @@ pub fn commit_steps(store: &Store, steps: &[Step]) -> crate::Result<u64> {
     Ok(lsn)
 }
 
-/// Carries the moves among some steps out, each by itself.
+/// Carries the moves and collections among some steps out, each by itself.
 pub fn run_moves(store: &Store, namespace: &Namespace, steps: &[Step]) -> crate::Result<()> {
-    let moves = steps.iter().filter_map(|step| match step {
-        Step::Move(prefix, tier) => Some((prefix, *tier)),
-        _ => None,
-    });
-    for (prefix, tier) in moves {
-        store.move_to_tier(Some(namespace), prefix, tier, &Control::new())?;
+    for step in steps {
+        match step {
+            Step::Move(prefix, tier) => {
+                store.move_to_tier(Some(namespace), prefix, *tier, &Control::new())?;
+            }
+            Step::Gc(forget) => {
+                collect(store, *forget)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reclaims whatever can be reclaimed.
+pub fn collect(store: &Store, forget: bool) -> crate::Result<GcReport> {
+    let options = GcOptions::new().dead_share(0.0);
+    let options = if forget { options.keep_history(Duration::ZERO) } else { options };
+    store.gc(&options, &Control::new())
+}
+
+/// Reclaims everything and makes sure that no byte was leaked: nothing dead is left, and no history.
+pub fn check_nothing_leaks(store: &Store) -> Result<(), String> {
+    let report = collect(store, true).map_err(|e| format!("reclaiming: {e:?}"))?;
+    let accounted = store.stat().map_err(|e| format!("{e:?}"))?.accounted;
+    if report.segments_busy + report.segments_held > 0 || !report.findings.is_empty() {
+        return Err(format!("not everything could be reclaimed: {report:?}"));
+    }
+    if accounted.dead + accounted.condemned + accounted.held > 0 {
+        return Err(format!("space leaks: {accounted:?} after {report:?}"));
     }
     Ok(())
 }

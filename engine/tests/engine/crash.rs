@@ -58,6 +58,28 @@ fn workloads() -> Vec<(&'static str, Workload)> {
             ],
         ),
         (
+            "reclaiming",
+            vec![
+                vec![
+                    text("t/a", 300),
+                    text("t/b", 20_000),
+                    put("t/c", 70_000),
+                    text("u", 5_000),
+                    vectors("set", 0..40),
+                ],
+                vec![Step::Move("t/".into(), Tier::Cold), Step::Gc(false)],
+                vec![text("t/b", 21_000), Step::DeleteVectors("set".into(), vec![3]), Step::Delete("u".into())],
+                vec![put("v", 150_000), Step::Gc(true)],
+                vec![
+                    Step::Compact("set".into()),
+                    text("u", 5_000),
+                    Step::Move(String::new(), Tier::Warm),
+                    Step::Gc(true),
+                ],
+                vec![Step::Delete("t/c".into()), Step::Gc(true)],
+            ],
+        ),
+        (
             "streams that fill segments",
             vec![
                 vec![Step::Stream("s".into(), Random::new(1).bytes(90_000))],

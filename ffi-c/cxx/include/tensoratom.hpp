@@ -32,8 +32,9 @@ namespace tensoratom {
 /// Name and stable number of each kind of error.
 #define TENSORATOM_ERROR_KINDS(X)                                                                          \
     X(NotFound, 1) X(AlreadyExists, 2) X(Conflict, 3) X(InvalidArgument, 4) X(InvalidKey, 5)               \
-    X(InvalidShape, 6) X(InvalidMetadata, 7) X(Unsupported, 8) X(NotAStore, 20) X(NewerFormat, 21)         \
-    X(NetworkFileSystem, 22) X(ReadOnly, 23) X(PermissionDenied, 24) X(Busy, 25) X(Corrupt, 40)            \
+    X(InvalidShape, 6) X(InvalidMetadata, 7) X(Unsupported, 8) X(Forgotten, 9) X(NotAStore, 20)            \
+    X(NewerFormat, 21) X(NetworkFileSystem, 22) X(ReadOnly, 23) X(PermissionDenied, 24) X(Busy, 25)        \
+    X(Corrupt, 40)                                                                                         \
     X(CatalogCorrupt, 41) X(BadFile, 42) X(Io, 60) X(DiskFull, 61) X(OutOfMemory, 62) X(Poisoned, 63)      \
     X(Closed, 80) X(Forked, 81) X(Cancelled, 82) X(Internal, 99)
 
