@@ -258,8 +258,12 @@ impl RecordKind {
 pub enum Codec {
     /// As they are.
     Raw = 1,
+    /// Each chunk split into byte planes where that helps, then an LZ4 block.
+    Lz4 = 2,
     /// Each chunk split into byte planes where that helps, then coded by Zstandard.
     Zstd = 3,
+    /// Each chunk of floats split into planes: exponents are entropy-coded, mantissas stored as they are.
+    Float = 4,
 }
 
 impl Codec {
@@ -272,7 +276,9 @@ impl Codec {
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Codec::Raw),
+            2 => Some(Codec::Lz4),
             3 => Some(Codec::Zstd),
+            4 => Some(Codec::Float),
             _ => None,
         }
     }
@@ -281,7 +287,9 @@ impl Codec {
     pub const fn name(self) -> &'static str {
         match self {
             Codec::Raw => "raw",
+            Codec::Lz4 => "lz4",
             Codec::Zstd => "zstd",
+            Codec::Float => "float",
         }
     }
 }

@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::catalog::{Span, StoredRow, VersionRow};
+use crate::codec;
 use crate::control::{Control, Progress};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{Codec, RecordKind, Tier};
+use crate::memory::zeroed;
 use crate::segment::{Description, PayloadCopy, Recoded, Written};
 
 use super::Store;
@@ -66,11 +68,9 @@ impl Store {
 
     fn move_inner(&self, namespace: u32, prefix: &str, tier: Tier, control: &Control<'_>) -> Result<MoveReport> {
         self.inner.check_writable()?;
-        let codec = match tier {
-            Tier::Warm => Codec::Raw,
-            Tier::Cold => Codec::Zstd,
-            Tier::Hot => return Err(Error::new(ErrorKind::Unsupported, "payloads cannot be moved to the hot tier")),
-        };
+        if tier == Tier::Hot {
+            return Err(Error::new(ErrorKind::Unsupported, "payloads cannot be moved to the hot tier"));
+        }
         let mut report = MoveReport::default();
         let candidates = self.candidates(namespace, prefix, tier, &mut report)?;
         let mut progress = Progress {
@@ -81,7 +81,7 @@ impl Store {
         let mut rest = &candidates[..];
         while !rest.is_empty() {
             let (step, later) = rest.split_at(step_len(rest));
-            self.move_step(namespace, step, (codec, tier), control, &mut progress, &mut report)?;
+            self.move_step(namespace, step, tier, control, &mut progress, &mut report)?;
             rest = later;
         }
         Ok(report)
@@ -119,7 +119,7 @@ impl Store {
         &self,
         namespace: u32,
         step: &[VersionRow],
-        to: (Codec, Tier),
+        to: Tier,
         control: &Control<'_>,
         progress: &mut Progress,
         report: &mut MoveReport,
@@ -132,14 +132,14 @@ impl Store {
             let stored = inner.catalog.read()?.view()?.payload(namespace, &version.digest)?;
             let explain = |e: Error| e.key(&version.key);
             // Deleted meanwhile together with its payload, or moved by somebody else.
-            let Some(stored) = stored.filter(|stored| stored.copy.tier != to.1) else { continue };
-            let written = self.write_copy(&mut staged, version, &stored, to.0, control).map_err(explain)?;
+            let Some(stored) = stored.filter(|stored| stored.copy.tier != to) else { continue };
+            let (codec, written) = self.write_copy(&mut staged, version, &stored, to, control).map_err(explain)?;
             done.payloads_moved += 1;
             done.raw_bytes += version.raw_bytes;
             done.stored_bytes_before += stored.copy.stored_bytes;
             done.stored_bytes_after += written.stored_bytes;
             let from = (stored.copy.segment, stored.copy.offset);
-            staged.moves.push(StagedMove { namespace, from, written, codec: to.0, tier: to.1 });
+            staged.moves.push(StagedMove { namespace, from, written, codec, tier: to });
             progress.items_done += 1;
             progress.bytes_done += version.raw_bytes;
             control.report(*progress);
@@ -176,9 +176,9 @@ impl Store {
         staged: &mut Staged,
         version: &VersionRow,
         stored: &StoredRow,
-        codec: Codec,
+        to: Tier,
         control: &Control<'_>,
-    ) -> Result<Written> {
+    ) -> Result<(Codec, Written)> {
         let inner = &self.inner;
         let source = inner.segments.open_copy(&stored.copy, &version.digest, version.raw_bytes)?;
         let description = Description {
@@ -195,8 +195,9 @@ impl Store {
             control.check()?;
             source.read_into(offset, target)
         };
+        let codec = if to == Tier::Cold { choose_codec(version, &read)? } else { Codec::Raw };
         let payload = Recoded { description, raw_bytes: version.raw_bytes, digest: version.digest, codec, read: &read };
-        appender.append_recoded(payload, inner.segments.pool()?)
+        Ok((codec, appender.append_recoded(payload, inner.segments.pool()?)?))
     }
 
     /// Reads a new copy through a way of its own, from the file, and compares it with the digest.
@@ -206,6 +207,21 @@ impl Store {
         copy.verify_all(&|| control.check())?;
         Ok(())
     }
+}
+
+/// The codec for a payload, tried on a few pieces of the size of a chunk.
+fn choose_codec(version: &VersionRow, read: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<Codec> {
+    let mut samples = Vec::new();
+    for place in codec::SAMPLES {
+        let from = (version.raw_bytes / 8).saturating_mul(place) / 64 * 64;
+        let mut sample = zeroed(version.raw_bytes.saturating_sub(from).min(codec::SAMPLE_BYTES) as usize)?;
+        read(from, &mut sample)?;
+        samples.push(sample);
+        if version.raw_bytes <= codec::SAMPLE_BYTES {
+            break; // that was all of it
+        }
+    }
+    codec::choose(version.dtype, &samples)
 }
 
 /// How many of the versions one step takes: at least one.
