@@ -113,6 +113,7 @@ pub use format::{Codec, Tier};
 pub use interchange::{ExportOptions, ExportReport, FileFormat, ImportOptions, ImportReport, NpyArray};
 pub use key::{Key, KeyRef, NAME_BYTES_MAX};
 pub use search::{Neighbor, SearchOptions};
+pub use segment::{DecodeCacheStat, decode_cache, set_decode_cache_bytes};
 pub use store::{
     Accounted, Address, AsOf, AtomInfo, Atoms, CompactOptions, Companions, Damage, Durability, Expect, ListOptions,
     Matrix, MoveReport, Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport,

@@ -251,7 +251,9 @@ impl Payload {
     }
 
     /// The whole payload. In mapped mode a slice of the map, verified at its first touch in this process; in positioned
-    /// mode, and of a cold copy in either, a copy, verified and decoded now.
+    /// mode a copy, verified now. Of a cold copy, in either mode, a buffer that was verified when it was decoded, and that
+    /// all who read the payload share as long as the process's cache holds it
+    /// (see [`set_decode_cache_bytes`](crate::set_decode_cache_bytes)).
     #[inline]
     pub fn bytes(&self) -> Result<Bytes> {
         self.range(0..self.len())
@@ -266,6 +268,11 @@ impl Payload {
                 match self.mode {
                     ReadMode::Mapped if !atom.is_coded() => {
                         atom.slice(range).map(Bytes::mapped).map_err(|e| self.explain(e, "get"))
+                    }
+                    _ if atom.is_coded() => {
+                        let copy = atom.copy()?;
+                        let decoded = copy.decoded(range, || atom.segments.helpers());
+                        decoded.map_err(|e| self.explain(e, "get"))
                     }
                     ReadMode::Mapped | ReadMode::Positioned => self.copy_range(range),
                 }
@@ -295,12 +302,13 @@ impl Payload {
         Ok(Bytes::owned(buffer))
     }
 
-    /// Copies bytes from `offset` on into `target`, which they must fill. Always by positioned reads, in either mode.
+    /// Copies bytes from `offset` on into `target`, which they must fill. Always by positioned reads, in either mode, or
+    /// of a cold copy from decoded bytes that the process keeps.
     pub fn read_into(&self, offset: u64, target: &mut [u8]) -> Result<()> {
         match &self.source {
             Source::Stored(atom) => {
                 atom.segments.fork().check()?;
-                atom.copy()?.read_into(offset, target).map_err(|e| self.explain(e, "get"))
+                atom.copy()?.read_through(offset, target).map_err(|e| self.explain(e, "get"))
             }
             Source::Staged { .. } => {
                 let end = offset.saturating_add(target.len() as u64);
