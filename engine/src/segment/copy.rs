@@ -123,6 +123,18 @@ impl PayloadCopy {
             .ok_or_else(|| Error::internal("the map is shorter than it said"))
     }
 
+    /// Bytes of the payload's pages that are in memory now, whoever brought them there. Touches none of them. 0 for a coded
+    /// payload.
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        let len = usize::try_from(self.record.raw_bytes).map_err(|_| Error::internal("payload length"))?;
+        if self.is_coded() || len == 0 {
+            return Ok(0);
+        }
+        let offset = self.record.data_offset;
+        let map = self.reader.map(self.record.table_offset)?;
+        map.resident_bytes(offset, len).map_err(|e| self.reader.read_error(e, offset))
+    }
+
     /// The whole payload in the map once every chunk was verified, in a slice whose clones count in a place of their own.
     pub(crate) fn whole(&self) -> Result<Option<MapSlice>> {
         if !self.verified.all() || self.is_coded() {
