@@ -71,13 +71,13 @@ fn everything_moves_and_everything_reads_searches_and_exports_as_before() {
         let mut random = Random::new(4);
         let matrix: Vec<f32> = (0..3_000 * 32).map(|_| random.below(2001) as f32 * 1e-3 - 1.0).collect();
         let ids: Vec<i64> = (0..3_000).map(|i| i * 3).collect();
-        let set = store.vectors("words", 32, DType::F32, Metric::SquaredL2).unwrap();
+        let set = store.vectors("words", 32, DType::F32, Metric::SqEuclidean).unwrap();
         set.append(&ids, Rows::of(32, &matrix).unwrap()).unwrap();
         set.delete(&[3, 6]).unwrap();
         store.put("matrix", &Tensor::from_slice(&[3_000, 32], &matrix).unwrap()).unwrap();
         let query = Rows::of(32, &matrix[..64]).unwrap();
         let answers = |store: &Store| {
-            let set = store.vectors("words", 32, DType::F32, Metric::SquaredL2).unwrap();
+            let set = store.vectors("words", 32, DType::F32, Metric::SqEuclidean).unwrap();
             let stored = store.snapshot().unwrap().matrix("matrix", Metric::Cosine).unwrap();
             let full = SearchOptions::new().full_scan(true);
             [
@@ -105,7 +105,7 @@ fn everything_moves_and_everything_reads_searches_and_exports_as_before() {
         let old = store.snapshot_at(tensoratom::AsOf::Lsn(1)).unwrap();
         assert_eq!(*old.get("a").unwrap().bytes().unwrap(), *bytes(9_000, 1));
         let out = dir.path().join("out.safetensors");
-        store.export_file("m/", &out, &ExportOptions::new(), &Control::new()).unwrap();
+        store.export_file(&out, &ExportOptions::new().prefix("m/"), &Control::new()).unwrap();
         assert_eq!(std::fs::read(&out).unwrap(), std::fs::read(&file).unwrap());
         check_integrity(&store).unwrap();
         store.move_to_tier(None, "words", Tier::Warm, &Control::new()).unwrap();
