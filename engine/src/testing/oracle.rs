@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::kernels::{Metric, Rows};
 use crate::{
     CompactOptions, Control, DType, ErrorKind, Key, ListOptions, Namespace, PutOptions, Store, Tensor, Tier,
-    VerifyOptions, WriteTxn,
+    TierPolicy, VerifyOptions, WriteTxn,
 };
 
 /// One change of a workload.
@@ -31,6 +31,8 @@ pub enum Step {
     DropVectors(String),
     /// Move what starts with a prefix to a tier, once everything else of the list is committed.
     Move(String, Tier),
+    /// Set this tier policy, as JSON, and do what it asks for, once everything else of the list is committed.
+    Maintain(String),
 }
 
 /// Dimension of the vectors in steps, all of type u8.
@@ -84,7 +86,7 @@ impl State {
                     vectors.retain(|id, _| !ids.contains(id));
                 }
             }
-            Step::Compact(_) | Step::Move(..) => {}
+            Step::Compact(_) | Step::Move(..) | Step::Maintain(_) => {}
             Step::DropVectors(set) => {
                 self.1.remove(set);
             }
@@ -180,7 +182,7 @@ pub fn run_step(txn: &mut WriteTxn, namespace: &Namespace, step: &Step) -> crate
             writer => writer?.compact(&CompactOptions::new().dead_fraction(0.0), &Control::new()).map(drop),
         },
         Step::DropVectors(set) => txn.drop_vectors(namespace.key(set)).map(drop),
-        Step::Move(..) => Ok(()), // changes nothing that a transaction sees
+        Step::Move(..) | Step::Maintain(..) => Ok(()), // changes nothing that a transaction sees
     }
 }
 
@@ -196,12 +198,21 @@ pub fn commit_steps(store: &Store, steps: &[Step]) -> crate::Result<u64> {
 
 /// Carries the moves among some steps out, each by itself.
 pub fn run_moves(store: &Store, namespace: &Namespace, steps: &[Step]) -> crate::Result<()> {
-    let moves = steps.iter().filter_map(|step| match step {
-        Step::Move(prefix, tier) => Some((prefix, *tier)),
-        _ => None,
-    });
-    for (prefix, tier) in moves {
-        store.move_to_tier(Some(namespace), prefix, tier, &Control::new())?;
+    for step in steps {
+        match step {
+            Step::Move(prefix, tier) => {
+                store.move_to_tier(Some(namespace), prefix, *tier, &Control::new())?;
+            }
+            Step::Maintain(policy) => {
+                store.set_tier_policy(&TierPolicy::from_json(policy)?)?;
+                let report = store.maintain(&Control::new())?;
+                let done = report.applied.moved.payloads_moved + report.applied.skipped;
+                if done != report.planned {
+                    return Err(crate::Error::internal(format!("a plan was not carried out: {report:?}")));
+                }
+            }
+            _ => {}
+        }
     }
     Ok(())
 }
