@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use tensoratom::{Error, MoveReport, Result, Store, TierPin, TierPlan, TierPolicy};
 
 use crate::args::{Tier, TierName};
-use crate::output::{
-    Align, BAD, FAINT, GOOD, Outcome, Table, count, plain_text, print_json, print_raw, say, size,
-};
+use crate::output::{Align, BAD, FAINT, GOOD, Outcome, Table, count, plain_text, print_json, print_raw, say, size};
 use crate::progress::Follow;
 
 /// Longest policy that is read.

@@ -11,7 +11,8 @@ use super::rows::UseRow;
 impl Changes<'_> {
     /// Replaces a setting.
     pub(super) fn set_setting(&self, name: &str, value: &str) -> Result<()> {
-        let sql = "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        let sql =
+            "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
         self.run(sql, [name, value])?;
         Ok(())
     }

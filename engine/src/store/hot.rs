@@ -2,22 +2,26 @@
 //! with the store; and how much of it is in memory.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
-use crate::catalog::{CopyRow, VersionRow, View};
+use crate::catalog::{Catalog, CopyRow, LATEST, Span};
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::format::Tier;
-use crate::segment::PayloadCopy;
+use crate::key::{Key, KeyRef};
+use crate::tier::TierPin;
 
 use super::options::Options;
-use super::policy::{policy_in, survey};
+use super::segments::Segments;
 use super::stat::TierStat;
 use super::{ReadMode, Store, StoreInner};
 
 /// Bytes verified between two looks at whether the store was closed.
 const STEP_BYTES: u64 = 8 << 20;
+/// Versions asked for at once.
+const PAGE: usize = 1024;
 
 /// The thread that reads what is pinned. Dropped, it tells the thread to stop and waits for it: some milliseconds.
 #[derive(Debug)]
@@ -28,14 +32,21 @@ pub(super) struct Prefetch {
 
 impl Prefetch {
     /// Starts the thread if there is anything to read. A thread that cannot be had is no error: reads do the work then.
-    pub(super) fn start(store: &Arc<StoreInner>, options: &Options) -> Option<Self> {
-        if store.pins.read().is_empty() || options.hot_bytes == 0 || options.read_mode == ReadMode::Positioned {
+    pub(super) fn start(store: &StoreInner, options: &Options) -> Option<Self> {
+        let pins = store.pins.read().list();
+        if pins.is_empty() || options.hot_bytes == 0 || options.read_mode == ReadMode::Positioned {
             return None;
         }
         let stop = Arc::new(AtomicBool::new(false));
-        let (weak, budget_bytes, flag) = (Arc::downgrade(store), options.hot_bytes, Arc::clone(&stop));
+        let reading = Reading {
+            catalog: Arc::clone(&store.catalog),
+            segments: Arc::clone(&store.segments),
+            pins,
+            stop: Arc::clone(&stop),
+        };
+        let budget_bytes = options.hot_bytes;
         let run = move || {
-            if let Err(error) = prefetch(&weak, budget_bytes, &flag) {
+            if let Err(error) = reading.run(budget_bytes) {
                 tracing::debug!(%error, "not everything that is pinned was prefetched");
             }
         };
@@ -43,69 +54,105 @@ impl Prefetch {
         Some(Prefetch { stop, thread: Some(thread) })
     }
 
-    /// Ends the thread. In a forked child there is none.
+    /// Ends the thread. In a forked child there is none, and nothing may wait for it.
     pub(super) fn end(mut self, is_forked: bool) {
         self.stop.store(true, Ordering::Relaxed);
-        let Some(thread) = self.thread.take() else { return };
-        // The thread itself may be the last to let go of the store.
-        if !is_forked && thread.thread().id() != std::thread::current().id() {
-            let _ = thread.join();
+        match self.thread.take() {
+            Some(thread) if !is_forked => drop(thread.join()),
+            thread => drop(thread),
         }
     }
 }
 
-fn prefetch(store: &Weak<StoreInner>, budget_bytes: u64, stop: &AtomicBool) -> Result<()> {
-    let Some(inner) = store.upgrade() else { return Ok(()) };
-    let copies = pinned(&inner)?;
-    let segments = Arc::clone(&inner.segments);
-    // From here on the store may be closed under us; its files stay as long as we read them.
-    drop(inner);
-    let mut left = budget_bytes;
-    for (version, place) in copies {
-        if version.raw_bytes > left {
-            continue;
-        }
-        left -= version.raw_bytes;
-        let Ok(copy) = segments.open_copy(&place, &version.digest, version.raw_bytes) else { continue };
-        for start in (0..version.raw_bytes).step_by(STEP_BYTES as usize) {
-            if stop.load(Ordering::Relaxed) || segments.fork().is_forked() {
-                return Ok(());
+/// What the thread needs: not the store itself, which it would keep open.
+struct Reading {
+    catalog: Arc<Catalog>,
+    segments: Arc<Segments>,
+    pins: Vec<(u32, TierPin)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Reading {
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.segments.fork().is_forked()
+    }
+
+    fn run(&self, budget_bytes: u64) -> Result<()> {
+        let mut left = budget_bytes;
+        for_each_pinned(&self.catalog, &self.pins, |digest, raw_bytes, place| {
+            if let Some(rest) = left.checked_sub(raw_bytes) {
+                left = rest;
+                self.read(digest, raw_bytes, place);
             }
-            // Damage is for whoever reads the atom to hear of.
-            if copy.slice(start..version.raw_bytes.min(start + STEP_BYTES), || None).is_err() {
+            !self.is_over() && left > 0
+        })
+    }
+
+    /// Brings one payload into memory, verified. Damage is for whoever reads the atom to hear of.
+    fn read(&self, digest: &Digest, raw_bytes: u64, place: &CopyRow) {
+        let Ok(copy) = self.segments.open_copy(place, digest, raw_bytes) else { return };
+        let mut start = 0;
+        while start < raw_bytes && !self.is_over() {
+            let end = raw_bytes.min(start.saturating_add(STEP_BYTES));
+            if copy.slice(start..end, || None).is_err() {
+                return;
+            }
+            start = end;
+        }
+    }
+}
+
+/// Calls `each` with every pinned payload in the warm tier once, pin by pin, atoms before vector sets, until it says no.
+/// Reads the catalog where the pins are, not all of it.
+fn for_each_pinned(
+    catalog: &Catalog,
+    pins: &[(u32, TierPin)],
+    mut each: impl FnMut(&Digest, u64, &CopyRow) -> bool,
+) -> Result<()> {
+    let mut seen: HashSet<(u32, Digest)> = HashSet::new();
+    let mut take = |namespace: u32, digest: &Digest, raw_bytes: u64, place: Option<&CopyRow>| {
+        let place = place.filter(|place| place.tier == Tier::Warm);
+        place.is_none_or(|place| !seen.insert((namespace, *digest)) || each(digest, raw_bytes, place))
+    };
+    let reader = catalog.read()?;
+    for (namespace, pin) in pins {
+        let mut after: Option<Key> = None;
+        loop {
+            // A new look for every page: a long listing must not hold back the catalog's log.
+            let view = reader.view()?;
+            let limit = if pin.exact { 1 } else { PAGE };
+            let span = Span { prefix: &pin.prefix, after: after.as_ref().map(Key::as_ref), limit };
+            let page = view.list(*namespace, span, LATEST)?;
+            for (version, _) in &page {
+                if !pin.fits(&pin.namespace, version.key.as_ref()) {
+                    continue;
+                }
+                let stored = view.payload(*namespace, &version.digest)?;
+                if !take(*namespace, &version.digest, version.raw_bytes, stored.as_ref().map(|stored| &stored.copy)) {
+                    return Ok(());
+                }
+            }
+            after = page.last().map(|(version, _)| version.key.clone());
+            if pin.exact || page.len() < PAGE {
                 break;
+            }
+        }
+        let view = reader.view()?;
+        for set in view.vector_sets(*namespace, LATEST)? {
+            if !pin.fits(&pin.namespace, KeyRef::Name(&set.spec.name)) {
+                continue;
+            }
+            for state in view.parts(set.spec.set, LATEST)? {
+                let part = view.part(set.spec.set, &state)?;
+                for placed in [Some(part.vectors), Some(part.ids), part.companion].into_iter().flatten() {
+                    if !take(*namespace, &placed.digest, placed.raw_bytes, placed.copy.as_ref()) {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
     Ok(())
-}
-
-/// Pinned payloads that lie in the warm tier, with their copies, in the order of their names.
-fn pinned(inner: &StoreInner) -> Result<Vec<(VersionRow, CopyRow)>> {
-    let reader = inner.catalog.read()?;
-    reader.consistently(|view| pinned_in(view))
-}
-
-fn pinned_in(view: View<'_>) -> Result<Vec<(VersionRow, CopyRow)>> {
-    let numbers = view.namespaces()?;
-    let number = |name: &str| numbers.iter().find(|(_, known)| known == name).map(|(id, _)| *id);
-    let hot = survey(view, &policy_in(view)?)?.into_iter().filter(|state| state.wish.is_pinned);
-    let mut wanted: HashSet<_> = hot
-        .filter(|state| state.tier == Tier::Warm)
-        .filter_map(|state| Some((number(&state.namespace)?, state.digest)))
-        .collect();
-    let mut versions = Vec::new();
-    view.descriptions(
-        |namespace, digest| wanted.remove(&(namespace, *digest)),
-        |namespace, version| versions.push((namespace, version)),
-    )?;
-    let mut found = Vec::with_capacity(versions.len());
-    for (namespace, version) in versions {
-        if let Some(stored) = view.payload(namespace, &version.digest)? {
-            found.push((version, stored.copy));
-        }
-    }
-    Ok(found)
 }
 
 impl Store {
@@ -113,17 +160,16 @@ impl Store {
     pub(super) fn hot_stat(&self) -> Result<(TierStat, u64)> {
         let inner = &self.inner;
         let mut sums = TierStat::default();
-        let mut resident_bytes = 0;
-        if inner.pins.read().is_empty() {
-            return Ok((sums, resident_bytes));
-        }
-        for (version, place) in pinned(inner)? {
+        let mut resident_bytes = 0_u64;
+        let pins = inner.pins.read().list();
+        for_each_pinned(&inner.catalog, &pins, |digest, raw_bytes, place| {
             sums.payloads += 1;
-            sums.raw_bytes += version.raw_bytes;
+            sums.raw_bytes += raw_bytes;
             sums.stored_bytes += place.stored_bytes;
-            let copy = inner.segments.open_copy(&place, &version.digest, version.raw_bytes);
-            resident_bytes += copy.and_then(|copy| PayloadCopy::resident_bytes(&copy)).unwrap_or(0);
-        }
+            let copy = inner.segments.open_copy(place, digest, raw_bytes);
+            resident_bytes += copy.and_then(|copy| copy.resident_bytes()).unwrap_or(0);
+            true
+        })?;
         Ok((sums, resident_bytes))
     }
 }

@@ -89,7 +89,7 @@ pub(crate) struct StoreInner {
     /// The thread that reads what is hot, until the store is closed.
     prefetch: Mutex<Option<Prefetch>>,
     segments: Arc<Segments>,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     identity: StoreIdentity,
     volume: Arc<dyn Volume>,
     fork: Arc<ForkGuard>,

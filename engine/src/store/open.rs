@@ -168,6 +168,7 @@ fn open_inner(
     gate.enter(if read_only { LockMode::Shared } else { LockMode::Exclusive })?;
     let alone = !read_only && gate.is_alone()?;
     let catalog = Catalog::open(Arc::clone(&volume), Arc::clone(&fork), names::CATALOG, identity.uuid, read_only)?;
+    let catalog = Arc::new(catalog);
     let cache = Arc::new(AtomCache::new(options.cache_bytes));
     let segments = Arc::new(Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options, &cache));
     if alone {

@@ -115,12 +115,15 @@ impl Store {
         let inner = &self.inner;
         inner.check_writable()?;
         let transaction = inner.catalog.begin(true, inner.lock_timeout)?;
-        // One that cannot be read is replaced, not patched.
-        let old = policy_in(transaction.view()?);
-        let mut policy = old.as_ref().map_or_else(|_| TierPolicy::default(), Clone::clone);
+        let old = match policy_in(transaction.view()?) {
+            // One that says nothing to this version of the library is replaced, not patched.
+            Err(e) if e.kind() == ErrorKind::InvalidArgument => None,
+            old => Some(old?),
+        };
+        let mut policy = old.clone().unwrap_or_default();
         change(&mut policy);
         policy.check()?;
-        if old.is_ok_and(|old| old == policy) {
+        if old.is_some_and(|old| old == policy) {
             return Ok(false);
         }
         transaction.set_setting(SETTING, &policy.to_json()?)?;
@@ -190,8 +193,7 @@ impl Store {
                 if step.len() > 1 {
                     return step.chunks(1).try_for_each(|one| self.apply_step(one, control, progress, report));
                 }
-                let counter =
-                    if e.kind() == ErrorKind::Corrupt { &mut report.damaged } else { &mut report.skipped };
+                let counter = if e.kind() == ErrorKind::Corrupt { &mut report.damaged } else { &mut report.skipped };
                 *counter += 1;
                 tracing::warn!(error = %e, "a payload stays where it is");
                 Ok(())
@@ -265,8 +267,9 @@ impl KnownPins {
         Ok(!self.pins.is_empty() || view.setting(SETTING)? != self.text)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.pins.is_empty()
+    /// The pins with the numbers of their namespaces.
+    pub(super) fn list(&self) -> Vec<(u32, TierPin)> {
+        self.pins.clone()
     }
 
     pub(super) fn is_same(&self, other: &KnownPins) -> bool {
@@ -280,12 +283,12 @@ impl KnownPins {
     }
 }
 
-pub(super) fn policy_in(view: View<'_>) -> Result<TierPolicy> {
+fn policy_in(view: View<'_>) -> Result<TierPolicy> {
     view.setting(SETTING)?.map_or_else(|| Ok(TierPolicy::default()), |text| TierPolicy::from_json(&text))
 }
 
 /// What is known of every payload that is used and has a copy.
-pub(super) fn survey(view: View<'_>, policy: &TierPolicy) -> Result<Vec<PayloadState>> {
+fn survey(view: View<'_>, policy: &TierPolicy) -> Result<Vec<PayloadState>> {
     let namespaces: HashMap<u32, String> = view.namespaces()?.into_iter().collect();
     let mut numbers: Vec<(PayloadId, u32)> = Vec::new();
     let mut states: Vec<PayloadState> = Vec::new();

@@ -158,7 +158,8 @@ impl Store {
         let volume = &self.inner.volume;
         let reader = self.inner.catalog.read()?;
         let ((lsn, totals, rows, sums, namespaces), tiers) = reader.consistently(|view| {
-            let sums = (view.head()?.lsn, view.totals()?, view.segments()?, view.segment_sums()?, view.namespaces()?.len());
+            let sums =
+                (view.head()?.lsn, view.totals()?, view.segments()?, view.segment_sums()?, view.namespaces()?.len());
             Ok((sums, view.tier_sums()?))
         })?;
         drop(reader);

@@ -206,7 +206,8 @@ pub fn run_moves(store: &Store, namespace: &Namespace, steps: &[Step]) -> crate:
             Step::Maintain(policy) => {
                 store.set_tier_policy(&TierPolicy::from_json(policy)?)?;
                 let report = store.maintain(&Control::new())?;
-                let done = report.applied.moved.payloads_moved + report.applied.skipped;
+                let applied = report.applied;
+                let done = applied.moved.payloads_moved + applied.skipped + applied.damaged;
                 if done != report.planned {
                     return Err(crate::Error::internal(format!("a plan was not carried out: {report:?}")));
                 }

@@ -231,7 +231,7 @@ mod tests {
             r#"{"rules": [{"prefix": "a", "tier": "hot"}]}"#,
             r#"{"rules": [{"prefix": "a", "tier": "lukewarm"}]}"#,
             r#"{"rules": [{"prefix": "a", "hot_days": 1e300}]}"#,
-            "[]",
+            "3",
         ] {
             assert_eq!(TierPolicy::from_json(wrong).unwrap_err().kind(), ErrorKind::InvalidArgument, "{wrong}");
         }

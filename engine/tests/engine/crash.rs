@@ -61,7 +61,9 @@ fn workloads() -> Vec<(&'static str, Workload)> {
             "moves by policy",
             vec![
                 vec![text("t/a", 300), text("t/b", 20_000), vectors("set", 0..900), text("u", 9_000)],
-                vec![Step::Maintain(r#"{"rules": [{"tier": "cold"}], "pins": [{"prefix": "u"}], "min_bytes": 0}"#.into())],
+                vec![Step::Maintain(
+                    r#"{"rules": [{"tier": "cold"}], "pins": [{"prefix": "u"}], "min_bytes": 0}"#.into(),
+                )],
                 vec![text("t/b", 21_000), Step::DeleteVectors("set".into(), vec![3, 4])],
                 vec![Step::Maintain(r#"{"warm_days": 0, "pins": [{"prefix": "s"}]}"#.into())],
                 vec![put("v", 9_000)],
