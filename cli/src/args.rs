@@ -127,14 +127,24 @@ JSON: {atoms_checked, chunks_checked, damaged: [{key, segment, offset, what}]}."
 JSON: {identity_rewritten, catalog_rebuilt, segments_scanned, records_found, commits_applied, commits_missing, atoms, findings}.
 Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; delete it when you are satisfied.")]
     Repair(Repair),
-    /// Move atoms between the warm tier (raw) and the cold one (coded, smaller)
+    /// Move payloads between the warm tier (raw) and the cold one (coded, smaller), by hand or by policy
     #[command(after_help = "Examples:
   tensoratom tier models --to cold
   tensoratom tier models minilm/encoder.layer.3 --to cold
   tensoratom tier models minilm/ --to warm
+  tensoratom tier models --policy show > policy.json  # to start from
+  tensoratom tier models --policy policy.json
+  tensoratom tier models --pin minilm/  # stays warm, read into memory at open
+  tensoratom tier models --unpin minilm/
+  tensoratom tier models --plan   # what the policy would move, and why
+  tensoratom tier models --apply  # do it; for a nightly job
 
-JSON: {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, commits}.
-Every new copy is read back and verified before the old one gives way. Interrupted, run it again.")]
+JSON: with --to {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, commits},
+with --apply also {payloads_told, planned, skipped, damaged}, with --plan {moves: [{namespace, name, digest, bytes,
+stored_bytes, from, to, reason}]}, with --pin, --unpin and --policy FILE {changed}.
+Every new copy is read back and verified before the old one gives way. Interrupted, run it again.
+A policy: {hot_days, warm_days, min_bytes, warm_bytes_max, rules: [{namespace, prefix, hot_days, warm_days, tier}],
+pins: [{namespace, prefix, exact}]}; what is left out has its default.")]
     Tier(Tier),
     /// Reclaim space: garbage, and with --keep history that is older
     #[command(after_help = "Examples:
@@ -496,9 +506,11 @@ pub(crate) struct Tier {
     pub(crate) prefix: String,
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,
-    /// Where they shall lie
-    #[arg(long, value_name = "TIER")]
-    pub(crate) to: TierName,
+    #[command(flatten)]
+    pub(crate) action: TierAction,
+    /// With --pin and --unpin: this very name, not those that start with it
+    #[arg(long, conflicts_with_all = ["to", "plan", "apply", "policy"])]
+    pub(crate) exact: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -535,6 +547,30 @@ fn age(text: &str) -> Result<std::time::Duration, String> {
     };
     let number: u64 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| wrong())?;
     number.checked_mul(seconds).map(std::time::Duration::from_secs).ok_or_else(wrong)
+}
+
+/// What `tier` does: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct TierAction {
+    /// Move what starts with PREFIX, whatever the policy says
+    #[arg(long, value_name = "TIER")]
+    pub(crate) to: Option<TierName>,
+    /// Print what the policy would move now, and why; changes nothing
+    #[arg(long, conflicts_with = "prefix")]
+    pub(crate) plan: bool,
+    /// Note what was read, and move what the policy asks for
+    #[arg(long, conflicts_with = "prefix")]
+    pub(crate) apply: bool,
+    /// Keep names that start with this warm, and read them into memory at open
+    #[arg(long, value_name = "PREFIX", conflicts_with = "prefix")]
+    pub(crate) pin: Option<String>,
+    /// Take a pin back
+    #[arg(long, value_name = "PREFIX", conflicts_with = "prefix")]
+    pub(crate) unpin: Option<String>,
+    /// Set the policy from a JSON file (`-`: standard input), or print it
+    #[arg(long, value_name = "FILE|show", conflicts_with = "prefix")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 /// Tiers that atoms can be moved to.

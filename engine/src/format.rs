@@ -323,6 +323,11 @@ impl Tier {
         }
     }
 
+    /// Inverse of [`Tier::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Tier::Hot, Tier::Warm, Tier::Cold].into_iter().find(|tier| tier.name() == name)
+    }
+
     /// Lower-case name.
     pub const fn name(self) -> &'static str {
         match self {

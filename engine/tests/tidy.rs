@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["control", "digest", "dtype", "format", "key", "memory"],
     &["element"],
     &["codec", "file", "kernels"],
-    &["aggregate", "bytes"],
+    &["aggregate", "bytes", "tier"],
     &["tensor"],
     &["segment"],
     &["catalog"],

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use tensoratom::{Damage, Error, ErrorKind, Result, VerifyOptions, VerifyReport};
+use tensoratom::{Damage, Error, ErrorKind, Result, TierStat, VerifyOptions, VerifyReport};
 
 use crate::args::{Stat, Verify};
 use crate::output::{
@@ -37,11 +37,13 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
         say!("{} of {}", count(stat.vector_sets, "vector set"), count(stat.vector_parts, "part"))?;
     }
     say!(
-        "{} as users see them, {} stored once each, {} on disk:",
+        "{} as users see them, {} stored once each, {} on disk",
         size(stat.raw_bytes),
         size(stat.stored_bytes),
         size(stat.disk_bytes),
     )?;
+    print_tiers(&stat)?;
+    say!("on disk:")?;
     let share = |bytes: u64| 100.0 * bytes as f64 / stat.disk_bytes.max(1) as f64;
     let row =
         |name: &str, bytes: u64| vec![name.to_owned(), grouped(bytes), size(bytes), format!("{:.1} %", share(bytes))];
@@ -50,6 +52,28 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
     let sum = ("= disk", stat.accounted.total());
     table.print(parts.iter().chain([&sum]).map(|(name, bytes)| row(name, *bytes)))?;
     Ok(Outcome::Done)
+}
+
+/// Payloads by tier, and how much of what is pinned is in memory.
+fn print_tiers(stat: &tensoratom::Stat) -> Result<()> {
+    let row = |name: &str, tier: TierStat| {
+        let ratio = format!("{:.2}", tier.ratio());
+        vec![name.to_owned(), grouped(tier.payloads), size(tier.raw_bytes), size(tier.stored_bytes), ratio]
+    };
+    let headings = [("TIER", Align::Left), ("PAYLOADS", Align::Right), ("RAW", Align::Right), ("STORED", Align::Right)];
+    let mut table = Table::new(headings.into_iter().chain([("RATIO", Align::Right)]));
+    let [warm, cold] = stat.tiers;
+    table.print([row("warm", warm), row("cold", cold)])?;
+    if stat.hot.payloads > 0 {
+        let (pinned, resident) = (stat.hot.raw_bytes, stat.hot_resident_bytes);
+        let share = 100.0 * resident as f64 / pinned.max(1) as f64;
+        say!(
+            "of the warm ones {} of {} hot (pinned), {share:.0} % of that in memory",
+            count(stat.hot.payloads, "payload"),
+            size(pinned),
+        )?;
+    }
+    Ok(())
 }
 
 pub(crate) fn verify(args: &Verify) -> Result<Outcome> {

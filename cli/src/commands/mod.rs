@@ -48,12 +48,17 @@ fn completions(shell: clap_complete::Shell) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// A command is over before reading ahead would pay.
+fn options() -> Options {
+    Options::new().hot_bytes(0)
+}
+
 fn open_to_read(StoreArg { store }: &StoreArg) -> Result<Store> {
-    Store::open(store, &Options::new().read_only(true)).map_err(|e| e.with_path(store))
+    Store::open(store, &options().read_only(true)).map_err(|e| e.with_path(store))
 }
 
 fn open_to_write(StoreArg { store }: &StoreArg) -> Result<Store> {
-    Store::open(store, &Options::new()).map_err(|e| e.with_path(store))
+    Store::open(store, &options()).map_err(|e| e.with_path(store))
 }
 
 /// For writing; a store that is missing is made where the user asked for that.
@@ -61,7 +66,7 @@ fn open_or_create(arg: &StoreArg, create: bool) -> Result<Store> {
     if !create {
         return open_to_write(arg);
     }
-    Store::open_or_create(&arg.store, &Options::new()).map_err(|e| e.with_path(&arg.store))
+    Store::open_or_create(&arg.store, &options()).map_err(|e| e.with_path(&arg.store))
 }
 
 /// The namespace a command means, which must exist.

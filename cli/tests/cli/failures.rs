@@ -56,7 +56,10 @@ fn every_command_names_the_store_that_is_none() {
             let message = place.run(args).fails(1);
             assert!(message.starts_with(&format!("error: {store}: ")), "{args:?}: {message}");
             assert!(message.contains("[NotAStore 20]"), "{args:?}: {message}");
-            assert!(message.contains("create a store there first") || message.contains("segment"), "{args:?}: {message}");
+            assert!(
+                message.contains("create a store there first") || message.contains("segment"),
+                "{args:?}: {message}"
+            );
         }
     }
     assert!(!place.path("missing").exists());

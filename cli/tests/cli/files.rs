@@ -75,7 +75,10 @@ fn import_creates_the_store_only_when_told_to() {
     let place = Place::empty();
     place.write("m.safetensors", many("k", 1));
     let message = place.run(["import", "store", "m.safetensors"]).fails(1);
-    assert!(message.contains("store: ") && message.contains("[NotAStore 20]") && message.contains("create a store"), "{message}");
+    assert!(
+        message.contains("store: ") && message.contains("[NotAStore 20]") && message.contains("create a store"),
+        "{message}"
+    );
     assert!(!place.path("store").exists());
     for _ in 0..2 {
         place.run(["import", "store", "m.safetensors", "--create"]).ok();

@@ -1,6 +1,6 @@
 //! Carries a commit out on the catalog: the same code live, when a log is rolled forward, and in a rebuild. Keeps the
-//! reference counts of payloads and the dead bytes of segments exact. SQL of changes is here, in [`super::apply_vectors`] and in
-//! [`super::reclaim`], nowhere else.
+//! reference counts of payloads and the dead bytes of segments exact. SQL of changes is here, in
+//! [`super::apply_vectors`], [`super::apply_tiers`] and [`super::reclaim`], nowhere else.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -3,11 +3,13 @@
 //! read. Knows nothing of payload bytes, maps or leases.
 
 mod apply;
+mod apply_tiers;
 mod apply_vectors;
 mod commit;
 mod connection;
 mod page;
 mod query;
+mod query_tiers;
 mod query_vectors;
 mod reclaim;
 mod rows;
@@ -34,7 +36,7 @@ pub(crate) use query::{LATEST, Span, View};
 pub(crate) use reclaim::{Forgettable, Moved};
 pub(crate) use rows::{
     CommitRow, CopyRow, Found, Head, ManifestRow, PartRow, PartState, PayloadId, PlacedPayload, SegmentRow,
-    SegmentState, SegmentUse, StoredRow, VectorSetRow, VersionRow,
+    SegmentState, SegmentUse, StoredRow, UseRow, VectorSetRow, VersionRow,
 };
 pub use user_query::{QueryResult, SqlValue};
 pub(crate) use watch::Watch;
@@ -285,6 +287,17 @@ impl Transaction<'_> {
         let changes = self.changes(commit.lsn)?;
         segments.iter().try_for_each(|segment| changes.use_segment(segment))?;
         changes.commit(commit, place)
+    }
+
+    /// Replaces a setting of the store.
+    pub(crate) fn set_setting(&self, name: &str, value: &str) -> Result<()> {
+        self.changes(0)?.set_setting(name, value)
+    }
+
+    /// Adds reads of payloads to what is known of their use.
+    pub(crate) fn add_uses(&self, used: &[UseRow]) -> Result<()> {
+        let changes = self.changes(0)?;
+        used.iter().try_for_each(|used| changes.add_use(used))
     }
 
     /// Changes the state of a segment.

@@ -1,5 +1,5 @@
-//! Every question the engine asks the catalog; those about vector sets are in [`super::query_vectors`]. SQL of
-//! questions is in these two files and in [`super::reclaim`], nowhere else.
+//! Every question the engine asks the catalog; those about vector sets are in [`super::query_vectors`], those about tiers
+//! in [`super::query_tiers`]. SQL of questions is in these three files and in [`super::reclaim`], nowhere else.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -91,7 +91,7 @@ pub(super) fn u64_at(row: &Row<'_>, column: usize) -> Sql<u64> {
     row.get(column).map(from_db)
 }
 
-fn key_at(row: &Row<'_>, column: usize) -> Sql<Key> {
+pub(super) fn key_at(row: &Row<'_>, column: usize) -> Sql<Key> {
     match row.get_ref(column)? {
         ValueRef::Integer(n) => Ok(Key::Int(n)),
         ValueRef::Text(name) => match std::str::from_utf8(name) {
@@ -111,12 +111,12 @@ fn shape_at(row: &Row<'_>, column: usize) -> Sql<Vec<u64>> {
     serde_json::from_str(text).or_else(|_| bad(column, "a shape that is not a JSON array"))
 }
 
-fn tier_at(row: &Row<'_>, column: usize) -> Sql<Tier> {
+pub(super) fn tier_at(row: &Row<'_>, column: usize) -> Sql<Tier> {
     let number: u8 = row.get(column)?;
     Tier::from_number(number).map_or_else(|| bad(column, "an unknown tier"), Ok)
 }
 
-fn version_at(row: &Row<'_>, first: usize) -> Sql<VersionRow> {
+pub(super) fn version_at(row: &Row<'_>, first: usize) -> Sql<VersionRow> {
     let dtype = row.get_ref(first + 5)?.as_str()?.parse().or_else(|_| bad(first + 5, "an unknown dtype"))?;
     let encoding: Option<String> = row.get(first + 7)?;
     let encoding = encoding_from_text(encoding.as_deref().unwrap_or_default())
@@ -137,7 +137,7 @@ fn version_at(row: &Row<'_>, first: usize) -> Sql<VersionRow> {
     })
 }
 
-const VERSION_COLUMNS: &str =
+pub(super) const VERSION_COLUMNS: &str =
     "v.key, v.lsn_from, v.lsn_to, v.payload, v.digest, v.dtype, v.shape, v.encoding, v.metadata, v.created_us";
 
 pub(super) fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
@@ -211,6 +211,17 @@ impl<'c> View<'c> {
         let mut statement = self.connection.prepare_cached(sql).map_err(|e| error("reading", e))?;
         let rows = statement.query_map(args, read).map_err(|e| error("reading", e))?;
         rows.collect::<Sql<_>>().map_err(|e| error("reading", e))
+    }
+
+    /// Reads a long answer row by row.
+    pub(super) fn each(self, sql: &str, mut read: impl FnMut(&Row<'_>) -> Sql<()>) -> Result<()> {
+        let fail = |e| error("reading", e);
+        let mut statement = self.connection.prepare_cached(sql).map_err(fail)?;
+        let mut rows = statement.query([]).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            read(row).map_err(fail)?;
+        }
+        Ok(())
     }
 
     /// The newest commit.

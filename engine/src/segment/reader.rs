@@ -9,9 +9,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::{File, LockMode, Map, Open, Volume, read_exact_at};
 use crate::format::{LEASE_READER, names};
 
+use super::decoded::reader_number;
+
 /// Keeps a segment from being deleted as long as it lives, in this process or, after a `kill -9`, no longer.
 #[derive(Debug)]
 pub(crate) struct SegmentReader {
+    /// Of this opening, among all of this process.
+    number: u64,
     id: u64,
     salt: u64,
     capacity_bytes: u64,
@@ -48,11 +52,17 @@ impl SegmentReader {
             io::ErrorKind::NotFound => Error::corrupt("the segment file is missing").segment(id),
             _ => fail("opening the segment")(e),
         })?;
-        Ok(SegmentReader { id, salt, capacity_bytes, file, _lease: lease, map: RwLock::new(None) })
+        let map = RwLock::new(None);
+        Ok(SegmentReader { number: reader_number(), id, salt, capacity_bytes, file, _lease: lease, map })
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// A number that no other opening of a segment in this process ever has.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn salt(&self) -> u64 {

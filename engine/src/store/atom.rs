@@ -18,6 +18,7 @@ use crate::tensor::TensorView;
 
 use super::options::ReadMode;
 use super::segments::Segments;
+use super::usage::UseCount;
 
 /// Descriptor of one version of an atom.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +44,7 @@ pub struct AtomInfo {
     pub lsn_to: Option<u64>,
     /// Time of that commit, microseconds since the Unix epoch.
     pub created_us: u64,
-    /// Where the payload lies; none when the catalog knows no copy of it.
+    /// Where the payload lies: warm, cold, or hot, which is warm and pinned; none when the catalog knows no copy of it.
     pub tier: Option<Tier>,
 }
 
@@ -92,6 +93,7 @@ pub(crate) struct Atom {
     version: Arc<Version>,
     /// The whole payload in the map, from when all of it is verified: what every later read is a part of.
     whole: OnceLock<MapSlice>,
+    uses: Arc<UseCount>,
 }
 
 impl Deref for Atom {
@@ -104,8 +106,9 @@ impl Deref for Atom {
 }
 
 impl Atom {
-    pub(crate) fn new(row: VersionRow, place: Option<CopyRow>, segments: Arc<Segments>) -> Self {
-        let tier = place.as_ref().map(|place| place.tier);
+    /// A version whose payload lies at `place`, with the tier that callers see.
+    pub(crate) fn new(row: VersionRow, place: Option<CopyRow>, tier: Option<Tier>, segments: Arc<Segments>) -> Self {
+        let uses = UseCount::new(row.payload, row.digest);
         let lease = |place: &CopyRow| segments.reader(place.segment, place.salt, place.capacity_bytes).ok();
         let version = Version {
             info: AtomInfo::new(row, tier),
@@ -115,12 +118,18 @@ impl Atom {
             damaged: AtomicBool::new(false),
             segments,
         };
-        Atom { version: Arc::new(version), whole: OnceLock::new() }
+        Atom { version: Arc::new(version), whole: OnceLock::new(), uses }
     }
 
     /// The same version, with counters of its own.
     pub(crate) fn counted_apart(&self) -> Self {
-        Atom { version: Arc::clone(&self.version), whole: OnceLock::new() }
+        Atom { version: Arc::clone(&self.version), whole: OnceLock::new(), uses: self.uses.apart() }
+    }
+
+    /// Counts a read.
+    #[inline]
+    fn note_use(&self) {
+        self.uses.note(self.segments.usage(), || self.segments.now_us());
     }
 
     /// Verified bytes in the map: after the first touch of everything, two loads and a count. `None` for a payload that has
@@ -262,7 +271,9 @@ impl Payload {
     }
 
     /// The whole payload. In mapped mode a slice of the map, verified at its first touch in this process; in positioned
-    /// mode, and of a cold copy in either, a copy, verified and decoded now.
+    /// mode a copy, verified now. Of a cold copy, in either mode, a buffer that was verified when it was decoded, and that
+    /// all who read the payload share as long as the process's cache holds it
+    /// (see [`set_decode_cache_bytes`](crate::set_decode_cache_bytes)).
     #[inline]
     pub fn bytes(&self) -> Result<Bytes> {
         self.range(0..self.len())
@@ -274,12 +285,14 @@ impl Payload {
         match &self.source {
             Source::Stored(atom) => {
                 atom.segments.fork().check()?;
+                atom.note_use();
                 match self.mode {
                     ReadMode::Mapped => match atom.slice(range.clone()).map_err(|e| self.explain(e, "get"))? {
                         Some(slice) => Ok(Bytes::mapped(slice)),
-                        None => self.copy_range(range),
+                        None => self.decoded(atom, range),
                     },
-                    ReadMode::Positioned => self.copy_range(range),
+                    ReadMode::Positioned if atom.is_coded() => self.decoded(atom, range),
+                    ReadMode::Positioned => self.copy_range(atom, range),
                 }
             }
             Source::Staged { bytes, .. } => {
@@ -296,23 +309,31 @@ impl Payload {
         }
     }
 
-    fn copy_range(&self, range: Range<u64>) -> Result<Bytes> {
+    /// Bytes of a cold copy, from the process's cache where they are in it.
+    fn decoded(&self, atom: &Atom, range: Range<u64>) -> Result<Bytes> {
+        let decoded = atom.copy()?.decoded(range, || atom.segments.helpers());
+        decoded.map_err(|e| self.explain(e, "get"))
+    }
+
+    fn copy_range(&self, atom: &Atom, range: Range<u64>) -> Result<Bytes> {
         let len = range.end.checked_sub(range.start).filter(|_| range.end <= self.len());
         let len = len.and_then(|len| usize::try_from(len).ok()).ok_or_else(|| {
             let what = format!("bytes {}..{} of {}", range.start, range.end, self.len());
             self.explain(Error::new(ErrorKind::InvalidArgument, what), "get")
         })?;
         let mut buffer = AlignedBuffer::zeroed(len)?;
-        self.read_into(range.start, buffer.as_mut_slice())?;
+        atom.copy()?.read_into(range.start, buffer.as_mut_slice()).map_err(|e| self.explain(e, "get"))?;
         Ok(Bytes::owned(buffer))
     }
 
-    /// Copies bytes from `offset` on into `target`, which they must fill. Always by positioned reads, in either mode.
+    /// Copies bytes from `offset` on into `target`, which they must fill. Always by positioned reads, in either mode, or
+    /// of a cold copy from decoded bytes that the process keeps.
     pub fn read_into(&self, offset: u64, target: &mut [u8]) -> Result<()> {
         match &self.source {
             Source::Stored(atom) => {
                 atom.segments.fork().check()?;
-                atom.copy()?.read_into(offset, target).map_err(|e| self.explain(e, "get"))
+                atom.note_use();
+                atom.copy()?.read_through(offset, target).map_err(|e| self.explain(e, "get"))
             }
             Source::Staged { .. } => {
                 let end = offset.saturating_add(target.len() as u64);

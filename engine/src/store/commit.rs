@@ -539,6 +539,7 @@ fn maintain(store: &StoreInner) {
     if store.check_writable().is_err() {
         return;
     }
+    store.tell_usage_if_due();
     for mut appender in store.segments.take_full() {
         if let Err(error) = seal(store, &mut appender) {
             tracing::warn!(segment = appender.id(), %error, "a full segment could not be sealed and stays open");

@@ -5,10 +5,12 @@ mod cache;
 mod commit;
 mod gc;
 mod history;
+mod hot;
 mod identity;
 mod namespace;
 mod open;
 mod options;
+mod policy;
 mod recover;
 mod registry;
 mod repair;
@@ -18,6 +20,7 @@ mod staging;
 mod stat;
 mod tier;
 mod txn;
+mod usage;
 mod vectors;
 mod verify;
 mod writer;
@@ -27,7 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, CommitId, Found, QueryResult, View, Watch};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,12 +41,13 @@ pub use atom::{AtomInfo, Payload};
 pub use gc::{GcOptions, GcReport};
 pub use namespace::Namespace;
 pub use options::{Durability, Options, ReadMode};
+pub use policy::{ApplyReport, MaintainReport};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use repair::repair_volume;
 pub use repair::{RepairOptions, RepairReport, repair};
 pub use snapshot::{Address, AsOf, Atoms, ListOptions, Snapshot};
 pub use staging::Expect;
-pub use stat::{Accounted, Stat};
+pub use stat::{Accounted, Stat, TierStat};
 pub use tier::MoveReport;
 pub use txn::{PutOptions, WriteTxn};
 pub use vectors::{CompactOptions, Companions, Matrix, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter};
@@ -54,7 +58,9 @@ use atom::Atom;
 use cache::AtomCache;
 use commit::CommitQueue;
 use history::History;
+use hot::Prefetch;
 use identity::StoreIdentity;
+use policy::KnownPins;
 use segments::Segments;
 
 /// Keys that are invalidated one by one after foreign commits; more, and everything is.
@@ -85,6 +91,10 @@ pub(crate) struct StoreInner {
     /// Condemned segments as counted when this process last let go of them.
     condemnations: AtomicU64,
     watch: Watch,
+    /// What is hot.
+    pins: RwLock<KnownPins>,
+    /// The thread that reads what is hot, until the store is closed.
+    prefetch: Mutex<Option<Prefetch>>,
     segments: Arc<Segments>,
     catalog: Arc<Catalog>,
     identity: StoreIdentity,
@@ -164,6 +174,7 @@ impl StoreInner {
                 }
             }
             self.learn_reclaimed(view)?;
+            self.refresh_pins(view)?;
             self.lsn.store(newest, Ordering::Release);
             *known_id = head.commit_id;
             Ok(())
@@ -178,6 +189,19 @@ impl StoreInner {
         self.history.learn(reclaimed.forgotten);
         if self.condemnations.swap(reclaimed.condemnations, Ordering::AcqRel) != reclaimed.condemnations {
             self.segments.let_go(&view.condemned()?);
+        }
+        Ok(())
+    }
+
+    /// Learns what is pinned now. Descriptors say whether an atom is hot, so they are read again when that changes.
+    fn refresh_pins(&self, view: View<'_>) -> Result<()> {
+        if self.pins.read().is_out_of_date(view)? {
+            let pins = KnownPins::read(view)?;
+            let is_same = self.pins.read().is_same(&pins);
+            *self.pins.write() = pins;
+            if !is_same {
+                self.cache.clear();
+            }
         }
         Ok(())
     }
@@ -220,7 +244,8 @@ impl StoreInner {
         let found = self.catalog.read()?.view()?.version(address.namespace, address.key, lsn)?;
         let Some(Found { version, copy }) = found else { return Ok(None) };
         let is_current = version.lsn_to.is_none();
-        let atom = Arc::new(Atom::new(version, copy, Arc::clone(&self.segments)));
+        let tier = copy.as_ref().map(|copy| self.pins.read().tier(address.namespace, address.key, copy.tier));
+        let atom = Arc::new(Atom::new(version, copy, tier, Arc::clone(&self.segments)));
         if is_current {
             self.cache.insert(address.namespace, Arc::clone(&atom), as_of);
         }

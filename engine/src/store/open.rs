@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Watch, remove_files};
 use crate::control::deadline;
@@ -17,8 +17,10 @@ use crate::file::{File, ForkGuard, LockMode, Medium, Open, OsVolume, Volume};
 use crate::format::names;
 
 use super::cache::AtomCache;
+use super::hot::Prefetch;
 use super::identity::StoreIdentity;
 use super::options::Options;
+use super::policy::KnownPins;
 use super::segments::Segments;
 use super::{ReadMode, Store, StoreInner, recover, registry};
 
@@ -177,10 +179,10 @@ fn open_inner(
         recover::take_back_after_power_cut(&volume, &catalog, options.lock_timeout)?;
     }
     // A first read attaches to the shared memory that the watch looks at.
-    let head = catalog.read()?.view()?.head()?;
+    let (head, pins) = catalog.read()?.consistently(|view| Ok((view.head()?, KnownPins::read(view)?)))?;
     let watch = Watch::new(&volume)?;
     let ballast = !read_only && keep_ballast(&*volume);
-    Ok(Arc::new(StoreInner {
+    let inner = Arc::new(StoreInner {
         queue: super::CommitQueue::default(),
         cache,
         // Not a stamp: the first call compares for real. Commits since `head` was read are found then.
@@ -190,6 +192,8 @@ fn open_inner(
         history: Arc::default(),
         condemnations: AtomicU64::new(0),
         watch,
+        pins: RwLock::new(pins),
+        prefetch: Mutex::default(),
         segments,
         catalog,
         identity,
@@ -201,7 +205,9 @@ fn open_inner(
         lock_timeout: options.lock_timeout,
         poisoned: OnceLock::new(),
         ballast: AtomicBool::new(ballast),
-    }))
+    });
+    *inner.prefetch.lock() = Prefetch::start(&inner, options);
+    Ok(inner)
 }
 
 pub(super) fn check_medium(volume: &dyn Volume, read_only: bool) -> Result<()> {

@@ -16,6 +16,7 @@ use crate::segment::{Appender, Description, Lease, PayloadCopy, Placement, Segme
 use super::cache::AtomCache;
 use super::identity::StoreIdentity;
 use super::options::Options;
+use super::usage::Usage;
 
 /// An open segment is sealed when less than this part of it is left.
 const SEAL_BELOW: u64 = 16;
@@ -48,6 +49,7 @@ pub(crate) struct Segments {
     segment_bytes: u64,
     threads: usize,
     lock_timeout: Duration,
+    usage: Usage,
     pool: OnceLock<rayon::ThreadPool>,
 }
 
@@ -86,8 +88,20 @@ impl Segments {
             segment_bytes: identity.segment_bytes,
             threads: options.threads,
             lock_timeout: options.lock_timeout,
+            usage: Usage::new(),
             pool: OnceLock::new(),
         }
+    }
+
+    /// What was read and is not in the catalog yet.
+    #[inline]
+    pub(super) fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub(super) fn now_us(&self) -> i64 {
+        self.volume.now_us()
     }
 
     pub(crate) fn fork(&self) -> &ForkGuard {

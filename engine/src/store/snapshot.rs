@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::catalog::{LATEST, ManifestRow, Span, VersionRow};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::Tier;
 use crate::key::{Key, KeyRef};
 
 use super::Store;
@@ -161,7 +162,12 @@ impl Snapshot {
         let rows = self.store.inner.catalog.read()?.view()?.list(self.namespace, span, self.lsn.min(LATEST));
         let rows = rows.map_err(|e| e.during("list"))?;
         self.check_moment().map_err(|e| e.during("list"))?;
-        Ok(rows.into_iter().map(|(row, tier)| AtomInfo::new(row, tier)).collect())
+        let pins = self.store.inner.pins.read();
+        let info = |(row, tier): (VersionRow, Option<Tier>)| {
+            let tier = tier.map(|tier| pins.tier(self.namespace, row.key.as_ref(), tier));
+            AtomInfo::new(row, tier)
+        };
+        Ok(rows.into_iter().map(info).collect())
     }
 }
 
@@ -217,7 +223,8 @@ impl Snapshot {
         self.check_moment()?;
         let manifest = |row: ManifestRow| {
             let version = VersionRow::of_header(&row);
-            let atom = Atom::new(version, Some(row.header.copy), Arc::clone(&inner.segments));
+            let tier = Some(row.header.copy.tier);
+            let atom = Atom::new(version, Some(row.header.copy), tier, Arc::clone(&inner.segments));
             Manifest { name: row.name, header: Payload::stored(Arc::new(atom), ReadMode::Positioned) }
         };
         Ok(rows.into_iter().filter(|row| row.format == format).map(manifest).collect())

@@ -1,29 +1,29 @@
 //! Moves of payloads between tiers: write the new copy, sync it, read it back and verify it, commit; only then does the
 //! old copy give way. A move changes no version and may stop anywhere: what was not committed is done by the next.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::catalog::{Span, StoredRow, VersionRow};
+use crate::catalog::{PayloadId, StoredRow, VersionRow};
 use crate::codec;
 use crate::control::{Control, Progress};
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::{Codec, RecordKind, Tier};
+use crate::key::KeyRef;
 use crate::memory::zeroed;
 use crate::segment::{Description, PayloadCopy, Recoded, Written};
 
 use super::Store;
 use super::commit::mark_suspect;
 use super::namespace::Namespace;
+use super::policy::hot_is_pinned;
 use super::staging::{Staged, StagedMove};
 
 /// Raw bytes moved by one commit, unless a single payload has more.
 const STEP_BYTES: u64 = 256 << 20;
 /// Payloads moved by one commit.
 const STEP_PAYLOADS: usize = 1024;
-/// Versions asked for at once.
-const PAGE: usize = 1024;
 
 /// What a move did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,9 +44,10 @@ pub struct MoveReport {
 }
 
 impl Store {
-    /// Moves the payloads of all current atoms whose name starts with a prefix to a tier: [`Tier::Cold`] codes them,
-    /// [`Tier::Warm`] decodes them. An empty prefix means all atoms of the namespace, integers included. Payloads of
-    /// vector sets, of imported files' headers and of past versions stay where they are.
+    /// Moves the payloads whose name starts with a prefix to a tier: [`Tier::Cold`] codes them, [`Tier::Warm`] decodes
+    /// them. Names are those of atoms, past versions included, of vector sets and of imported files. An empty prefix means
+    /// everything in the namespace, integers included. What the policy wants is not asked; the next [`Store::apply`] of a
+    /// plan may bring back what it pins.
     ///
     /// Every new copy is synced, read back and compared with the payload's digest before a commit, always durable, lets
     /// the old copy go. Cancelled or failed in the middle, what was committed stays and a second call goes on from
@@ -69,7 +70,7 @@ impl Store {
     fn move_inner(&self, namespace: u32, prefix: &str, tier: Tier, control: &Control<'_>) -> Result<MoveReport> {
         self.inner.check_writable()?;
         if tier == Tier::Hot {
-            return Err(Error::new(ErrorKind::Unsupported, "payloads cannot be moved to the hot tier"));
+            return Err(hot_is_pinned());
         }
         let mut report = MoveReport::default();
         let candidates = self.candidates(namespace, prefix, tier, &mut report)?;
@@ -80,45 +81,50 @@ impl Store {
         };
         let mut rest = &candidates[..];
         while !rest.is_empty() {
-            let (step, later) = rest.split_at(step_len(rest));
-            self.move_step(namespace, step, tier, control, &mut progress, &mut report)?;
+            let (step, later) = rest.split_at(step_len(rest.iter().map(|version| version.raw_bytes)));
+            let step: Vec<&VersionRow> = step.iter().collect();
+            self.move_step(namespace, &step, tier, control, &mut progress, &mut report)?;
             rest = later;
         }
         Ok(report)
     }
 
-    /// Versions whose payloads have yet to be moved, each payload once.
+    /// Payloads that have yet to be moved, each once, described as versions.
     fn candidates(&self, namespace: u32, prefix: &str, tier: Tier, report: &mut MoveReport) -> Result<Vec<VersionRow>> {
-        let lsn = self.inner.current_lsn()?;
         let reader = self.inner.catalog.read()?;
-        let mut seen: HashSet<Digest> = HashSet::new();
-        let mut candidates: Vec<VersionRow> = Vec::new();
-        let mut after = None;
-        loop {
-            let span = Span { prefix, after: after.as_ref().map(crate::key::Key::as_ref), limit: PAGE };
-            let page = reader.view()?.list(namespace, span, lsn)?;
-            let is_last = page.len() < PAGE;
-            after = page.last().map(|(version, _)| version.key.clone());
-            for (version, current) in page {
-                if !seen.insert(version.digest) {
-                    continue;
+        reader.consistently(|view| {
+            let mut places: HashMap<PayloadId, (Digest, Tier)> = HashMap::new();
+            view.payload_usage(|row| {
+                if row.namespace == namespace {
+                    places.insert(row.payload, (row.digest, row.tier));
                 }
-                match current {
-                    Some(current) if current == tier => report.payloads_there += 1,
-                    _ => candidates.push(version),
+            })?;
+            let mut wanted: HashSet<Digest> = HashSet::new();
+            view.payload_names(|payload, key, _| {
+                let fits = match key {
+                    KeyRef::Name(name) => name.starts_with(prefix),
+                    KeyRef::Int(_) => prefix.is_empty(),
+                };
+                if fits && let Some((digest, current)) = places.remove(&payload) {
+                    if current == tier {
+                        report.payloads_there += 1;
+                    } else {
+                        wanted.insert(digest);
+                    }
                 }
-            }
-            if is_last {
-                return Ok(candidates);
-            }
-        }
+            })?;
+            let mut candidates = Vec::new();
+            let take = |of: u32, digest: &Digest| of == namespace && wanted.remove(digest);
+            view.descriptions(take, |_, version| candidates.push(version))?;
+            Ok(candidates)
+        })
     }
 
     /// One bounded step: new copies, one sync, all of them read back, one commit.
-    fn move_step(
+    pub(super) fn move_step(
         &self,
         namespace: u32,
-        step: &[VersionRow],
+        step: &[&VersionRow],
         to: Tier,
         control: &Control<'_>,
         progress: &mut Progress,
@@ -184,7 +190,8 @@ impl Store {
         let description = Description {
             kind: RecordKind::Payload,
             namespace: stored.namespace,
-            key: Some(version.key.clone()),
+            // Only those of versions are keys.
+            key: (version.lsn_from > 0).then(|| version.key.clone()),
             dtype: version.dtype,
             shape: version.shape.clone(),
             encoding: version.encoding.clone(),
@@ -224,11 +231,11 @@ fn choose_codec(version: &VersionRow, read: &dyn Fn(u64, &mut [u8]) -> Result<()
     codec::choose(version.dtype, &samples)
 }
 
-/// How many of the versions one step takes: at least one.
-fn step_len(versions: &[VersionRow]) -> usize {
+/// How many payloads of these lengths one step takes: at least one.
+pub(super) fn step_len(lengths: impl Iterator<Item = u64>) -> usize {
     let mut bytes = 0_u64;
-    let fitting = versions.iter().take(STEP_PAYLOADS).take_while(|version| {
-        bytes = bytes.saturating_add(version.raw_bytes);
+    let fitting = lengths.take(STEP_PAYLOADS).take_while(|raw_bytes| {
+        bytes = bytes.saturating_add(*raw_bytes);
         bytes <= STEP_BYTES
     });
     fitting.count().max(1)

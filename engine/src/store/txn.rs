@@ -478,7 +478,8 @@ impl WriteTxn {
                 stored.map(|stored| stored.copy)
             }
         };
-        let atom = Atom::new(self.staged_row(address, &version), place, Arc::clone(&self.store.inner.segments));
+        let tier = place.as_ref().map(|place| place.tier);
+        let atom = Atom::new(self.staged_row(address, &version), place, tier, Arc::clone(&self.store.inner.segments));
         // Positioned: bytes that may still be taken back must not be mapped.
         Ok(Payload::stored(Arc::new(atom), ReadMode::Positioned))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::kernels::{Metric, Rows};
 use crate::{
     CompactOptions, Control, DType, ErrorKind, GcOptions, GcReport, Key, ListOptions, Namespace, PutOptions, Store,
-    Tensor, Tier, VerifyOptions, WriteTxn,
+    Tensor, Tier, TierPolicy, VerifyOptions, WriteTxn,
 };
 
 /// One change of a workload.
@@ -34,6 +34,8 @@ pub enum Step {
     Move(String, Tier),
     /// Reclaim all space there is, once everything else of the list is committed; with all history if the flag says so.
     Gc(bool),
+    /// Set this tier policy, as JSON, and do what it asks for, once everything else of the list is committed.
+    Maintain(String),
 }
 
 /// Dimension of the vectors in steps, all of type u8.
@@ -87,7 +89,7 @@ impl State {
                     vectors.retain(|id, _| !ids.contains(id));
                 }
             }
-            Step::Compact(_) | Step::Move(..) | Step::Gc(_) => {}
+            Step::Compact(_) | Step::Move(..) | Step::Gc(_) | Step::Maintain(_) => {}
             Step::DropVectors(set) => {
                 self.1.remove(set);
             }
@@ -183,7 +185,7 @@ pub fn run_step(txn: &mut WriteTxn, namespace: &Namespace, step: &Step) -> crate
             writer => writer?.compact(&CompactOptions::new().dead_fraction(0.0), &Control::new()).map(drop),
         },
         Step::DropVectors(set) => txn.drop_vectors(namespace.key(set)).map(drop),
-        Step::Move(..) | Step::Gc(_) => Ok(()), // changes nothing that a transaction sees
+        Step::Move(..) | Step::Gc(_) | Step::Maintain(..) => Ok(()), // changes nothing that a transaction sees
     }
 }
 
@@ -206,6 +208,15 @@ pub fn run_moves(store: &Store, namespace: &Namespace, steps: &[Step]) -> crate:
             }
             Step::Gc(forget) => {
                 collect(store, *forget)?;
+            }
+            Step::Maintain(policy) => {
+                store.set_tier_policy(&TierPolicy::from_json(policy)?)?;
+                let report = store.maintain(&Control::new())?;
+                let applied = report.applied;
+                let done = applied.moved.payloads_moved + applied.skipped + applied.damaged;
+                if done != report.planned {
+                    return Err(crate::Error::internal(format!("a plan was not carried out: {report:?}")));
+                }
             }
             _ => {}
         }

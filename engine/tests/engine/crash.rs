@@ -80,6 +80,18 @@ fn workloads() -> Vec<(&'static str, Workload)> {
             ],
         ),
         (
+            "moves by policy",
+            vec![
+                vec![text("t/a", 300), text("t/b", 20_000), vectors("set", 0..900), text("u", 9_000)],
+                vec![Step::Maintain(
+                    r#"{"rules": [{"tier": "cold"}], "pins": [{"prefix": "u"}], "min_bytes": 0}"#.into(),
+                )],
+                vec![text("t/b", 21_000), Step::DeleteVectors("set".into(), vec![3, 4])],
+                vec![Step::Maintain(r#"{"warm_days": 0, "pins": [{"prefix": "s"}]}"#.into())],
+                vec![put("v", 9_000)],
+            ],
+        ),
+        (
             "streams that fill segments",
             vec![
                 vec![Step::Stream("s".into(), Random::new(1).bytes(90_000))],

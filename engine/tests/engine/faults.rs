@@ -30,6 +30,7 @@ fn workload() -> Vec<Vec<Step>> {
         vec![put("large", 150_000)],
         vec![Step::Stream("stream".into(), Random::new(9).bytes(60_000))],
         vec![Step::Move("old".into(), Tier::Cold)],
+        vec![Step::Maintain(r#"{"rules": [{"prefix": "set", "tier": "cold"}], "min_bytes": 0}"#.into())],
         vec![Step::Delete("victim".into()), Step::Gc(false)],
         vec![Step::Move(String::new(), Tier::Warm)],
         vec![vectors("set", 40..60), Step::DeleteVectors("set".into(), vec![1, 2])],

@@ -62,6 +62,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => set_name().prop_map(Step::Compact),
         1 => set_name().prop_map(Step::DropVectors),
         1 => prop::bool::ANY.prop_map(Step::Gc),
+        1 => prop::bool::ANY.prop_map(|pins| Step::Maintain(if pins {
+            r#"{"rules": [{"tier": "cold"}], "pins": [{"prefix": ""}], "min_bytes": 0}"#.to_owned()
+        } else {
+            r#"{"rules": [{"tier": "cold"}], "min_bytes": 0}"#.to_owned()
+        })),
         1 => prop::bool::ANY.prop_map(|cold| Step::Move(String::new(), if cold { Tier::Cold } else { Tier::Warm })),
     ]
 }
