@@ -3,6 +3,74 @@
 SET ANSI_NULLS ON;
 SET QUOTED_IDENTIFIER ON;
 GO
+IF OBJECT_ID(N'dbo.GeometricMedian', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.GeometricMedian (@vector nvarchar(max)) RETURNS nvarchar(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.GeometricMedian]');
+GRANT EXECUTE ON dbo.GeometricMedian TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.PrincipalComponentAnalysis', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.PrincipalComponentAnalysis (@vector nvarchar(max), @components int) RETURNS nvarchar(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.PrincipalComponentAnalysis]');
+GRANT EXECUTE ON dbo.PrincipalComponentAnalysis TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.VectorCentroid', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.VectorCentroid (@vector nvarchar(max)) RETURNS nvarchar(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorCentroid]');
+GRANT EXECUTE ON dbo.VectorCentroid TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.VectorCovariance', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.VectorCovariance (@vector nvarchar(max)) RETURNS nvarchar(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorCovariance]');
+GRANT EXECUTE ON dbo.VectorCovariance TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.VectorKMeansCluster', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.VectorKMeansCluster (@vector nvarchar(max), @k int) RETURNS nvarchar(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorKMeansCluster]');
+GRANT EXECUTE ON dbo.VectorKMeansCluster TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.VectorMeanVariance', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.VectorMeanVariance (@vector nvarchar(max)) RETURNS nvarchar(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorMeanVariance]');
+GRANT EXECUTE ON dbo.VectorMeanVariance TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_GeometricMedian', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_GeometricMedian (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryGeometricMedian]');
+GRANT EXECUTE ON dbo.clr_GeometricMedian TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_PrincipalComponents', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_PrincipalComponents (@vector varbinary(max), @components int) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryPrincipalComponents]');
+GRANT EXECUTE ON dbo.clr_PrincipalComponents TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_VectorCentroid', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorCentroid (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorCentroid]');
+GRANT EXECUTE ON dbo.clr_VectorCentroid TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_VectorCovariance', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorCovariance (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorCovariance]');
+GRANT EXECUTE ON dbo.clr_VectorCovariance TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_VectorKMeans', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorKMeans (@vector varbinary(max), @k int) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorKMeans]');
+GRANT EXECUTE ON dbo.clr_VectorKMeans TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_VectorMax', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorMax (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorMax]');
+GRANT EXECUTE ON dbo.clr_VectorMax TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_VectorMeanVariance', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorMeanVariance (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorMeanVariance]');
+GRANT EXECUTE ON dbo.clr_VectorMeanVariance TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_VectorMin', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorMin (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorMin]');
+GRANT EXECUTE ON dbo.clr_VectorMin TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_VectorSum', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorSum (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorSum]');
+GRANT EXECUTE ON dbo.clr_VectorSum TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_VectorWeightedCentroid', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorWeightedCentroid (@vector varbinary(max), @weight float) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorWeightedCentroid]');
+GRANT EXECUTE ON dbo.clr_VectorWeightedCentroid TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_VectorWeightedSum', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorWeightedSum (@vector varbinary(max), @weight float) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorWeightedSum]');
+GRANT EXECUTE ON dbo.clr_VectorWeightedSum TO tensoratom_math;
+GO
 CREATE OR ALTER FUNCTION dbo.clr_BytesToFloatArrayJson (@vector varbinary(max))
 RETURNS nvarchar(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ConversionFunctions].[BytesToJson];

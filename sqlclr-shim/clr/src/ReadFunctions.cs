@@ -14,7 +14,7 @@ namespace TensorAtom.SqlClr
     public static unsafe class ReadFunctions
     {
         private const int NotFound = 1;
-        private const int BufferTooSmall = 1001;
+        internal const int BufferTooSmall = 1001;
         private const int KeyBytesMax = 8 << 10;
         private const int NeighborsMax = 1 << 20;
 
@@ -152,8 +152,14 @@ namespace TensorAtom.SqlClr
 
         internal delegate int Reporter(byte[] target, out ulong length, ref ErrorSpace error);
 
-        /// <summary>A text of unknown length. It can grow between two calls, so the length of the first is a guess.</summary>
+        /// <summary>A text of unknown length.</summary>
         internal static string Report(Reporter ask)
+        {
+            return Encoding.UTF8.GetString(Bytes(ask));
+        }
+
+        /// <summary>Bytes of unknown number. They can grow between two calls, so the length of the first is a guess.</summary>
+        internal static byte[] Bytes(Reporter ask)
         {
             var target = new byte[4 << 10];
             while (true)
@@ -163,7 +169,8 @@ namespace TensorAtom.SqlClr
                 int status = ask(target, out length, ref error);
                 if (status == 0)
                 {
-                    return Encoding.UTF8.GetString(target, 0, (int)length);
+                    Array.Resize(ref target, (int)length);
+                    return target;
                 }
                 if (status != BufferTooSmall || length > int.MaxValue / 2)
                 {
