@@ -10,9 +10,9 @@ abi=$(sed -n 's/^#define TA_ABI_VERSION \([0-9]*\)$/\1/p' "$here/../../ffi-c/inc
 
 if ! command -v mcs >/dev/null || ! command -v mono >/dev/null; then
   if [ "$(id -u)" = 0 ]; then
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends mono-mcs mono-runtime libmono-system-data4.0-cil >/dev/null
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends mono-mcs mono-runtime libmono-system-core4.0-cil libmono-system-data4.0-cil >/dev/null
   else
-    echo "missing: mcs and mono (Debian: apt install mono-mcs mono-runtime libmono-system-data4.0-cil)"
+    echo "missing: mcs and mono (Debian: apt install mono-mcs mono-runtime libmono-system-core4.0-cil libmono-system-data4.0-cil)"
     exit 1
   fi
 fi
@@ -66,5 +66,5 @@ mono "$build/StrongName.exe" check "$build/TensorAtom.SqlClr.dll"
 echo "SHA2_512 for sp_add_trusted_assembly: 0x$(sha512sum "$build/TensorAtom.SqlClr.dll" | cut -d ' ' -f 1)"
 
 # The loader's own files are compiled in, because tests reach what the assembly keeps to itself.
-mcs -nologo -warnaserror -unsafe -optimize -langversion:6 -r:System.Data -out:"$build/Tests.exe" "$here"/tests/*.cs \
+mcs -nologo -warnaserror -unsafe -optimize -langversion:6 -r:System.Data -r:System.Core -out:"$build/Tests.exe" "$here"/tests/*.cs \
   "$here/src/NativeLibrary.cs" "$here/src/Configuration.cs" "$here/src/TensorAtomException.cs"

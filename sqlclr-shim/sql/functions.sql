@@ -83,11 +83,23 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.OperatorProcedures].[Cre
 GO
 GRANT EXECUTE ON dbo.clr_CreateStore TO tensoratom_operator;
 GO
+CREATE OR ALTER PROCEDURE dbo.clr_CreateVectorSet
+    @store nvarchar(64), @setName nvarchar(1024), @dim bigint, @dtype nvarchar(16), @metric nvarchar(16)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetProcedures].[Create];
+GO
+GRANT EXECUTE ON dbo.clr_CreateVectorSet TO tensoratom_writer;
+GO
 CREATE OR ALTER PROCEDURE dbo.clr_DeleteTensorAtomPayload
     @store nvarchar(64), @tensorAtomId bigint
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[DeletePayload];
 GO
 GRANT EXECUTE ON dbo.clr_DeleteTensorAtomPayload TO tensoratom_writer;
+GO
+CREATE OR ALTER PROCEDURE dbo.clr_DeleteVectors
+    @store nvarchar(64), @setName nvarchar(1024), @ids nvarchar(max), @deleted bigint OUTPUT
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetProcedures].[Delete];
+GO
+GRANT EXECUTE ON dbo.clr_DeleteVectors TO tensoratom_writer;
 GO
 CREATE OR ALTER FUNCTION dbo.clr_GetTensorAtomPayload (@tensorAtomId bigint)
 RETURNS varbinary(max)
@@ -119,17 +131,35 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[ListAtom
 GO
 GRANT SELECT ON dbo.clr_ListAtoms TO tensoratom_reader;
 GO
+CREATE OR ALTER PROCEDURE dbo.clr_PutVectors
+    @store nvarchar(64), @setName nvarchar(1024), @ids nvarchar(max), @vectors varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetProcedures].[Put];
+GO
+GRANT EXECUTE ON dbo.clr_PutVectors TO tensoratom_writer;
+GO
 CREATE OR ALTER PROCEDURE dbo.clr_QueryStore
     @store nvarchar(64), @query nvarchar(max), @rowsMax int, @result nvarchar(max) OUTPUT
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.OperatorProcedures].[QueryStore];
 GO
 GRANT EXECUTE ON dbo.clr_QueryStore TO tensoratom_operator;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_SearchVectors (@store nvarchar(64), @atomName nvarchar(1024), @metric nvarchar(16), @query varbinary(max), @k int)
+CREATE OR ALTER FUNCTION dbo.clr_SearchMatrix (@store nvarchar(64), @atomName nvarchar(1024), @metric nvarchar(16), @query varbinary(max), @k int, @deadlineMs int)
 RETURNS TABLE (rank int, row_id bigint, distance float)
-AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[SearchVectors];
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[SearchMatrix];
+GO
+GRANT SELECT ON dbo.clr_SearchMatrix TO tensoratom_reader;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_SearchVectors (@store nvarchar(64), @setName nvarchar(1024), @query varbinary(max), @k int)
+RETURNS TABLE (rank int, vector_id bigint, distance float)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetFunctions].[SearchVectors];
 GO
 GRANT SELECT ON dbo.clr_SearchVectors TO tensoratom_reader;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_SearchVectorsWhere (@store nvarchar(64), @setName nvarchar(1024), @query varbinary(max), @k int, @metric nvarchar(16), @onlyIds nvarchar(max), @notIds nvarchar(max), @idMin bigint, @idMax bigint, @distanceMax float, @deadlineMs int)
+RETURNS TABLE (rank int, vector_id bigint, distance float)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetFunctions].[SearchVectorsWhere];
+GO
+GRANT SELECT ON dbo.clr_SearchVectorsWhere TO tensoratom_reader;
 GO
 CREATE OR ALTER FUNCTION dbo.clr_StoreAliases ()
 RETURNS TABLE (store_alias nvarchar(64))
@@ -233,6 +263,12 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Scale]
 GO
 GRANT EXECUTE ON dbo.clr_VectorScale TO tensoratom_math;
 GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorSetInfo (@store nvarchar(64), @setName nvarchar(1024))
+RETURNS TABLE (dim bigint, dtype nvarchar(16), metric nvarchar(16), vectors bigint)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetFunctions].[VectorSetInfo];
+GO
+GRANT SELECT ON dbo.clr_VectorSetInfo TO tensoratom_reader;
+GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorSoftmax (@vector varbinary(max))
 RETURNS varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Softmax];
@@ -246,7 +282,7 @@ GO
 GRANT EXECUTE ON dbo.clr_VectorSubtract TO tensoratom_math;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_VerifyStore
-    @store nvarchar(64), @prefix nvarchar(1024), @report nvarchar(max) OUTPUT
+    @store nvarchar(64), @prefix nvarchar(1024), @deadlineMs int, @report nvarchar(max) OUTPUT
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.OperatorProcedures].[VerifyStore];
 GO
 GRANT EXECUTE ON dbo.clr_VerifyStore TO tensoratom_operator;

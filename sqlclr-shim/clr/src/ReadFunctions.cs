@@ -88,10 +88,10 @@ namespace TensorAtom.SqlClr
             digest = new SqlBytes(atom.Digest);
         }
 
-        /// <summary>The k nearest rows of a stored matrix to a query of its element type, exactly; row_id counts from 0.</summary>
-        [SqlFunction(Name = "clr_SearchVectors", FillRowMethodName = "FillNeighbor", TableDefinition = "rank int, row_id bigint, distance float")]
-        public static IEnumerable SearchVectors([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString atomName,
-            [SqlFacet(MaxSize = 16)] SqlString metric, [SqlFacet(MaxSize = -1)] SqlBytes query, SqlInt32 k)
+        /// <summary>The k nearest rows of a stored matrix to a query of its element type, exactly; row_id counts from 0. A deadline of NULL is none.</summary>
+        [SqlFunction(Name = "clr_SearchMatrix", FillRowMethodName = "FillNeighbor", TableDefinition = "rank int, row_id bigint, distance float")]
+        public static IEnumerable SearchMatrix([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString atomName,
+            [SqlFacet(MaxSize = 16)] SqlString metric, [SqlFacet(MaxSize = -1)] SqlBytes query, SqlInt32 k, SqlInt32 deadlineMs)
         {
             if (Blob.AnyNull(store, atomName, metric, query, k))
             {
@@ -111,17 +111,14 @@ namespace TensorAtom.SqlClr
             var counts = new ulong[1];
             using (NativeHandle snapshot = Stores.Snapshot(store.Value))
             {
-                Nearest(snapshot, name, Metric.Number(metric.Value), Blob.Of(query), ids, distances, counts);
+                Nearest(snapshot, name, Metric.Number(metric.Value), Blob.Of(query), deadlineMs, ids, distances, counts);
             }
-            return Neighbors(ids, distances, (int)counts[0]);
+            return Neighbor.Rows(ids, distances, (int)counts[0]);
         }
 
         public static void FillNeighbor(object row, out SqlInt32 rank, out SqlInt64 id, out SqlDouble distance)
         {
-            var neighbor = (Neighbor)row;
-            rank = neighbor.Rank;
-            id = neighbor.Id;
-            distance = double.IsNaN(neighbor.Distance) || double.IsInfinity(neighbor.Distance) ? SqlDouble.Null : neighbor.Distance;
+            ((Neighbor)row).Fill(out rank, out id, out distance);
         }
 
         /// <summary>Counts and bytes of a store as JSON, for OPENJSON.</summary>
@@ -185,14 +182,19 @@ namespace TensorAtom.SqlClr
             return (ulong)target.Length;
         }
 
-        private static void Nearest(NativeHandle snapshot, byte[] name, uint metric, Blob query, long[] ids, double[] distances, ulong[] counts)
+        private static void Nearest(NativeHandle snapshot, byte[] name, uint metric, Blob query, SqlInt32 deadlineMs, long[] ids, double[] distances, ulong[] counts)
         {
             fixed (byte* text = name)
             {
                 var key = new TaKey { Name = (IntPtr)text, NameLength = (ulong)name.Length };
                 CheckQuery(snapshot, ref key, query);
-                var error = new ErrorSpace();
-                error.Check(Api.Search.Value(snapshot, ref key, metric, query.Buffer, 1, (ulong)ids.Length, 0, ids, distances, counts, error.Open()));
+                Deadline.Within(deadlineMs, cancel =>
+                {
+                    TaKey here = key;
+                    var error = new ErrorSpace();
+                    error.Check(Api.Search.Value(snapshot, ref here, metric, query.Buffer, 1, (ulong)ids.Length, cancel, ids, distances, counts, error.Open()));
+                    return counts[0];
+                });
             }
         }
 
@@ -208,14 +210,6 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("searching: the query has " + query.Length + " bytes and does not fit rows of " + dim + " elements of type "
                     + DType.Name(info.DType) + "; the atom must have two dimensions");
-            }
-        }
-
-        private static IEnumerable<Neighbor> Neighbors(long[] ids, double[] distances, int count)
-        {
-            for (int i = 0; i < count; i++)
-            {
-                yield return new Neighbor { Rank = i + 1, Id = ids[i], Distance = distances[i] };
             }
         }
 
@@ -279,13 +273,6 @@ namespace TensorAtom.SqlClr
             internal long Lsn;
             internal long CreatedUs;
             internal byte[] Digest;
-        }
-
-        private sealed class Neighbor
-        {
-            internal int Rank;
-            internal long Id;
-            internal double Distance;
         }
     }
 }

@@ -77,13 +77,13 @@ namespace TensorAtom.SqlClr
             }
         }
 
-        private static NativeHandle Begin(string alias)
+        internal static NativeHandle Begin(string alias)
         {
             NativeHandle store = Stores.Open(alias);
             return NativeHandle.Own((out ulong handle, ref ErrorSpace error) => Api.BeginTxn.Value(store, out handle, error.Open()));
         }
 
-        private static void Commit(NativeHandle txn)
+        internal static void Commit(NativeHandle txn)
         {
             var error = new ErrorSpace();
             error.Check(Api.CommitTxn.Value(txn, IntPtr.Zero, error.Open()));

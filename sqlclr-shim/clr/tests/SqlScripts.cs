@@ -18,6 +18,11 @@ internal static class SqlScripts
         { "VectorFunctions", "tensoratom_math" },
         { "ConversionFunctions", "tensoratom_math" },
         { "ReadFunctions", "tensoratom_reader" },
+        { "TypedVectorFunctions", "tensoratom_math" },
+        { "QuantizationFunctions", "tensoratom_math" },
+        { "VectorSetFunctions", "tensoratom_reader" },
+        { "ChangeFunctions", "tensoratom_reader" },
+        { "VectorSetProcedures", "tensoratom_writer" },
         { "WriteProcedures", "tensoratom_writer" },
         { "OperatorProcedures", "tensoratom_operator" },
     };

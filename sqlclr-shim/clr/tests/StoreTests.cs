@@ -122,9 +122,11 @@ internal static class StoreTests
     public static void Reports_are_json_and_the_store_is_sound()
     {
         Store(50, new SqlBytes(new byte[100]));
-        var verify = new object[] { Main, new SqlString(""), SqlString.Null };
+        var verify = new object[] { Main, new SqlString(""), SqlInt32.Null, SqlString.Null };
         Host.Call("clr_VerifyStore", verify);
-        Check.True(((SqlString)verify[2]).Value.Contains("\"is_sound\":true"), "verify: " + verify[2]);
+        Check.True(((SqlString)verify[3]).Value.Contains("\"is_sound\":true"), "verify: " + verify[3]);
+        Check.Fails("", () => Host.Call("clr_VerifyStore", Main, new SqlString(""), new SqlInt32(0), SqlString.Null));
+        Check.Fails("not negative", () => Host.Call("clr_VerifyStore", Main, new SqlString(""), new SqlInt32(-1), SqlString.Null));
         Check.True(((SqlString)Host.Call("clr_StoreStats", Main)).Value.StartsWith("{", StringComparison.Ordinal), "stats");
         var query = new object[] { Main, new SqlString("SELECT 1 AS one"), new SqlInt32(10), SqlString.Null };
         Host.Call("clr_QueryStore", query);
@@ -152,7 +154,7 @@ internal static class StoreTests
             }
         }
         Array.Sort((double[])distances.Clone(), rows);
-        List<object[]> found = Host.Rows("clr_SearchVectors", 10, Main, new SqlString("words/embeddings"), new SqlString("sqeuclidean"), Values.Vector(query), new SqlInt32(10));
+        List<object[]> found = Host.Rows("clr_SearchMatrix", 10, Main, new SqlString("words/embeddings"), new SqlString("sqeuclidean"), Values.Vector(query), new SqlInt32(10), SqlInt32.Null);
         Check.Equal(10, found.Count);
         for (int i = 0; i < found.Count; i++)
         {
@@ -160,15 +162,15 @@ internal static class StoreTests
             Check.Equal((long)rows[i], ((SqlInt64)found[i][2]).Value);
             Check.Close(distances[rows[i]], ((SqlDouble)found[i][3]).Value, 1e-4);
         }
-        Check.Fails("does not fit", () => Host.Call("clr_SearchVectors", Main, new SqlString("words/embeddings"), new SqlString("dot"), Values.Vector(1), new SqlInt32(1)));
+        Check.Fails("does not fit", () => Host.Call("clr_SearchMatrix", Main, new SqlString("words/embeddings"), new SqlString("dot"), Values.Vector(1), new SqlInt32(1), SqlInt32.Null));
     }
 
     // Bytes are no matrix: a search in them must say so, not read beyond the query.
     public static void A_search_in_what_is_no_matrix_is_an_error()
     {
-        Check.Fails("", () => Host.Call("clr_SearchVectors", Main, new SqlString("absent"), new SqlString("cosine"), Values.Vector(1, 2), new SqlInt32(3)));
-        Check.Fails("k must be", () => Host.Call("clr_SearchVectors", Main, new SqlString("absent"), new SqlString("cosine"), Values.Vector(1, 2), new SqlInt32(-3)));
-        Check.Fails("unknown metric", () => Host.Call("clr_SearchVectors", Main, new SqlString("absent"), new SqlString("x"), Values.Vector(1, 2), new SqlInt32(3)));
+        Check.Fails("", () => Host.Call("clr_SearchMatrix", Main, new SqlString("absent"), new SqlString("cosine"), Values.Vector(1, 2), new SqlInt32(3), SqlInt32.Null));
+        Check.Fails("k must be", () => Host.Call("clr_SearchMatrix", Main, new SqlString("absent"), new SqlString("cosine"), Values.Vector(1, 2), new SqlInt32(-3), SqlInt32.Null));
+        Check.Fails("unknown metric", () => Host.Call("clr_SearchMatrix", Main, new SqlString("absent"), new SqlString("x"), Values.Vector(1, 2), new SqlInt32(3), SqlInt32.Null));
     }
 
     public static void Threads_write_and_read_at_once()
