@@ -203,11 +203,23 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Add];
 GO
 GRANT EXECUTE ON dbo.clr_VectorAdd TO tensoratom_math;
 GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorAddOf (@dtype nvarchar(16), @a varbinary(max), @b varbinary(max))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[AddOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorAddOf TO tensoratom_math;
+GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorArgMax (@vector varbinary(max))
 RETURNS int
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[ArgMax];
 GO
 GRANT EXECUTE ON dbo.clr_VectorArgMax TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorArgMaxOf (@dtype nvarchar(16), @vector varbinary(max))
+RETURNS int
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[ArgMaxOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorArgMaxOf TO tensoratom_math;
 GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorConvert (@vector varbinary(max), @source nvarchar(16), @target nvarchar(16))
 RETURNS varbinary(max)
@@ -221,6 +233,18 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Cosine
 GO
 GRANT EXECUTE ON dbo.clr_VectorCosineSimilarity TO tensoratom_math;
 GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorCosineSimilarityOf (@dtype nvarchar(16), @a varbinary(max), @b varbinary(max))
+RETURNS float
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[CosineSimilarityOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorCosineSimilarityOf TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorDequantize (@codes varbinary(max), @scale float, @zeroPoint int)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.QuantizationFunctions].[Dequantize];
+GO
+GRANT EXECUTE ON dbo.clr_VectorDequantize TO tensoratom_math;
+GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorDistance (@metric nvarchar(16), @dtype nvarchar(16), @a varbinary(max), @b varbinary(max))
 RETURNS float
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ConversionFunctions].[Distance];
@@ -233,11 +257,23 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[DotPro
 GO
 GRANT EXECUTE ON dbo.clr_VectorDotProduct TO tensoratom_math;
 GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorDotProductOf (@dtype nvarchar(16), @a varbinary(max), @b varbinary(max))
+RETURNS float
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[DotProductOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorDotProductOf TO tensoratom_math;
+GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorEuclideanDistance (@a varbinary(max), @b varbinary(max))
 RETURNS float
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[EuclideanDistance];
 GO
 GRANT EXECUTE ON dbo.clr_VectorEuclideanDistance TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorEuclideanDistanceOf (@dtype nvarchar(16), @a varbinary(max), @b varbinary(max))
+RETURNS float
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[EuclideanDistanceOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorEuclideanDistanceOf TO tensoratom_math;
 GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorLerp (@a varbinary(max), @b varbinary(max), @t float)
 RETURNS varbinary(max)
@@ -245,11 +281,23 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Lerp];
 GO
 GRANT EXECUTE ON dbo.clr_VectorLerp TO tensoratom_math;
 GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorLerpOf (@dtype nvarchar(16), @a varbinary(max), @b varbinary(max), @t float)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[LerpOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorLerpOf TO tensoratom_math;
+GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorNorm (@vector varbinary(max))
 RETURNS float
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Norm];
 GO
 GRANT EXECUTE ON dbo.clr_VectorNorm TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorNormOf (@dtype nvarchar(16), @vector varbinary(max))
+RETURNS float
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[NormOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorNormOf TO tensoratom_math;
 GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorNormalize (@vector varbinary(max))
 RETURNS varbinary(max)
@@ -257,11 +305,29 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Normal
 GO
 GRANT EXECUTE ON dbo.clr_VectorNormalize TO tensoratom_math;
 GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorNormalizeOf (@dtype nvarchar(16), @vector varbinary(max))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[NormalizeOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorNormalizeOf TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorQuantize (@vector varbinary(max), @blockElements int, @isSymmetric bit)
+RETURNS TABLE (block int, scale float, zero_point int, codes varbinary(max))
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.QuantizationFunctions].[Quantize];
+GO
+GRANT SELECT ON dbo.clr_VectorQuantize TO tensoratom_math;
+GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorScale (@vector varbinary(max), @factor float)
 RETURNS varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Scale];
 GO
 GRANT EXECUTE ON dbo.clr_VectorScale TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorScaleOf (@dtype nvarchar(16), @vector varbinary(max), @factor float)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[ScaleOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorScaleOf TO tensoratom_math;
 GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorSetInfo (@store nvarchar(64), @setName nvarchar(1024))
 RETURNS TABLE (dim bigint, dtype nvarchar(16), metric nvarchar(16), vectors bigint)
@@ -275,11 +341,23 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Softma
 GO
 GRANT EXECUTE ON dbo.clr_VectorSoftmax TO tensoratom_math;
 GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorSoftmaxOf (@dtype nvarchar(16), @vector varbinary(max))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[SoftmaxOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorSoftmaxOf TO tensoratom_math;
+GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorSubtract (@a varbinary(max), @b varbinary(max))
 RETURNS varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorFunctions].[Subtract];
 GO
 GRANT EXECUTE ON dbo.clr_VectorSubtract TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorSubtractOf (@dtype nvarchar(16), @a varbinary(max), @b varbinary(max))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[SubtractOf];
+GO
+GRANT EXECUTE ON dbo.clr_VectorSubtractOf TO tensoratom_math;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_VerifyStore
     @store nvarchar(64), @prefix nvarchar(1024), @deadlineMs int, @report nvarchar(max) OUTPUT
