@@ -114,9 +114,9 @@ pub use interchange::{ExportOptions, ExportReport, FileFormat, ImportOptions, Im
 pub use key::{Key, KeyRef, NAME_BYTES_MAX};
 pub use search::{Neighbor, SearchOptions};
 pub use store::{
-    Accounted, Address, AsOf, AtomInfo, Atoms, CompactOptions, Companions, Damage, Durability, Expect, ListOptions,
-    Matrix, MoveReport, Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport,
-    Snapshot, Stat, Store, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions, VerifyReport,
-    WriteTxn, repair,
+    Accounted, Address, AsOf, AtomInfo, Atoms, Change, Changes, CompactOptions, Companions, Damage, Durability, Expect,
+    ListOptions, Matrix, MoveReport, Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions,
+    RepairReport, Snapshot, Stat, Store, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions,
+    VerifyReport, WriteTxn, repair,
 };
 pub use tensor::{Tensor, TensorView};

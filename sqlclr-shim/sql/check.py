@@ -13,6 +13,7 @@ UNREADABLE = [
     ("functions.sql", "AS EXTERNAL NAME", "CLR routines"),
     ("install.sql", "THROW 50000", "IF (SELECT ...) with a scalar subquery"),
     ("migrate_filestream.sql", "PROCEDURE tensoratom.MigrateBatch", "table variables, TRY and CATCH"),
+    ("reconcile.sql", "PROCEDURE tensoratom.CollectOrphans", "TRY and CATCH in a WHILE"),
     ("trust_hash.sql", "OPENROWSET(BULK", "bulk rowsets"),
     ("trust_key.sql", "FROM EXECUTABLE FILE", "IF followed by EXEC and another IF"),
     ("uninstall.sql", "DROP AGGREGATE", "DROP AGGREGATE"),

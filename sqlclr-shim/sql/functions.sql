@@ -77,6 +77,12 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ConversionFunctions].[By
 GO
 GRANT EXECUTE ON dbo.clr_BytesToFloatArrayJson TO tensoratom_math;
 GO
+CREATE OR ALTER FUNCTION dbo.clr_Changes (@store nvarchar(64), @sinceLsn bigint)
+RETURNS TABLE (lsn bigint, operation nvarchar(8), atom_id bigint, atom_key nvarchar(max))
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ChangeFunctions].[Changes];
+GO
+GRANT SELECT ON dbo.clr_Changes TO tensoratom_reader;
+GO
 CREATE OR ALTER PROCEDURE dbo.clr_CreateStore
     @store nvarchar(64)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.OperatorProcedures].[CreateStore];
@@ -94,6 +100,12 @@ CREATE OR ALTER PROCEDURE dbo.clr_DeleteTensorAtomPayload
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[DeletePayload];
 GO
 GRANT EXECUTE ON dbo.clr_DeleteTensorAtomPayload TO tensoratom_writer;
+GO
+CREATE OR ALTER PROCEDURE dbo.clr_DeleteTensorAtomPayloadVersion
+    @store nvarchar(64), @tensorAtomId bigint, @lsn bigint
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[DeletePayloadVersion];
+GO
+GRANT EXECUTE ON dbo.clr_DeleteTensorAtomPayloadVersion TO tensoratom_writer;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_DeleteVectors
     @store nvarchar(64), @setName nvarchar(1024), @ids nvarchar(max), @deleted bigint OUTPUT
@@ -190,6 +202,12 @@ CREATE OR ALTER PROCEDURE dbo.clr_StoreTensorAtomPayloadIn
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[StorePayloadIn];
 GO
 GRANT EXECUTE ON dbo.clr_StoreTensorAtomPayloadIn TO tensoratom_writer;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_TensorAtomPayloadDigest (@store nvarchar(64), @tensorAtomId bigint)
+RETURNS varbinary(32)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[PayloadDigest];
+GO
+GRANT EXECUTE ON dbo.clr_TensorAtomPayloadDigest TO tensoratom_reader;
 GO
 CREATE OR ALTER FUNCTION dbo.clr_UnpackFloats (@vector varbinary(max))
 RETURNS TABLE (position int, value float)

@@ -1,9 +1,10 @@
 -- Takes TensorAtom out of the current database. Stores and their files are not touched. Written by `make clr-sql`.
--- The tables tensoratom.PayloadReference and tensoratom.MigrationRow are kept: they say what the stores hold.
+-- The tables tensoratom.PayloadReference, OrphanPayload and MigrationRow are kept: they say what the stores hold.
 SET NOCOUNT ON;
 SET XACT_ABORT ON;
 GO
-DROP PROCEDURE IF EXISTS tensoratom.Reconcile;
+DROP PROCEDURE IF EXISTS tensoratom.ReconcileStore;
+DROP PROCEDURE IF EXISTS tensoratom.CollectOrphans;
 DROP PROCEDURE IF EXISTS tensoratom.MigrateBatch;
 DROP PROCEDURE IF EXISTS tensoratom.MigrateRollback;
 GO
@@ -25,9 +26,11 @@ DROP AGGREGATE IF EXISTS dbo.clr_VectorSum;
 DROP AGGREGATE IF EXISTS dbo.clr_VectorWeightedCentroid;
 DROP AGGREGATE IF EXISTS dbo.clr_VectorWeightedSum;
 DROP FUNCTION IF EXISTS dbo.clr_BytesToFloatArrayJson;
+DROP FUNCTION IF EXISTS dbo.clr_Changes;
 DROP PROCEDURE IF EXISTS dbo.clr_CreateStore;
 DROP PROCEDURE IF EXISTS dbo.clr_CreateVectorSet;
 DROP PROCEDURE IF EXISTS dbo.clr_DeleteTensorAtomPayload;
+DROP PROCEDURE IF EXISTS dbo.clr_DeleteTensorAtomPayloadVersion;
 DROP PROCEDURE IF EXISTS dbo.clr_DeleteVectors;
 DROP FUNCTION IF EXISTS dbo.clr_GetTensorAtomPayload;
 DROP FUNCTION IF EXISTS dbo.clr_GetTensorAtomPayloadFrom;
@@ -44,6 +47,7 @@ DROP FUNCTION IF EXISTS dbo.clr_StoreStats;
 DROP PROCEDURE IF EXISTS dbo.clr_StoreTensor;
 DROP PROCEDURE IF EXISTS dbo.clr_StoreTensorAtomPayload;
 DROP PROCEDURE IF EXISTS dbo.clr_StoreTensorAtomPayloadIn;
+DROP FUNCTION IF EXISTS dbo.clr_TensorAtomPayloadDigest;
 DROP FUNCTION IF EXISTS dbo.clr_UnpackFloats;
 DROP FUNCTION IF EXISTS dbo.clr_VectorAdd;
 DROP FUNCTION IF EXISTS dbo.clr_VectorAddOf;

@@ -2,6 +2,7 @@
 
 mod atom;
 mod cache;
+mod changes;
 mod commit;
 mod identity;
 mod namespace;
@@ -33,6 +34,7 @@ use crate::file::{File, ForkGuard, Volume};
 use crate::tensor::Tensor;
 
 pub use atom::{AtomInfo, Payload};
+pub use changes::{Change, Changes};
 pub use namespace::Namespace;
 pub use options::{Durability, Options, ReadMode};
 #[cfg(any(test, feature = "testing"))]

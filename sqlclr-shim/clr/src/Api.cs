@@ -154,10 +154,14 @@ namespace TensorAtom.SqlClr
         internal delegate int PutStream(SafeHandle txn, ref TaKey key, uint dtype, ulong[] shape, uint rank, IntPtr metadata,
             ulong metadataLength, Source source, IntPtr context, TaError* error);
         internal delegate int Delete(SafeHandle txn, ref TaKey key, out uint existed, TaError* error);
+        internal delegate int DeleteVersion(SafeHandle txn, ref TaKey key, ulong lsn, out uint existed, TaError* error);
         internal delegate int GetInfo(SafeHandle from, ref TaKey key, out TaInfo info, TaError* error);
         internal delegate int Read(SafeHandle from, ref TaKey key, ulong offset, IntPtr target, ulong count, TaError* error);
         internal delegate int List(SafeHandle snapshot, byte[] prefix, ulong prefixLength, out ulong list, TaError* error);
         internal delegate int ListNext(SafeHandle list, out TaInfo info, [In, Out] byte[] key, ulong capacity, out ulong length, TaError* error);
+        internal delegate int Changes(SafeHandle store, byte[] ns, ulong nsLength, ulong since, out ulong list, TaError* error);
+        internal delegate int ChangesNext(SafeHandle list, out ulong lsn, out uint isPut, [In, Out] byte[] key, ulong capacity, out ulong length,
+            TaError* error);
         internal delegate int Report(SafeHandle store, [In, Out] byte[] target, ulong capacity, out ulong length, TaError* error);
         internal delegate int Verify(SafeHandle store, byte[] prefix, ulong prefixLength, ulong cancel, [In, Out] byte[] target, ulong capacity,
             out ulong length, TaError* error);
@@ -206,10 +210,13 @@ namespace TensorAtom.SqlClr
         internal static readonly Lazy<Commit> CommitTxn = Bind<Commit>("ta_commit");
         internal static readonly Lazy<PutStream> Put = Bind<PutStream>("ta_put_stream");
         internal static readonly Lazy<Delete> DeleteKey = Bind<Delete>("ta_delete");
+        internal static readonly Lazy<DeleteVersion> DeleteKeyVersion = Bind<DeleteVersion>("ta_delete_version");
         internal static readonly Lazy<GetInfo> Info = Bind<GetInfo>("ta_get_info");
         internal static readonly Lazy<Read> ReadRange = Bind<Read>("ta_read");
         internal static readonly Lazy<List> ListAtoms = Bind<List>("ta_list");
         internal static readonly Lazy<ListNext> NextAtom = Bind<ListNext>("ta_list_next");
+        internal static readonly Lazy<Changes> ListChanges = Bind<Changes>("ta_changes");
+        internal static readonly Lazy<ChangesNext> NextChange = Bind<ChangesNext>("ta_changes_next");
         internal static readonly Lazy<Report> Stat = Bind<Report>("ta_stat");
         internal static readonly Lazy<Verify> VerifyStore = Bind<Verify>("ta_verify");
         internal static readonly Lazy<Query> QueryStore = Bind<Query>("ta_query");

@@ -65,6 +65,28 @@ namespace TensorAtom.SqlClr
             return new SqlBytes(new PayloadStream(snapshot, key, start, Math.Min(byteCount.Value, (long)info.Bytes - start)));
         }
 
+        /// <summary>BLAKE3-256 of a payload, as the store holds it; reads no byte of it.</summary>
+        [SqlFunction(Name = "clr_TensorAtomPayloadDigest")]
+        [return: SqlFacet(MaxSize = 32)]
+        public static SqlBytes PayloadDigest([SqlFacet(MaxSize = 64)] SqlString store, SqlInt64 tensorAtomId)
+        {
+            if (Blob.AnyNull(store, tensorAtomId))
+            {
+                return SqlBytes.Null;
+            }
+            NativeHandle handle = Stores.Open(store.Value);
+            TaKey key = TaKey.Of(tensorAtomId.Value);
+            TaInfo info;
+            var error = new ErrorSpace();
+            int status = Api.Info.Value(handle, ref key, out info, error.Open());
+            if (status == NotFound)
+            {
+                return SqlBytes.Null;
+            }
+            error.Check(status);
+            return new SqlBytes(Digest(info));
+        }
+
         /// <summary>Atoms whose names start with a prefix, all of them for '' (those with numbers first). One commit, streamed.</summary>
         [SqlFunction(Name = "clr_ListAtoms", FillRowMethodName = "FillAtom",
             TableDefinition = "atom_id bigint, atom_key nvarchar(max), dtype nvarchar(16), shape nvarchar(max), payload_bytes bigint, lsn bigint, created_us bigint, blake3_256 varbinary(32)")]
@@ -77,8 +99,7 @@ namespace TensorAtom.SqlClr
             [SqlFacet(MaxSize = -1)] out SqlString shape, out SqlInt64 bytes, out SqlInt64 lsn, out SqlInt64 created, [SqlFacet(MaxSize = 32)] out SqlBytes digest)
         {
             var atom = (Atom)row;
-            long number;
-            id = long.TryParse(atom.Key, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out number) ? number : SqlInt64.Null;
+            id = Id(atom.Key);
             key = atom.Key;
             dtype = atom.DType;
             shape = atom.Shape;
@@ -145,6 +166,13 @@ namespace TensorAtom.SqlClr
         public static void FillAlias(object row, [SqlFacet(MaxSize = 64)] out SqlString alias)
         {
             alias = (string)row;
+        }
+
+        /// <summary>The number of a key in JSON; NULL for a name.</summary>
+        internal static SqlInt64 Id(string key)
+        {
+            long number;
+            return long.TryParse(key, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out number) ? number : SqlInt64.Null;
         }
 
         internal delegate int Reporter(byte[] target, out ulong length, ref ErrorSpace error);
@@ -249,8 +277,7 @@ namespace TensorAtom.SqlClr
             {
                 sides.Add(info.Shape[i].ToString(CultureInfo.InvariantCulture));
             }
-            var digest = new byte[32];
-            Marshal.Copy((IntPtr)info.Digest, digest, 0, digest.Length);
+            byte[] digest = Digest(info);
             return new Atom
             {
                 Key = Encoding.UTF8.GetString(key, 0, (int)length),
@@ -261,6 +288,13 @@ namespace TensorAtom.SqlClr
                 CreatedUs = (long)info.CreatedUs,
                 Digest = digest,
             };
+        }
+
+        private static byte[] Digest(TaInfo info)
+        {
+            var digest = new byte[32];
+            Marshal.Copy((IntPtr)info.Digest, digest, 0, digest.Length);
+            return digest;
         }
 
         private sealed class Atom
