@@ -172,7 +172,8 @@ namespace TensorAtom.SqlClr
             TaError* error);
         internal delegate int AggregateMerge(SafeHandle aggregate, SafeHandle other, TaError* error);
         internal delegate int AggregateImport(byte[] state, ulong stateBytes, out ulong aggregate, TaError* error);
-        internal delegate int AggregateFinish(SafeHandle aggregate, double[] values, ulong valuesCapacity, double[] beside, ulong besideCapacity,
+        internal delegate int AggregateFinish(SafeHandle aggregate, [In, Out] double[] values, ulong valuesCapacity,
+            [In, Out] double[] beside, ulong besideCapacity,
             out ulong rows, out ulong dim, TaError* error);
         internal delegate int CancelNew(ulong deadlineMs, out ulong cancel, TaError* error);
         internal delegate int QuantizeI8(byte[] source, ulong count, ulong block, [In, Out] byte[] codes, [In, Out] float[] scale,
