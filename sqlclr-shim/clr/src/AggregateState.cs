@@ -17,8 +17,16 @@ namespace TensorAtom.SqlClr
         // As floats they still fit a value of T-SQL.
         private const ulong ValuesMax = int.MaxValue / sizeof(double);
 
+        // Rows on their way: a call for each of them costs more than its sum. Small, for there may be many groups.
+        private const int PendingBytesMax = 16 << 10;
+
         private NativeHandle native;
         private string kind;
+        // Of the rows so far; -1 while the native side alone knows it.
+        private int rowBytes = -1;
+        private byte[] pending;
+        private double[] pendingWeights;
+        private int pendingRows;
 
         /// <summary>Forgets everything: the server uses one object for group after group.</summary>
         internal void Init()
@@ -29,6 +37,8 @@ namespace TensorAtom.SqlClr
                 native = null;
             }
             kind = null;
+            rowBytes = -1;
+            pendingRows = 0;
         }
 
         /// <summary>Takes a row; NULL is no row, as in the aggregates of T-SQL.</summary>
@@ -45,8 +55,7 @@ namespace TensorAtom.SqlClr
         {
             if (!Blob.AnyNull(vector, weight))
             {
-                double factor = weight.Value;
-                Push(rowKind, Blob.Of(vector), &factor);
+                Push(rowKind, Blob.Of(vector), weight.Value);
             }
         }
 
@@ -65,6 +74,8 @@ namespace TensorAtom.SqlClr
             {
                 return;
             }
+            Send();
+            other.Send();
             if (native == null)
             {
                 // The other object stays as it is: the server may go on with it, or drop it without a word.
@@ -83,6 +94,7 @@ namespace TensorAtom.SqlClr
             {
                 return null;
             }
+            Send();
             // Long enough for all but matrices: asking for the size first would compute everything twice.
             var values = new double[ValuesGuess];
             var beside = new double[BesideGuess];
@@ -106,6 +118,7 @@ namespace TensorAtom.SqlClr
 
         internal void Write(BinaryWriter writer)
         {
+            Send();
             byte[] state = native == null ? new byte[0] : Export();
             writer.Write(kind ?? "");
             writer.Write(state.Length);
@@ -133,9 +146,9 @@ namespace TensorAtom.SqlClr
             }
         }
 
-        private void Push(string rowKind, Blob row, double* weight)
+        private void Push(string rowKind, Blob row, double? weight)
         {
-            ulong dim = Kernels.Count(DType.F32, row);
+            Kernels.Count(DType.F32, row);
             if (native == null)
             {
                 byte[] text = Encoding.UTF8.GetBytes(rowKind);
@@ -148,8 +161,61 @@ namespace TensorAtom.SqlClr
                 throw new TensorAtomException("aggregating vectors: a group began with '" + kind + "' and went on with '" + rowKind
                     + "'; pass the same number for each row of a group");
             }
+            // The first row goes alone: whether it fits what was merged or read, the native side knows.
+            if (rowBytes < 0 || row.Length > PendingBytesMax / 2 || row.Length == 0)
+            {
+                Send();
+                Send(row.Buffer, row.Length, 1, weight == null ? null : new[] { weight.Value });
+                rowBytes = row.Length;
+                return;
+            }
+            if (row.Length != rowBytes)
+            {
+                throw new TensorAtomException("aggregating vectors: a row has " + row.Length + " bytes, those before it " + rowBytes
+                    + "; all rows of a group must have as many dimensions");
+            }
+            Collect(row, weight);
+        }
+
+        private void Collect(Blob row, double? weight)
+        {
+            if (pending == null)
+            {
+                pending = new byte[PendingBytesMax];
+            }
+            int place = pendingRows * rowBytes;
+            if (place > pending.Length - rowBytes)
+            {
+                Send();
+                place = 0;
+            }
+            System.Buffer.BlockCopy(row.Buffer, 0, pending, place, rowBytes);
+            if (weight != null)
+            {
+                if (pendingWeights == null || pendingWeights.Length < PendingBytesMax / rowBytes)
+                {
+                    pendingWeights = new double[PendingBytesMax / rowBytes];
+                }
+                pendingWeights[pendingRows] = weight.Value;
+            }
+            pendingRows++;
+        }
+
+        private void Send()
+        {
+            int rows = pendingRows;
+            pendingRows = 0;
+            if (rows > 0)
+            {
+                Send(pending, rowBytes, rows, pendingWeights);
+            }
+        }
+
+        // Weights NULL: the aggregate has none, for no row.
+        private void Send(byte[] rows, int bytes, int count, double[] weights)
+        {
             var error = new ErrorSpace();
-            error.Check(Api.PushRows.Value(native, DType.F32, dim, row.Buffer, 1, 0, weight, error.Open()));
+            error.Check(Api.PushRows.Value(native, DType.F32, (ulong)bytes / sizeof(float), rows, (ulong)count, 0, weights, error.Open()));
         }
 
         private byte[] Export()

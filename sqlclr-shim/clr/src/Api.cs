@@ -168,7 +168,7 @@ namespace TensorAtom.SqlClr
         internal delegate int Query(SafeHandle store, byte[] sql, ulong sqlLength, ulong rowLimit, [In, Out] byte[] target, ulong capacity,
             out ulong length, TaError* error);
         internal delegate int AggregateNew(byte[] kind, ulong kindLength, out ulong aggregate, TaError* error);
-        internal delegate int AggregatePush(SafeHandle aggregate, uint dtype, ulong dim, byte[] data, ulong rows, ulong stride, double* weights,
+        internal delegate int AggregatePush(SafeHandle aggregate, uint dtype, ulong dim, byte[] data, ulong rows, ulong stride, double[] weights,
             TaError* error);
         internal delegate int AggregateMerge(SafeHandle aggregate, SafeHandle other, TaError* error);
         internal delegate int AggregateImport(byte[] state, ulong stateBytes, out ulong aggregate, TaError* error);

@@ -155,7 +155,8 @@ internal static class AggregateTests
     public static void Rows_of_unequal_or_broken_length_are_errors()
     {
         object centroid = Fed("clr_VectorCentroid", new float[] { 1, 2 });
-        Check.Fails("", () => Add("clr_VectorCentroid", centroid, new float[] { 1, 2, 3 }));
+        Check.Fails("as many dimensions", () => Add("clr_VectorCentroid", centroid, new float[] { 1, 2, 3 }));
+        Check.Fails("", () => Add("clr_VectorCentroid", Host.Spill(centroid), new float[] { 1, 2, 3 }));
         Check.Fails("7 bytes", () => Host.Do(centroid, "Accumulate", new SqlBytes(new byte[7])));
         object json = Fed("VectorCentroid", new float[] { 1, 2 });
         Check.Fails("", () => Add("VectorCentroid", json, new float[] { 1 }));
@@ -166,6 +167,31 @@ internal static class AggregateTests
         object other = New("clr_VectorKMeans");
         Host.Do(other, "Accumulate", Values.Vector(1, 2), new SqlInt32(3));
         Check.Fails("", () => Host.Do(clusters, "Merge", other));
+    }
+
+    // Rows that were collected for one call were lost or taken twice where the space for them ended.
+    public static void Every_number_of_rows_is_counted_once_for_short_and_long_rows()
+    {
+        foreach (int dim in new[] { 1, 5, 384, 1500, 2048, 5000 })
+        {
+            var row = new float[dim];
+            row[dim - 1] = 3;
+            object sum = New("clr_VectorSum");
+            object weighted = New("clr_VectorWeightedSum");
+            for (int count = 1; count < 40; count++)
+            {
+                Host.Do(sum, "Accumulate", Values.Vector(row));
+                Host.Do(weighted, "Accumulate", Values.Vector(row), new SqlDouble(count));
+                bool isSpilled = count % 7 == 0;
+                sum = isSpilled ? Host.Spill(sum) : sum;
+                // To look at the value is not part of what the server does, and must not matter either.
+                float[] total = Values.Floats(((SqlBytes)Finish(count % 5 == 0 ? sum : Host.Spill(sum))).Value);
+                Check.Equal(3f * count, total[dim - 1]);
+                Check.True(dim == 1 || total[0] == 0, "a number of another element");
+            }
+            Check.Equal(3f * 780, Values.Floats(((SqlBytes)Finish(weighted)).Value)[dim - 1]);
+        }
+        Check.Fails("0 elements", () => Fed("clr_VectorSum", new float[0]));
     }
 
     // A state that grew with the rows filled tempdb; one that claimed a size the file did not have filled memory.
