@@ -21,18 +21,26 @@ BEGIN
     DECLARE @before_us bigint = DATEDIFF_BIG(microsecond, '19700101', @before_utc);
 
     -- Rows first, then the store: what a row refers to was stored before it, so it cannot be missing for being too new.
+    CREATE TABLE #live (
+        atom_id bigint NOT NULL PRIMARY KEY, payload_bytes bigint NOT NULL, sha2_256 binary(32) NULL, blake3_256 binary(32) NULL
+    );
+    INSERT INTO #live (atom_id, payload_bytes, sha2_256, blake3_256)
     SELECT r.atom_id, r.payload_bytes, r.sha2_256, r.blake3_256
-    INTO #live
     FROM tensoratom.PayloadReference AS r
     WHERE r.store_alias = @store_alias;
     -- One commit of the store.
+    CREATE TABLE #stored (
+        atom_id bigint NOT NULL PRIMARY KEY, payload_bytes bigint NOT NULL, lsn bigint NOT NULL, created_us bigint NOT NULL,
+        blake3_256 binary(32) NOT NULL
+    );
+    INSERT INTO #stored (atom_id, payload_bytes, lsn, created_us, blake3_256)
     SELECT s.atom_id, s.payload_bytes, s.lsn, s.created_us, s.blake3_256
-    INTO #stored
     FROM dbo.clr_ListAtoms(@store_alias, N'') AS s
     WHERE s.atom_id IS NOT NULL;
 
-    SELECT N'row without payload' AS finding, r.atom_id, r.payload_bytes AS row_bytes, CAST(NULL AS bigint) AS store_bytes
-    INTO #finding
+    CREATE TABLE #finding (finding nvarchar(32) NOT NULL, atom_id bigint NOT NULL, row_bytes bigint NULL, store_bytes bigint NULL);
+    INSERT INTO #finding (finding, atom_id, row_bytes, store_bytes)
+    SELECT N'row without payload', r.atom_id, r.payload_bytes, NULL
     FROM #live AS r
     LEFT JOIN #stored AS s ON s.atom_id = r.atom_id
     WHERE s.atom_id IS NULL;
