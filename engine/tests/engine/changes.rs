@@ -26,12 +26,12 @@ fn changes_of_a_commit_larger_than_a_page_are_listed_once_each() {
     store.delete("it's 0007").unwrap();
     let second = store.lsn().unwrap();
     expected.push((second, Key::Name("it's 0007".into()), false));
-    store.put(7, &tensor).unwrap();
+    store.put(7_i64, &tensor).unwrap();
     let third = store.lsn().unwrap();
     expected.push((third, Key::Int(7), true));
     assert_eq!(listed(&store, "", 0), expected);
     assert_eq!(listed(&store, "", first), expected[keys.len()..]);
-    assert_eq!(listed(&store, "", third), []);
+    assert!(listed(&store, "", third).is_empty());
 }
 
 // A consumer of one tenant saw the keys of another; one that polled while others wrote never came to an end.
