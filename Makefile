@@ -72,7 +72,7 @@ install-c: ## Install the C header, libraries, CMake package, pkg-config file: m
 
 # The in-process road into SQL Server on Windows, built and run here with Mono.
 CLR := target/sqlclr
-CLR_ENV := TENSORATOM_SQL_SOURCE=$(CURDIR) TENSORATOM_SQL_BUILD=$(CURDIR)/$(CLR) TENSORATOM_SQL_CONFIG=$(CURDIR)/$(CLR)/sql.conf
+CLR_ENV = TENSORATOM_SQL_SOURCE=$(CURDIR) TENSORATOM_SQL_BUILD=$(CURDIR)/$(CLR) TENSORATOM_SQL_CONFIG=$(CURDIR)/$(CLR)/sql.conf
 
 clr: require ## Build and sign the SQL CLR assembly for the library of this build; print the hash to trust
 	@$(CARGO) libraries 2>&1 | awk '1; /^(warning|error)/ { failed = 1 } END { exit failed }' # what tests alone need is dead code here
@@ -87,7 +87,13 @@ clr-test: clr .venv/sqlglot ## Run the SQL CLR assembly as SQL Server would; par
 clr-sql: clr ## Write the CREATE and DROP scripts anew from the assembly
 	mono $(CLR)/Tests.exe sql sqlclr-shim/sql
 
-clr-measure: clr ## Cost of calls and aggregates through the SQL CLR assembly
+# With the library as it is shipped, in a folder of its own: the hash in the assembly is that of its library.
+clr-measure: CLR := target/sqlclr-measure
+clr-measure: require ## Cost of calls, payloads and aggregates through C and through the SQL CLR assembly
+	$(CARGO) build --release --package tensoratom-c
+	sqlclr-shim/clr/build.sh target/release/libtensoratom.so $(CLR)
+	cc -std=gnu11 -O2 -Wall -Werror -I ffi-c/include sqlclr-shim/clr/tools/measure.c target/release/libtensoratom.so -Wl,-rpath,$(CURDIR)/target/release -o $(CLR)/measure
+	rm -rf $(CLR)/measured && $(CLR)/measure $(CLR)/measured
 	$(CLR_ENV) mono $(CLR)/Tests.exe measure
 
 .venv/sqlglot: sqlclr-shim/sql/requirements.txt | .venv/ready

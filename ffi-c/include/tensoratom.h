@@ -681,6 +681,35 @@ int32_t ta_cancel_new(uint64_t deadline_ms,
 int32_t ta_cancel_set(uint64_t cancel, ta_error *error);
 
 /*
+ Lists the changes of a namespace (NULL for the default one) by commits after `since`, up to the newest one now, by commit
+ and then by key. It shows what history still holds. Take them with ta_changes_next.
+ */
+int32_t ta_changes(uint64_t store,
+                   const char *ns,
+                   uint64_t ns_length,
+                   uint64_t since,
+                   uint64_t *list,
+                   ta_error *error);
+
+/*
+ The next change: its commit, whether the atom was put (1) or deleted (0), its key as in ta_list_next. TA_NOT_FOUND behind
+ the last one. A change stays the next one while only the size of its key is asked, or it does not fit.
+ */
+int32_t ta_changes_next(uint64_t list,
+                        uint64_t *lsn,
+                        uint32_t *is_put,
+                        char *key,
+                        uint64_t capacity,
+                        uint64_t *length,
+                        ta_error *error);
+
+/*
+ As ta_delete, of the version that the commit `lsn` made: where there is another one by then, or none, ta_commit is
+ TA_CONFLICT. So whoever decided by a listing deletes what was listed.
+ */
+int32_t ta_delete_version(uint64_t txn, const ta_key *key, uint64_t lsn, uint32_t *existed, ta_error *error);
+
+/*
  Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set or aggregate.
  What it names lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
  */

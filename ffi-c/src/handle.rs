@@ -64,6 +64,7 @@ objects! {
     List(crate::read::List) = 6, "a list";
     Vectors(engine::VectorSet) = 7, "a vector set";
     Aggregate(crate::aggregate::Aggregate) = 8, "an aggregate";
+    Changes(crate::changes::Changes) = 16, "a list of changes";
 }
 
 struct Slot {

@@ -5,6 +5,8 @@
 
 mod aggregate;
 mod cancel;
+mod changes;
+mod delete;
 mod filter;
 mod handle;
 pub mod math;

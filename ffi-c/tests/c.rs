@@ -71,6 +71,12 @@ fn filters_and_transactions_of_vectors_are_heeded() {
     run(&source("tests/c/vectors.c"), 1);
 }
 
+// A consumer that misses one change, or sees one twice, keeps another database than the store.
+#[test]
+fn changes_are_listed_once_each_in_the_order_of_commits() {
+    run(&source("tests/c/changes.c"), 1);
+}
+
 // Each call alone was right while a closed set, a transaction that outlived its store or a lent byte broke in company.
 #[test]
 fn any_sequence_of_calls_gets_the_answers_of_the_model() {

@@ -2,6 +2,7 @@
 
 mod atom;
 mod cache;
+mod changes;
 mod commit;
 mod gc;
 mod history;
@@ -38,6 +39,7 @@ use crate::file::{File, ForkGuard, Volume};
 use crate::tensor::Tensor;
 
 pub use atom::{AtomInfo, Payload};
+pub use changes::{Change, Changes};
 pub use gc::{GcOptions, GcReport};
 pub use namespace::Namespace;
 pub use options::{Durability, Options, ReadMode};

@@ -294,11 +294,19 @@ impl WriteTxn {
 
     /// Deletes a key. Returns whether it existed. Its payload stays readable in snapshots made before.
     pub fn delete<'k>(&mut self, key: impl Into<Address<'k>>) -> Result<bool> {
+        self.delete_with(key, Expect::Any)
+    }
+
+    /// As [`WriteTxn::delete`]; the commit fails with `Conflict` unless the key is then what was expected.
+    pub fn delete_with<'k>(&mut self, key: impl Into<Address<'k>>, expect: Expect) -> Result<bool> {
         let address = key.into();
         let mut delete = || -> Result<bool> {
             self.store.inner.check_writable()?;
             address.key.check()?;
             let existed = self.version(address)?.is_some();
+            if expect != Expect::Any {
+                self.staged.conditions.push(((address.namespace, address.key.to_key()), expect));
+            }
             self.staged.changes.insert((address.namespace, address.key.to_key()), Change::Delete);
             Ok(existed)
         };
