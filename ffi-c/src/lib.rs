@@ -6,12 +6,18 @@
 mod aggregate;
 mod cancel;
 mod filter;
+mod geometry;
 mod handle;
+mod linalg;
 pub mod math;
 mod memory;
+mod moments;
 mod options;
+mod prefix;
+mod put;
 mod read;
 mod report;
+mod sets;
 pub mod status;
 mod store;
 mod transform;

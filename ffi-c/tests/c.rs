@@ -59,6 +59,18 @@ fn threads_that_close_handles_of_one_another_get_statuses() {
     run(&source("tests/c/handles.c"), 1);
 }
 
+// A child that used the descriptors and locks of its parent would corrupt the store of both.
+#[test]
+fn a_forked_child_is_told_so_and_threads_open_read_and_close_at_once() {
+    run(&source("tests/c/fork.c"), 1);
+}
+
+// What the engine can and C cannot reach is not there for most of those who would use it.
+#[test]
+fn options_of_put_cancelling_tiers_geometry_and_algebra_are_reached() {
+    run(&source("tests/c/coverage.c"), 1);
+}
+
 // A part that travelled as bytes and came back as something else would give a database a wrong mean without a word.
 #[test]
 fn an_aggregate_in_parts_is_that_of_all_rows() {
@@ -108,6 +120,7 @@ fn every_function_answers_every_wrong_argument_with_a_status() {
                         "cancel",
                         "aggregate",
                         "other",
+                        "projection",
                     ]
                     .contains(&word);
                 takes_handle |= is_handle;

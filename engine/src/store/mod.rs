@@ -10,6 +10,7 @@ mod options;
 mod recover;
 mod registry;
 mod repair;
+mod report;
 mod segments;
 mod snapshot;
 mod staging;
@@ -18,6 +19,7 @@ mod tier;
 mod txn;
 mod vectors;
 mod verify;
+mod within;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -13,3 +13,4 @@ mod regressions;
 mod search;
 mod takeover;
 mod vectors;
+mod within;

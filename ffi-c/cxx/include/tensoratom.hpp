@@ -900,14 +900,14 @@ double distance(Metric metric, const A& a, const B& b) {
     double name(const C& elements) {                                                                             \
         return detail::call([&](auto& failure) { return bridge::reduce(number, one(elements).ref(), failure); }); \
     }
-TENSORATOM_REDUCE(sum, 0)
-TENSORATOM_REDUCE(mean, 1)
-TENSORATOM_REDUCE(min, 2)
-TENSORATOM_REDUCE(max, 3)
-TENSORATOM_REDUCE(norm_l1, 4)
-TENSORATOM_REDUCE(norm, 5)
-TENSORATOM_REDUCE(norm_max, 6)
-TENSORATOM_REDUCE(log_sum_exp, 7)
+TENSORATOM_REDUCE(sum, 1)
+TENSORATOM_REDUCE(mean, 2)
+TENSORATOM_REDUCE(min, 5)
+TENSORATOM_REDUCE(max, 6)
+TENSORATOM_REDUCE(norm_l1, 9)
+TENSORATOM_REDUCE(norm, 10)
+TENSORATOM_REDUCE(norm_max, 11)
+TENSORATOM_REDUCE(log_sum_exp, 12)
 #undef TENSORATOM_REDUCE
 
 template <class C>

@@ -2,7 +2,7 @@
 
 use tensoratom::kernels::convert::Overflow;
 use tensoratom::kernels::quantize::Scheme;
-use tensoratom::kernels::{self, Float, Norm, Rows};
+use tensoratom::kernels::{self, Float, Reduction, Rows};
 use tensoratom::{Error, Result};
 
 use crate::bridge::ffi::{Failure, RowsRef};
@@ -31,20 +31,7 @@ pub(crate) fn many_to_many(
 }
 
 pub(crate) fn reduce(what: u8, row: RowsRef<'_>, failure: &mut Failure) -> Result<f64, Failed> {
-    wall(failure, || {
-        let row = rows(&row)?;
-        match what {
-            0 => kernels::sum(row),
-            1 => kernels::mean(row),
-            2 => kernels::min(row),
-            3 => kernels::max(row),
-            4 => kernels::norm(Norm::One, row),
-            5 => kernels::norm(Norm::Two, row),
-            6 => kernels::norm(Norm::Infinity, row),
-            7 => kernels::log_sum_exp(row),
-            _ => Err(unknown(what)),
-        }
-    })
+    wall(failure, || kernels::reduce(Reduction::from_number(what).ok_or_else(|| unknown(what))?, rows(&row)?))
 }
 
 pub(crate) fn variance(row: RowsRef<'_>, ddof: u64, failure: &mut Failure) -> Result<f64, Failed> {
