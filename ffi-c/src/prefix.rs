@@ -87,8 +87,11 @@ pub extern "C" fn ta_move_to_tier(
 ) -> i32 {
     wall(error, || {
         let out = Out::text(out, capacity, length)?;
-        let tier = u8::try_from(tier).ok().and_then(Tier::from_number);
-        let tier = tier.ok_or_else(|| Failure::argument("no tier has this number"))?;
+        let tier = match tier {
+            TA_WARM => Tier::Warm,
+            TA_COLD => Tier::Cold,
+            other => return Err(Failure::argument(format!("{other} is no tier to move to; TA_WARM or TA_COLD is"))),
+        };
         let (store, flag) = (handle::get::<Store>(store)?, cancel::flag(cancel)?);
         let space = namespace(&store, ns, ns_length)?;
         let control = cancel::control(&flag);
