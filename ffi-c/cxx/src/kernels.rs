@@ -1,6 +1,8 @@
 //! Vector mathematics over memory of the caller, as C++ calls it.
 
 use tensoratom::kernels::convert::Overflow;
+use tensoratom::kernels::ggml::{BlockLayout, dequantize_blocks};
+use tensoratom::kernels::json::{self, NonFinite};
 use tensoratom::kernels::quantize::Scheme;
 use tensoratom::kernels::{self, Float, Reduction, Rows};
 use tensoratom::{Error, Result};
@@ -127,4 +129,29 @@ pub(crate) fn dequantize(
     failure: &mut Failure,
 ) -> Result<(), Failed> {
     wall(failure, || kernels::quantize::dequantize(codes, block, scale, zero_point, target))
+}
+
+pub(crate) fn json_parse(text: &[u8], failure: &mut Failure) -> Result<Vec<f32>, Failed> {
+    wall(failure, || {
+        let mut values = Vec::new();
+        json::parse(text, usize::MAX, &mut values)?;
+        Ok(values)
+    })
+}
+
+pub(crate) fn json_write(values: &[f32], failure: &mut Failure) -> Result<String, Failed> {
+    wall(failure, || {
+        let mut text = String::new();
+        json::write(values, NonFinite::Refuse, &mut text)?;
+        Ok(text)
+    })
+}
+
+pub(crate) fn gguf_dequantize(
+    layout: &str,
+    blocks: &[u8],
+    target: &mut [f32],
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    wall(failure, || dequantize_blocks(layout.parse::<BlockLayout>()?, blocks, target))
 }

@@ -286,7 +286,7 @@ fn every_type_comes_back_with_every_pattern_of_nulls() {
             // Four groups, those with a bit set NULL; a group's vector tells which row it came from.
             let name = |row: u8| Some(vec![row + 1; if width == 0 { 2 * usize::from(row + 1) } else { width }]);
             let names: Vec<Cell> = (0..4).map(|row| if pattern >> row & 1 == 1 { None } else { name(row) }).collect();
-            let vectors = (0..4).map(|row| bytes(&[f32::from(row)])).collect();
+            let vectors = (0..4_u8).map(|row| bytes(&[f32::from(row)])).collect();
             assert_eq!(begin(30, "sum group by column 0", &[ctype, BINARY], 0), 0);
             let found = execute(30, &[names.clone(), vectors], &[width]).unwrap();
             end(30);
