@@ -17,8 +17,12 @@ fn run(source: &Path, runs: usize) -> String {
 fn run_with(source: &Path, runs: &[Vec<String>]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let (program, library) = (folder.path().join("program"), build::library());
+    let valgrind = std::env::var_os("TENSORATOM_C_VALGRIND").is_some(); // it and the sanitizer exclude each other
+    let sanitizer: &[&str] = if valgrind { &[] } else { &["-fsanitize=address"] };
     let out = Command::new("cc")
-        .args(["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address", "-pthread", "-I"])
+        .args(["-std=c11", "-g", "-Wall", "-Wextra", "-Werror"])
+        .args(sanitizer)
+        .args(["-pthread", "-I"])
         .arg(build::home().join("include"))
         .arg(source)
         .arg(&library)
@@ -31,7 +35,13 @@ fn run_with(source: &Path, runs: &[Vec<String>]) -> String {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let mut printed = String::new();
     for arguments in runs {
-        let out = Command::new(&program).arg(folder.path().join("store")).args(arguments).output().unwrap();
+        let mut command = Command::new(if valgrind { Path::new("valgrind") } else { program.as_path() });
+        if valgrind {
+            // Memory of the library's tables is still reachable at the end; what cannot be reached any more is lost.
+            command.args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+            command.arg(&program);
+        }
+        let out = command.arg(folder.path().join("store")).args(arguments).output().unwrap();
         assert!(
             out.status.success(),
             "{source:?} {arguments:?}: {:?} {}",

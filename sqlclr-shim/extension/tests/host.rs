@@ -16,6 +16,10 @@ const BINARY: i16 = -2;
 const CHAR: i16 = 1;
 const BIGINT: i16 = -25;
 
+/// Types of fixed width, with it. A NULL of theirs takes its room in both directions.
+const FIXED: &[(i16, usize)] =
+    &[(-28, 1), (-7, 1), (-15, 2), (-16, 4), (7, 4), (BIGINT, 8), (8, 8), (2, 19), (93, 16), (91, 6), (-11, 16)];
+
 type Cell = Option<Vec<u8>>;
 
 /// Reads memory that the library handed out and that outlives the call.
@@ -76,7 +80,7 @@ fn execute(number: u32, columns: &[Vec<Cell>], fixed: &[usize]) -> Option<Vec<Ve
         let mut column = Vec::new();
         for row in 0..usize::try_from(rows).unwrap() {
             let length = host!(indicators.wrapping_add(row).read());
-            let fixed = if [BIGINT, 8].contains(&ctype) { 8 } else { 0 };
+            let fixed = FIXED.iter().find(|(known, _)| *known == ctype).map_or(0, |(_, width)| *width);
             let room = usize::try_from(length).unwrap_or(fixed);
             column.push((length >= 0).then(|| host!(std::slice::from_raw_parts(values, room)).to_vec()));
             values = values.wrapping_add(room);
@@ -161,9 +165,7 @@ fn pairs_are_aligned_around_nulls_and_over_chunks() {
 #[test]
 fn aggregates_keep_groups_of_every_type_apart() {
     let vectors = vec![bytes(&[1.0, 2.0]), bytes(&[5.0, 5.0]), bytes(&[3.0, 4.0]), None];
-    for (ctype, width) in
-        [(-28, 1), (-7, 1), (-15, 2), (-16, 4), (7, 4), (BIGINT, 8), (8, 8), (2, 19), (93, 16), (91, 6), (-11, 16)]
-    {
+    for &(ctype, width) in FIXED {
         let group = |value: u8| Some(vec![value; width]);
         let names = vec![group(1), None, group(1), group(2)];
         assert_eq!(begin(20, "mean group by column 0", &[ctype, BINARY], 0), 0);
@@ -279,9 +281,7 @@ fn files_are_read_and_written_below_registered_directories_alone() {
 // A value read with the width of another type shifts all that follow; a NULL where the host keeps no room does as well.
 #[test]
 fn every_type_comes_back_with_every_pattern_of_nulls() {
-    let types =
-        [(-28, 1), (-7, 1), (-15, 2), (-16, 4), (7, 4), (BIGINT, 8), (8, 8), (2, 19), (93, 16), (91, 6), (-11, 16)];
-    for (ctype, width) in types.into_iter().chain([(CHAR, 0), (-8, 0), (BINARY, 0)]) {
+    for (ctype, width) in FIXED.iter().copied().chain([(CHAR, 0), (-8, 0), (BINARY, 0)]) {
         for pattern in 0..16_u8 {
             // Four groups, those with a bit set NULL; a group's vector tells which row it came from.
             let name = |row: u8| Some(vec![row + 1; if width == 0 { 2 * usize::from(row + 1) } else { width }]);
