@@ -38,7 +38,10 @@ fn run_with(source: &Path, runs: &[Vec<String>]) -> String {
         let mut command = Command::new(if valgrind { Path::new("valgrind") } else { program.as_path() });
         if valgrind {
             // Memory of the library's tables is still reachable at the end; what cannot be reached any more is lost.
-            command.args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+            // A child made by fork has not the threads of its parent: all that was theirs would count as lost there.
+            let leaks = if source.ends_with("fork.c") { "no" } else { "full" };
+            command.args(["--quiet", "--error-exitcode=99", "--errors-for-leak-kinds=definite"]);
+            command.arg(format!("--leak-check={leaks}"));
             command.arg(&program);
         }
         let out = command.arg(folder.path().join("store")).args(arguments).output().unwrap();
