@@ -7,7 +7,7 @@ DEMO   := .demo
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc oracle python python-with fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure
+.PHONY: help demo test unit lint fmt doc oracle python python-with fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure extension-package valgrind c-measure
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,18 @@ clr-test: clr .venv/sqlglot ## Run the SQL CLR assembly as SQL Server would; par
 
 clr-sql: clr ## Write the CREATE and DROP scripts anew from the assembly
 	mono $(CLR)/Tests.exe sql sqlclr-shim/sql
+
+extension-package: require ## Pack the language extension for CREATE EXTERNAL LANGUAGE, with its script, into target/extension
+	$(CARGO) build --release --package tensoratom-extension
+	sqlclr-shim/extension/package.sh $${CARGO_TARGET_DIR:-target}/release/libtensoratom_extension.so target/extension
+
+valgrind: ## The tests in C under valgrind, without the address sanitizer
+	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -qqy valgrind >/dev/null; } || \
+	  { echo "missing: valgrind (Debian: apt install valgrind)"; exit 1; }
+	TENSORATOM_C_VALGRIND=1 $(CARGO) test --package tensoratom-c --test c
+
+c-measure: ## Cost of calls through the C interface and the language extension, against the same work without them
+	ffi-c/bench/run.sh
 
 # With the library as it is shipped, in a folder of its own: the hash in the assembly is that of its library.
 clr-measure: CLR := target/sqlclr-measure

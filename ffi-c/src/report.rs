@@ -55,23 +55,7 @@ pub extern "C" fn ta_verify(
         }
         let flag = cancel::flag(cancel)?;
         let report = handle::get::<Store>(store)?.verify(&options, &cancel::control(&flag))?;
-        let damaged: Vec<Value> = report
-            .damaged
-            .iter()
-            .map(|damage| {
-                json!({
-                    "namespace": damage.namespace, "key": damage.key.as_ref().map(key), "lsn": damage.lsn,
-                    "is_current": damage.is_current, "segment": damage.segment, "offset": damage.offset,
-                    "what": damage.what,
-                })
-            })
-            .collect();
-        let value = json!({
-            "is_sound": report.is_sound(), "atoms_checked": report.atoms_checked,
-            "payloads_checked": report.payloads_checked, "chunks_checked": report.chunks_checked,
-            "bytes_checked": report.bytes_checked, "damaged": damaged,
-        });
-        fill(out, &value)
+        fill(out, &json!(report))
     })
 }
 

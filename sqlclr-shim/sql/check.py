@@ -10,6 +10,8 @@ from sqlglot import exp
 
 # (script, words that the batch holds, why sqlglot cannot read it). A batch that can be read after all must leave the list.
 UNREADABLE = [
+    ("external_language.sql", "CREATE EXTERNAL LANGUAGE", "external languages"),
+    ("external_language.sql", "GRANT EXECUTE ANY EXTERNAL SCRIPT", "permissions on external languages"),
     ("functions.sql", "AS EXTERNAL NAME", "CLR routines"),
     ("install.sql", "THROW 50000", "IF (SELECT ...) with a scalar subquery"),
     ("migrate_filestream.sql", "PROCEDURE tensoratom.MigrateBatch", "table variables, TRY and CATCH"),

@@ -7,8 +7,8 @@ use tensoratom::{Damage, Error, ErrorKind, Result, TierStat, VerifyOptions, Veri
 
 use crate::args::{Stat, Verify};
 use crate::output::{
-    Align, BAD, FAINT, GOOD, Outcome, Table, count, grouped, is_reader_gone, key_json, plain_text, print_error,
-    print_json, say, size,
+    Align, BAD, FAINT, GOOD, Outcome, Table, count, grouped, is_reader_gone, plain_text, print_error, print_json, say,
+    size,
 };
 use crate::progress::Follow;
 
@@ -111,25 +111,11 @@ fn report_damaged_catalog(error: &Error, as_json: bool) -> Result<Outcome> {
 }
 
 fn print_report_json(report: &VerifyReport, seconds: f64) -> Result<()> {
-    let damaged = report.damaged.iter().map(|damage| {
-        json!({
-            "key": damage.key.as_ref().map(key_json),
-            "segment": damage.segment,
-            "offset": damage.offset,
-            "what": damage.what,
-            "namespace": damage.namespace,
-            "lsn": damage.lsn,
-            "current": damage.is_current,
-        })
-    });
-    print_json(&json!({
-        "atoms_checked": report.atoms_checked,
-        "payloads_checked": report.payloads_checked,
-        "chunks_checked": report.chunks_checked,
-        "bytes_checked": report.bytes_checked,
-        "seconds": seconds,
-        "damaged": damaged.collect::<Vec<Value>>(),
-    }))
+    let mut value = json!(report);
+    if let Some(members) = value.as_object_mut() {
+        members.insert("seconds".to_owned(), json!(seconds));
+    }
+    print_json(&value)
 }
 
 fn print_report(report: &VerifyReport, seconds: f64) -> Result<()> {

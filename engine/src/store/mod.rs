@@ -15,6 +15,7 @@ mod policy;
 mod recover;
 mod registry;
 mod repair;
+mod report;
 mod segments;
 mod snapshot;
 mod staging;
@@ -24,6 +25,7 @@ mod txn;
 mod usage;
 mod vectors;
 mod verify;
+mod within;
 mod writer;
 
 use std::path::{Path, PathBuf};

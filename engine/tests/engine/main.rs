@@ -14,3 +14,4 @@ mod regressions;
 mod search;
 mod takeover;
 mod vectors;
+mod within;
