@@ -7,7 +7,7 @@ use crate::catalog::{PayloadId, VersionRow, View};
 use crate::control::{Control, Progress};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{Codec, Tier};
+use crate::format::Tier;
 use crate::key::KeyRef;
 use crate::tier::{PayloadState, TierMove, TierPin, TierPlan, TierPolicy, Wish, plan};
 
