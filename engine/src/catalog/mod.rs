@@ -4,6 +4,7 @@
 
 mod apply;
 mod apply_vectors;
+mod changes;
 mod commit;
 mod connection;
 mod page;
@@ -26,6 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
 
+pub(crate) use changes::changes_page;
 pub(crate) use commit::{AppendPart, Commit, CommitId, NewCopy, Operation, PutAtom, PutManifest, VectorSetSpec};
 pub(crate) use query::{LATEST, Span, View};
 pub(crate) use rows::{
