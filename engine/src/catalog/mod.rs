@@ -5,6 +5,7 @@
 mod apply;
 mod apply_tiers;
 mod apply_vectors;
+mod changes;
 mod commit;
 mod connection;
 mod page;
@@ -29,6 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
 
+pub(crate) use changes::changes_page;
 pub(crate) use commit::{
     AppendPart, Commit, CommitId, Forget, NewCopy, Operation, PutAtom, PutManifest, VectorSetSpec,
 };

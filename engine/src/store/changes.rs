@@ -1,6 +1,6 @@
 //! What happened since a commit: puts and deletes in order, read page by page.
 
-use crate::catalog::{QueryResult, SqlValue};
+use crate::catalog::{QueryResult, SqlValue, changes_page};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 
@@ -75,25 +75,10 @@ impl Iterator for Changes {
 
 impl Changes {
     fn read(&self) -> Result<Vec<Change>> {
-        let behind = match &self.after {
-            None => String::new(),
-            // A number sorts before every name, here as in the catalog.
-            Some((lsn, Key::Int(number))) => format!(" AND (lsn, key) > ({lsn}, {number})"),
-            Some((lsn, Key::Name(name))) => format!(" AND (lsn, key) > ({lsn}, {})", quoted(name)),
-        };
-        let (namespace, since, until) = (quoted(&self.namespace), self.since, self.until);
-        let sql = format!(
-            "SELECT lsn, operation = 'put', key FROM changes \
-             WHERE namespace = {namespace} AND lsn > {since} AND lsn <= {until}{behind} ORDER BY lsn, key LIMIT {PAGE}"
-        );
+        let sql = changes_page(&self.namespace, self.since, self.until, self.after.as_ref(), PAGE);
         let QueryResult { rows, .. } = self.store.query(&sql, PAGE)?;
         rows.into_iter().map(change).collect()
     }
-}
-
-/// A literal of SQL. Names hold no NUL, by the rules of keys and namespaces.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn change(row: Vec<SqlValue>) -> Result<Change> {
