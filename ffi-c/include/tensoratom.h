@@ -474,32 +474,6 @@ typedef struct {
 } ta_error;
 
 /*
- What a state says.
- */
-typedef struct {
-  /*
-   How many numbers were seen.
-   */
-  uint64_t count;
-  /*
-   Mean; NaN of nothing.
-   */
-  double mean;
-  /*
-   Variance with the divisor asked for; NaN where it is not positive.
-   */
-  double variance;
-  /*
-   Smallest number; infinity of nothing.
-   */
-  double min;
-  /*
-   Largest number; minus infinity of nothing.
-   */
-  double max;
-} ta_moments;
-
-/*
  A key: a name, or where `name` is NULL a number; in a namespace, or where `ns` is NULL in the default one.
  */
 typedef struct {
@@ -524,6 +498,32 @@ typedef struct {
    */
   int64_t number;
 } ta_key;
+
+/*
+ What a state says.
+ */
+typedef struct {
+  /*
+   How many numbers were seen.
+   */
+  uint64_t count;
+  /*
+   Mean; NaN of nothing.
+   */
+  double mean;
+  /*
+   Variance with the divisor asked for; NaN where it is not positive.
+   */
+  double variance;
+  /*
+   Smallest number; infinity of nothing.
+   */
+  double min;
+  /*
+   Largest number; minus infinity of nothing.
+   */
+  double max;
+} ta_moments;
 
 /*
  A tensor in memory of the caller, C order, little-endian, any alignment.
