@@ -14,6 +14,7 @@ mod read;
 mod report;
 pub mod status;
 mod store;
+mod tier;
 mod transform;
 mod txn;
 mod txn_vectors;

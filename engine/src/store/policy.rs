@@ -43,6 +43,24 @@ pub struct MaintainReport {
     pub applied: ApplyReport,
 }
 
+impl ApplyReport {
+    /// Name and value of each count and sum, in a fixed order.
+    pub fn facts(&self) -> Vec<(&'static str, u64)> {
+        let mut facts = self.moved.facts().to_vec();
+        facts.extend([("skipped", self.skipped), ("damaged", self.damaged)]);
+        facts
+    }
+}
+
+impl MaintainReport {
+    /// Name and value of each count and sum, in a fixed order.
+    pub fn facts(&self) -> Vec<(&'static str, u64)> {
+        let mut facts = vec![("payloads_told", self.payloads_told), ("planned", self.planned)];
+        facts.extend(self.applied.facts());
+        facts
+    }
+}
+
 impl Store {
     /// The policy of the tiers; the default one if none was set. Fails with `InvalidArgument` when the one that was set is
     /// of a newer version of this library.
