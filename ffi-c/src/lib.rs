@@ -29,6 +29,7 @@ mod report;
 mod sets;
 pub mod status;
 mod store;
+mod tier;
 mod transform;
 mod txn;
 mod txn_vectors;

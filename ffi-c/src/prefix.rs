@@ -96,11 +96,6 @@ pub extern "C" fn ta_move_to_tier(
         let space = namespace(&store, ns, ns_length)?;
         let control = cancel::control(&flag);
         let moved = store.move_to_tier(space.as_ref(), text(prefix, prefix_length)?, tier, &control)?;
-        let value = json!({
-            "payloads_moved": moved.payloads_moved, "payloads_there": moved.payloads_there,
-            "raw_bytes": moved.raw_bytes, "stored_bytes_before": moved.stored_bytes_before,
-            "stored_bytes_after": moved.stored_bytes_after, "commits": moved.commits,
-        });
-        report::fill(out, &value)
+        report::fill(out, &facts(&moved.facts()))
     })
 }

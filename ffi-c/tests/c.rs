@@ -102,6 +102,12 @@ fn changes_are_listed_once_each_in_the_order_of_commits() {
     run(&source("tests/c/changes.c"), 1);
 }
 
+// A plan that C got as text and gave back was taken for nothing, and the nightly job of a service froze nothing.
+#[test]
+fn tiers_are_planned_and_moved_through_json() {
+    run(&source("tests/c/tier.c"), 1);
+}
+
 // Each call alone was right while a closed set, a transaction that outlived its store or a lent byte broke in company.
 #[test]
 fn any_sequence_of_calls_gets_the_answers_of_the_model() {

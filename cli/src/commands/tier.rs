@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tensoratom::{Error, MoveReport, Result, Store, TierPin, TierPlan, TierPolicy};
 
 use crate::args::{Tier, TierName};
@@ -19,13 +19,10 @@ pub(crate) fn tier(args: &Tier) -> Result<Outcome> {
     if action.plan {
         return print_plan(&super::open_to_read(&args.store)?.plan()?, args.json);
     }
-    match &action.policy {
-        Some(path) if path == Path::new("show") => {
-            let policy = super::open_to_read(&args.store)?.tier_policy()?;
-            print_raw(&format!("{}\n", policy.to_json()?))?;
-            return Ok(Outcome::Done);
-        }
-        _ => {}
+    if action.policy.as_deref() == Some(Path::new("show")) {
+        let policy = super::open_to_read(&args.store)?.tier_policy()?;
+        print_raw(&format!("{}\n", policy.to_json()?))?;
+        return Ok(Outcome::Done);
     }
     let store = super::open_to_write(&args.store)?;
     if let Some(path) = &action.policy {
@@ -53,7 +50,7 @@ fn move_to(store: &Store, args: &Tier, to: TierName) -> Result<Outcome> {
     let report =
         Follow::new("tier").run(|control| store.move_to_tier(Some(&namespace), &args.prefix, tier, control))?;
     if args.json {
-        print_json(&moved_json(&report))?;
+        print_json(&facts_json(&report.facts()))?;
         return Ok(Outcome::Done);
     }
     let there = report.payloads_there;
@@ -65,12 +62,7 @@ fn maintain(store: &Store, as_json: bool) -> Result<Outcome> {
     let applied = report.applied;
     let outcome = if applied.damaged > 0 { Outcome::DamageFound } else { Outcome::Done };
     if as_json {
-        let mut value = moved_json(&applied.moved);
-        value["payloads_told"] = json!(report.payloads_told);
-        value["planned"] = json!(report.planned);
-        value["skipped"] = json!(applied.skipped);
-        value["damaged"] = json!(applied.damaged);
-        print_json(&value)?;
+        print_json(&facts_json(&report.facts()))?;
         return Ok(outcome);
     }
     print_moved(&applied.moved, "", &format!("({} planned, {} skipped)", report.planned, applied.skipped))?;
@@ -80,15 +72,8 @@ fn maintain(store: &Store, as_json: bool) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn moved_json(report: &MoveReport) -> Value {
-    json!({
-        "payloads_moved": report.payloads_moved,
-        "payloads_there": report.payloads_there,
-        "raw_bytes": report.raw_bytes,
-        "stored_bytes_before": report.stored_bytes_before,
-        "stored_bytes_after": report.stored_bytes_after,
-        "commits": report.commits,
-    })
+fn facts_json(facts: &[(&str, u64)]) -> Value {
+    facts.iter().map(|&(name, value)| (name.to_owned(), json!(value))).collect::<Map<String, Value>>().into()
 }
 
 fn print_moved(report: &MoveReport, whereto: &str, note: &str) -> Result<Outcome> {

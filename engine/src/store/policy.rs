@@ -32,7 +32,7 @@ pub struct ApplyReport {
 }
 
 /// What maintenance did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaintainReport {
     /// Payloads whose statistics of use were written.
@@ -41,6 +41,27 @@ pub struct MaintainReport {
     pub planned: u64,
     /// What became of them.
     pub applied: ApplyReport,
+    /// What was reclaimed of the space that moves left behind. Nothing while another process reclaims.
+    pub reclaimed: GcReport,
+}
+
+impl ApplyReport {
+    /// Name and value of each count and sum, in a fixed order.
+    pub fn facts(&self) -> Vec<(&'static str, u64)> {
+        let mut facts = self.moved.facts().to_vec();
+        facts.extend([("skipped", self.skipped), ("damaged", self.damaged)]);
+        facts
+    }
+}
+
+impl MaintainReport {
+    /// Name and value of each count and sum, in a fixed order.
+    pub fn facts(&self) -> Vec<(&'static str, u64)> {
+        let mut facts = vec![("payloads_told", self.payloads_told), ("planned", self.planned)];
+        facts.extend(self.applied.facts());
+        facts.extend(self.reclaimed.facts().into_iter().filter(|(name, _)| *name != "payloads_moved"));
+        facts
+    }
 }
 
 impl Store {
@@ -96,7 +117,8 @@ impl Store {
         self.apply_inner(plan, control).map_err(|e| e.during("apply"))
     }
 
-    /// What a background thread or a nightly job calls: tells statistics of use, plans, applies the plan.
+    /// What a background thread or a nightly job calls: tells statistics of use, plans, applies the plan, and reclaims the
+    /// space of what was moved away ([`Store::gc`], all history kept).
     pub fn maintain(&self, control: &Control<'_>) -> Result<MaintainReport> {
         self.inner.check_writable().map_err(|e| e.during("maintain"))?;
         let payloads_told = match self.inner.tell_usage(TELLING_TIMEOUT) {
@@ -107,7 +129,12 @@ impl Store {
         };
         let plan = self.plan()?;
         let applied = self.apply(&plan, control)?;
-        Ok(MaintainReport { payloads_told, planned: plan.moves.len() as u64, applied })
+        let reclaimed = match self.gc(&GcOptions::new(), control) {
+            // Another process does it.
+            Err(e) if e.kind() == ErrorKind::Busy => GcReport::default(),
+            reclaimed => reclaimed?,
+        };
+        Ok(MaintainReport { payloads_told, planned: plan.moves.len() as u64, applied, reclaimed })
     }
 
     /// Changes the policy under the catalog's write lock. Returns whether it differs.

@@ -43,6 +43,20 @@ pub struct MoveReport {
     pub commits: u64,
 }
 
+impl MoveReport {
+    /// Name and value of each count and sum, in a fixed order.
+    pub fn facts(&self) -> [(&'static str, u64); 6] {
+        [
+            ("payloads_moved", self.payloads_moved),
+            ("payloads_there", self.payloads_there),
+            ("raw_bytes", self.raw_bytes),
+            ("stored_bytes_before", self.stored_bytes_before),
+            ("stored_bytes_after", self.stored_bytes_after),
+            ("commits", self.commits),
+        ]
+    }
+}
+
 impl Store {
     /// Moves the payloads whose name starts with a prefix to a tier: [`Tier::Cold`] codes them, [`Tier::Warm`] decodes
     /// them. Names are those of atoms, past versions included, of vector sets and of imported files. An empty prefix means
