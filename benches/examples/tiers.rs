@@ -81,7 +81,8 @@ fn main() {
         if state == "warm" {
             let store = open();
             model(&store);
-            results.push(("tensor_warm_again_ns".into(), median(9, &mut || per_call(100_000, &mut || tensor(&store, 3)))));
+            results
+                .push(("tensor_warm_again_ns".into(), median(9, &mut || per_call(100_000, &mut || tensor(&store, 3)))));
             results.push(("row_warm_again_ns".into(), median(9, &mut || per_call(100_000, &mut || row(&store, 4000)))));
         }
     }

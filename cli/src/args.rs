@@ -140,7 +140,7 @@ Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; de
   tensoratom tier models --apply  # do it; for a nightly job
 
 JSON: with --to {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, commits},
-with --apply also {payloads_told, planned, skipped, damaged}, with --plan {moves: [{namespace, name, digest, bytes,
+with --apply also {payloads_told, planned, skipped, damaged} and the counts of gc, with --plan {moves: [{namespace, name, digest, bytes,
 stored_bytes, from, to, reason}]}, with --pin, --unpin and --policy FILE {changed}.
 Every new copy is read back and verified before the old one gives way. Interrupted, run it again.
 A policy: {hot_days, warm_days, min_bytes, warm_bytes_max, rules: [{namespace, prefix, hot_days, warm_days, tier}],

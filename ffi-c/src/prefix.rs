@@ -3,10 +3,10 @@
 use std::ffi::c_char;
 
 use engine::{ListOptions, Namespace, Snapshot, Store, Tier};
-use serde_json::json;
 
 use crate::memory::{One, Out, optional_text, text};
 use crate::read::List;
+use crate::tier::facts;
 use crate::txn::Txn;
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle, report};

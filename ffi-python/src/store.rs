@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tensoratom::kernels::Metric;
 use tensoratom::{
-    Control, DType, Durability, ExportOptions, ExportReport, GcOptions, ImportOptions, Options, ReadMode, SqlValue, Store,
-    Tier, TierPin, TierPlan, TierPolicy, VerifyOptions,
+    Control, DType, Durability, ExportOptions, ExportReport, GcOptions, ImportOptions, Options, ReadMode, SqlValue,
+    Store, Tier, TierPin, TierPlan, TierPolicy, VerifyOptions,
 };
 
 use crate::atom::{PyAtom, PyAtomInfo};
@@ -25,6 +25,8 @@ use crate::vectors::{PyMatrix, PyVectorSet};
 
 /// Most rows a query returns unless told otherwise.
 const QUERY_ROWS: usize = 1_000_000;
+/// From this size on a put takes so long that Ctrl-C should stop it.
+const LONG_BYTES: usize = 32 << 20;
 
 fn tier_pin(prefix: &str, exact: bool, namespace: Option<&str>) -> TierPin {
     let namespace = namespace.unwrap_or_default();
@@ -241,6 +243,14 @@ impl PyStore {
         let item = Item::new(&array, dtype)?;
         let options = crate::put::options(metadata.as_ref(), if_version, parents)?;
         let tensor = item.tensor()?;
+        if tensor.bytes().len() >= LONG_BYTES {
+            return long(py, "put", None, |control| {
+                let namespace = wanted(&store, namespace)?;
+                let mut txn = store.begin()?;
+                txn.put_within(key.within(namespace.as_ref()), &tensor, &options, control)?;
+                txn.commit_within(control)
+            });
+        }
         let put = || {
             let namespace = wanted(&store, namespace)?;
             store.put_with(key.within(namespace.as_ref()), &tensor, &options)
@@ -508,9 +518,8 @@ impl PyStore {
         let unknown = || tensoratom::Error::invalid_argument(format!("'{tier}' is no tier: cold or warm"));
         let tier = Tier::from_name(tier).ok_or_else(unknown).raise()?;
         let namespace = store.namespace(namespace.unwrap_or_default()).raise()?;
-        let report = long(py, "tier", progress.as_ref(), |control| {
-            store.move_to_tier(Some(&namespace), prefix, tier, control)
-        })?;
+        let report =
+            long(py, "tier", progress.as_ref(), |control| store.move_to_tier(Some(&namespace), prefix, tier, control))?;
         facts_dict(py, &report.facts())
     }
 

@@ -12,7 +12,7 @@ pub(crate) const SAMPLES: [u64; 3] = [0, 4, 7];
 /// Bytes of a sample, at most: those of a usual chunk.
 pub(crate) const SAMPLE_BYTES: u64 = 256 << 10;
 
-/// The codec whose samples take the fewest bytes; a faster one wins unless it takes a fiftieth more than that.
+/// The codec whose samples take the fewest bytes; a faster one wins unless it costs a fiftieth of the raw bytes more.
 pub(crate) fn choose(dtype: DType, samples: &[Vec<u8>]) -> Result<Codec> {
     let candidates = candidates(dtype);
     let width = plane_width(dtype);
@@ -22,7 +22,8 @@ pub(crate) fn choose(dtype: DType, samples: &[Vec<u8>]) -> Result<Codec> {
         sizes.push((codec, coded.sum::<Result<usize>>()?));
     }
     let least = sizes.iter().map(|&(_, bytes)| bytes).min().unwrap_or(0);
-    let good = sizes.iter().find(|&&(_, bytes)| bytes <= least + least / 50);
+    let slack = samples.iter().map(Vec::len).sum::<usize>() / 50;
+    let good = sizes.iter().find(|&&(_, bytes)| bytes <= least.saturating_add(slack));
     Ok(good.map_or(Codec::Zstd, |&(codec, _)| codec))
 }
 

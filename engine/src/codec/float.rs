@@ -156,18 +156,22 @@ mod tests {
 
     /// Bit by bit, after the text of the format alone.
     fn plane_of(coded: &[u8], rows: usize) -> Vec<u8> {
-        let length = |symbol: usize| u32::from(coded[symbol / 2] >> (symbol % 2 * 4) & 15);
+        let (mut lengths, mut header) = (Vec::new(), 0);
+        while lengths.len() < 256 {
+            lengths.extend(vec![u32::from(coded[header] & 15); usize::from(coded[header] >> 4) + 1]);
+            header += 1;
+        }
         let mut codes = std::collections::HashMap::new();
         let mut next = 0_u32;
         for bits in 1..=11 {
             next <<= 1;
-            for symbol in (0..256).filter(|&symbol| length(symbol) == bits) {
+            for symbol in (0..256).filter(|&symbol| lengths[symbol] == bits) {
                 codes.insert((bits, next), symbol as u8);
                 next += 1;
             }
         }
-        let size = |stream: usize| u32::from_le_bytes(coded[128 + stream * 4..][..4].try_into().unwrap()) as usize;
-        let (mut plane, mut start) = (Vec::new(), 140);
+        let size = |stream: usize| u32::from_le_bytes(coded[header + stream * 4..][..4].try_into().unwrap()) as usize;
+        let (mut plane, mut start) = (Vec::new(), header + 12);
         for stream in 0..4 {
             let len = if stream < 3 { size(stream) } else { coded.len() - start };
             let bytes = &coded[start..start + len];

@@ -1,8 +1,5 @@
 //! Huffman coding of one byte plane: codes of at most 11 bits, four streams side by side, several symbols a look-up.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 /// Longest code: two to this power entries of a decoding table fit the first-level cache.
 const MAX_BITS: u32 = 11;
 const ENTRIES: usize = 1 << MAX_BITS;
@@ -14,9 +11,10 @@ const LOOKUPS: usize = 5;
 /// Where an entry says how many bits it takes, and how many symbols it has.
 const BITS_AT: u32 = 48;
 const NUMBER_AT: u32 = 56;
-/// Code lengths, a nibble each, and the lengths of all streams but the last.
-const LENGTHS_BYTES: usize = 128;
-const HEADER_BYTES: usize = LENGTHS_BYTES + (LANES - 1) * 4;
+/// Lengths of all streams but the last.
+const SIZES_BYTES: usize = (LANES - 1) * 4;
+/// Neighbouring symbols of one code length that one byte stands for, at most.
+const RUN: usize = 16;
 
 /// How often each byte occurs.
 pub(super) fn histogram(plane: &[u8]) -> [u32; 256] {
@@ -50,13 +48,14 @@ pub(super) fn looks_random(plane: &[u8]) -> bool {
 pub(super) fn encode(plane: &[u8], counts: &[u32; 256], limit: usize, out: &mut Vec<u8>) -> bool {
     let lengths = code_lengths(counts);
     let bits: u64 = counts.iter().zip(&lengths).map(|(&count, &length)| u64::from(count) * u64::from(length)).sum();
-    if bits / 8 + (HEADER_BYTES + LANES) as u64 > limit as u64 {
+    let runs = || lengths.chunk_by(|a, b| a == b).flat_map(|run| run.chunks(RUN));
+    if bits / 8 + (runs().count() + SIZES_BYTES + LANES) as u64 > limit as u64 {
         return false;
     }
     let codes = codes(&lengths);
-    out.extend(lengths.chunks_exact(2).map(|pair| pair[0] | (pair[1] << 4)));
+    out.extend(runs().map(|run| run[0] | ((run.len() - 1) << 4) as u8));
     let sizes_at = out.len();
-    out.resize(sizes_at + (LANES - 1) * 4, 0);
+    out.resize(sizes_at + SIZES_BYTES, 0);
     for (lane, symbols) in lanes(plane).into_iter().enumerate() {
         let start = out.len();
         encode_lane(symbols, &codes, out);
@@ -70,9 +69,9 @@ pub(super) fn encode(plane: &[u8], counts: &[u32; 256], limit: usize, out: &mut 
 
 /// Decodes a plane from exactly `coded`; `None` when it is damaged.
 pub(super) fn decode(coded: &[u8], plane: &mut [u8]) -> Option<()> {
-    let (nibbles, rest) = coded.split_at_checked(LENGTHS_BYTES)?;
-    let (sizes, mut streams) = rest.split_at_checked((LANES - 1) * 4)?;
-    let table = Table::new(nibbles)?;
+    let (lengths, rest) = read_lengths(coded)?;
+    let (sizes, mut streams) = rest.split_at_checked(SIZES_BYTES)?;
+    let table = Table::new(&lengths)?;
     let mut sources = [&[][..]; LANES];
     for (source, size) in sources.iter_mut().zip(sizes.chunks_exact(4)) {
         let size = u32::from_le_bytes(size.try_into().ok()?);
@@ -159,16 +158,12 @@ struct Table {
 
 impl Table {
     /// `None` unless the code lengths use up all codes: then every 11 bits mean something and decoding always goes on.
-    fn new(nibbles: &[u8]) -> Option<Table> {
-        let mut lengths = [0_u8; 256];
-        for (pair, nibble) in lengths.chunks_exact_mut(2).zip(nibbles) {
-            pair.copy_from_slice(&[nibble & 15, nibble >> 4]);
-        }
-        if lengths.iter().any(|&length| u32::from(length) > MAX_BITS) || used(&lengths) != ENTRIES {
+    fn new(lengths: &[u8; 256]) -> Option<Table> {
+        if lengths.iter().any(|&length| u32::from(length) > MAX_BITS) || used(lengths) != ENTRIES {
             return None;
         }
         let mut single = vec![(0, 0); ENTRIES];
-        for (symbol, &(code, length)) in (0_u8..=255).zip(&codes(&lengths)) {
+        for (symbol, &(code, length)) in (0_u8..=255).zip(&codes(lengths)) {
             if length > 0 {
                 for entry in single.iter_mut().skip(code as usize).step_by(1 << length) {
                     *entry = (symbol, length as u8);
@@ -211,6 +206,19 @@ fn followed(entry: u64, window: usize, tables: &[&[u64; ENTRIES]]) -> u64 {
 #[inline(always)]
 fn bits_of(entry: u64) -> u64 {
     (entry >> BITS_AT) & 0xff
+}
+
+/// Code lengths of all symbols, and what follows them.
+fn read_lengths(mut coded: &[u8]) -> Option<([u8; 256], &[u8])> {
+    let mut lengths = [0_u8; 256];
+    let mut rest = &mut lengths[..];
+    while !rest.is_empty() {
+        let (&run, after) = coded.split_first()?;
+        let (symbols, later) = rest.split_at_mut_checked(usize::from(run >> 4) + 1)?;
+        symbols.fill(run & 15);
+        (rest, coded) = (later, after);
+    }
+    Some((lengths, coded))
 }
 
 /// The part of a plane that each stream holds; the last ones may be shorter or empty.
@@ -260,43 +268,39 @@ fn codes(lengths: &[u8; 256]) -> [(u32, u32); 256] {
     codes
 }
 
-/// Lengths of an optimal code, then bent to the longest length allowed. All codes of that length are used up.
+/// Lengths of an optimal code of at most [`MAX_BITS`] bits, by package-merge (Larmore and Hirschberg, 1990). At least two
+/// symbols occur. The code is complete.
 fn code_lengths(counts: &[u32; 256]) -> [u8; 256] {
-    let mut heap: BinaryHeap<Reverse<(u64, usize)>> =
-        (0..256).filter(|&s| counts[s] > 0).map(|s| Reverse((u64::from(counts[s]), s))).collect();
-    let mut order: Vec<usize> = heap.iter().map(|&Reverse((_, symbol))| symbol).collect();
+    let mut order: Vec<usize> = (0..256).filter(|&symbol| counts[symbol] > 0).collect();
     order.sort_by_key(|&symbol| (counts[symbol], symbol));
-    // Nodes above the 256 leaves follow in the order they are made, parents behind their children.
-    let mut parents = vec![0_usize; 256];
-    while let (Some(Reverse((a, left))), Some(Reverse((b, right)))) = (heap.pop(), heap.pop()) {
-        let parent = parents.len();
-        parents.push(0);
-        (parents[left], parents[right]) = (parent, parent);
-        heap.push(Reverse((a + b, parent)));
-        if heap.len() == 1 {
-            break;
+    let coins: Vec<u64> = order.iter().map(|&symbol| u64::from(counts[symbol])).collect();
+    // Level by level, by weight: which items are symbols; the others are pairs of items of the level before.
+    let mut levels: Vec<Vec<bool>> = Vec::with_capacity(MAX_BITS as usize);
+    let mut items: Vec<u64> = Vec::new();
+    for _ in 0..MAX_BITS {
+        let pairs: Vec<u64> = items.chunks_exact(2).map(|pair| pair[0] + pair[1]).collect();
+        let (mut symbols, mut pairs) = (coins.iter().peekable(), pairs.iter().peekable());
+        let mut level = Vec::with_capacity(coins.len() * 2);
+        items.clear();
+        loop {
+            let is_symbol = match (symbols.peek(), pairs.peek()) {
+                (Some(symbol), Some(pair)) => symbol <= pair,
+                (symbol, pair) if symbol.is_none() && pair.is_none() => break,
+                (symbol, _) => symbol.is_some(),
+            };
+            items.extend(if is_symbol { symbols.next() } else { pairs.next() });
+            level.push(is_symbol);
         }
-    }
-    let mut depths = vec![0_u32; parents.len()];
-    for node in (0..parents.len().saturating_sub(1)).rev() {
-        depths[node] = depths[parents[node]] + 1;
+        levels.push(level);
     }
     let mut lengths = [0_u8; 256];
-    for &symbol in &order {
-        lengths[symbol] = depths[symbol].clamp(1, MAX_BITS) as u8;
-    }
-    let mut total = used(&lengths);
-    while total > ENTRIES {
-        // The rarest symbol that may still be longer.
-        let Some(&symbol) = order.iter().find(|&&symbol| u32::from(lengths[symbol]) < MAX_BITS) else { break };
-        lengths[symbol] += 1;
-        total -= ENTRIES >> lengths[symbol];
-    }
-    while total < ENTRIES {
-        let fits = |symbol: &&usize| lengths[**symbol] > 1 && total + (ENTRIES >> lengths[**symbol]) <= ENTRIES;
-        let Some(&symbol) = order.iter().rev().find(fits) else { break };
-        total += ENTRIES >> lengths[symbol];
-        lengths[symbol] -= 1;
+    let mut taken = order.len().saturating_sub(1) * 2;
+    for level in levels.iter().rev() {
+        let symbols = level.iter().take(taken).filter(|&&is_symbol| is_symbol).count();
+        for &symbol in order.iter().take(symbols) {
+            lengths[symbol] += 1;
+        }
+        taken = (taken - symbols) * 2;
     }
     lengths
 }

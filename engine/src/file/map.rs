@@ -76,6 +76,7 @@ impl Map {
     /// How many bytes of a range lie in pages that are in memory, as the system says at this moment. Touches no page.
     pub fn resident_bytes(&self, offset: u64, len: usize) -> io::Result<u64> {
         let start = self.bounds(offset, len).ok_or(io::ErrorKind::UnexpectedEof)?;
+        #[cfg_attr(not(any(test, feature = "testing")), expect(clippy::infallible_destructuring_match))]
         let raw = match &*self.0 {
             Inner::Os(raw) => raw,
             #[cfg(any(test, feature = "testing"))]

@@ -12,6 +12,7 @@ use crate::key::KeyRef;
 use crate::tier::{PayloadState, TierMove, TierPin, TierPlan, TierPolicy, Wish, plan};
 
 use super::Store;
+use super::gc::{GcOptions, GcReport};
 use super::tier::{MoveReport, step_len};
 
 /// Name of the setting that holds the policy.
