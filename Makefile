@@ -115,8 +115,8 @@ clr-measure: require ## Cost of calls, payloads and aggregates through C and thr
 fmt: ## Format everything
 	$(CARGO) fmt --all
 
-fuzz-smoke: ## Each fuzz target for 20 s, where a nightly toolchain is present
-	@fuzz/smoke.sh 20
+fuzz-smoke: ## Each fuzz target for 10 s, where a nightly toolchain is present
+	@fuzz/smoke.sh 10
 
 bench: ## Benchmarks against LMDB, redb, SQLite and safetensors; raw numbers under benches/results
 	benches/run.sh

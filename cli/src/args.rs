@@ -117,7 +117,8 @@ JSON: a list per query of {id, distance}; NaN and infinite distances are strings
   tensoratom verify models --prefix bert/ --json
 
 Exit code 0 when all is sound, 2 when damage was found.
-JSON: {atoms_checked, chunks_checked, damaged: [{key, segment, offset, what}]}.")]
+JSON: {atoms_checked, payloads_checked, chunks_checked, bytes_checked, is_sound,
+damaged: [{namespace, key, lsn, is_current, segment, offset, what}]}.")]
     Verify(Verify),
     /// Make store.json or the catalog anew from the segments
     #[command(after_help = "Examples:

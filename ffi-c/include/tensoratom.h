@@ -1385,6 +1385,75 @@ int32_t ta_repair(const char *path,
                   ta_error *error);
 
 /*
+ The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins}.
+ */
+int32_t ta_tier_policy(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Replaces the policy, pins included, durably and for all processes. What is left out has its default. Moves nothing.
+ */
+int32_t ta_tier_set_policy(uint64_t store, const char *policy, uint64_t policy_length, ta_error *error);
+
+/*
+ Pins names of the default namespace that start with a prefix, or with `exact` other than 0 that very name: their payloads
+ stay warm, and are read into memory when the store is opened.
+ */
+int32_t ta_tier_pin(uint64_t store,
+                    const char *prefix,
+                    uint64_t prefix_length,
+                    int32_t exact,
+                    ta_error *error);
+
+/*
+ Takes a pin back. Nothing happens where there is none.
+ */
+int32_t ta_tier_unpin(uint64_t store, const char *prefix, uint64_t prefix_length, int32_t exact, ta_error *error);
+
+/*
+ What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason}]}.
+ */
+int32_t ta_tier_plan(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Carries a plan out; what no longer makes sense is skipped and counted. The report is a JSON object of numbers with fewer
+ than 1,024 bytes; the moves are made also where it does not fit.
+ */
+int32_t ta_tier_apply(uint64_t store,
+                      const char *plan,
+                      uint64_t plan_length,
+                      uint64_t cancel,
+                      char *out,
+                      uint64_t capacity,
+                      uint64_t *length,
+                      ta_error *error);
+
+/*
+ What a nightly job calls: notes what was read, plans, applies. The report is as that of ta_tier_apply.
+ */
+int32_t ta_tier_maintain(uint64_t store,
+                         uint64_t cancel,
+                         char *out,
+                         uint64_t capacity,
+                         uint64_t *length,
+                         ta_error *error);
+
+/*
+ Reclaims space: garbage, and history older than `keep_seconds`, of which a negative number keeps all. Segments whose share of
+ dead bytes is `dead_share` or more are rewritten, 0.5 is usual. With `dry_run` other than 0 nothing changes. The report
+ is a JSON object of numbers and the list `findings`, of segments that damage keeps; too small a buffer is found out only
+ when all is done, 1,024 bytes are enough without findings.
+ */
+int32_t ta_gc(uint64_t store,
+              double keep_seconds,
+              double dead_share,
+              int32_t dry_run,
+              uint64_t cancel,
+              char *out,
+              uint64_t capacity,
+              uint64_t *length,
+              ta_error *error);
+
+/*
  Reads a JSON array of numbers. TA_INVALID_ARGUMENT, with the place in the text, for anything else.
  Takes memory of at most twice the text; TA_OUT_OF_MEMORY where it cannot be had.
  */

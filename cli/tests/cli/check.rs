@@ -78,7 +78,7 @@ fn damage_is_exit_code_2_and_exactly_the_damaged_key() {
     let found = report["damaged"].as_array().unwrap();
     assert!(!found.is_empty());
     for find in found {
-        assert_eq!(fields(find)[..4], ["key", "segment", "offset", "what"]);
+        assert_eq!(fields(find), ["namespace", "key", "lsn", "is_current", "segment", "offset", "what"]);
         assert_eq!((&find["key"], &find["segment"]), (&json!("b/1"), &json!(segment)));
         assert_eq!(find["offset"], offset);
         assert!(!find["what"].as_str().unwrap().is_empty());

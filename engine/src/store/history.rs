@@ -48,7 +48,7 @@ impl History {
             forgotten.horizon
         );
         Err(Error::new(ErrorKind::Forgotten, what)
-            .hint("take a newer snapshot, or keep history longer when running `gc`"))
+            .hint("take a newer snapshot, or keep history longer when space is reclaimed"))
     }
 
     /// Holds a moment against `gc` of this process.

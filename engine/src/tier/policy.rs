@@ -109,7 +109,7 @@ impl TierPolicy {
         let policy: TierPolicy = serde_json::from_str(text).map_err(|e| {
             Error::new(ErrorKind::InvalidArgument, "this is no tier policy")
                 .source_box(e.into())
-                .hint("`tier STORE --policy show` prints one to start from")
+                .hint("read the store's own policy to have one to start from")
         })?;
         policy.check()?;
         Ok(policy)

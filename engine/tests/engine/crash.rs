@@ -113,7 +113,7 @@ fn run(durability: Durability, effort: Effort) {
 }
 
 fn thorough(own_seed: u64) -> Effort {
-    let states = effort(12) as usize;
+    let states = effort(8) as usize;
     Effort { single_changes: states, random_states: states, nested_one_in: 40, seed: seed(own_seed) }
 }
 
