@@ -202,7 +202,7 @@ def test_a_policy_moves_what_it_says_and_arrays_stay_the_same(store):
     assert store.apply(plan)["payloads_moved"] == 1
     assert store.apply(plan)["skipped"] == 1
     assert store.apply()["planned"] == 0
-    assert [store.info(key).tier for key in ("m/a", "m/b")] == ["hot", "cold"]
+    assert [store.get(key).info.tier for key in ("m/a", "m/b")] == ["hot", "cold"]
     assert (store["m/b"] == array + 1).all() and not store["m/b"].flags.writeable
     assert "cold" in store._repr_html_()
     assert store.unpin("m/a", exact=True)

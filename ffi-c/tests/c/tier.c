@@ -20,7 +20,10 @@ int main(int argc, char **argv) {
         ta_key key = {0};
         key.name = names[i], key.name_length = 3;
         memset(bytes, 'a' + i, sizeof bytes);
-        CHECK(ta_put(store, &key, TA_U8, &shape, 1, bytes, sizeof bytes, &error) == TA_OK);
+        ta_tensor tensor = {bytes, sizeof bytes, &shape, 1, TA_U8};
+        uint64_t txn, lsn;
+        CHECK(ta_begin(store, &txn, &error) == TA_OK && ta_put(txn, &key, &tensor, NULL, 0, &error) == TA_OK);
+        CHECK(ta_commit(txn, &lsn, &error) == TA_OK && ta_close(txn, &error) == TA_OK);
     }
     CHECK(ta_tier_set_policy(store, TEXT("{\"warm_day\": 1}"), &error) == TA_INVALID_ARGUMENT);
     CHECK(ta_tier_set_policy(store, TEXT("{\"rules\": [{\"prefix\": \"m/\", \"tier\": \"cold\"}]}"), &error) == TA_OK);
