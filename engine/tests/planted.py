@@ -31,7 +31,7 @@ BUGS = [
     Bug(
         "a segment is condemned before the copies of its commit records are synced",
         "store/gc.rs",
-        "            sync(inner, &mut staged)?;\n            for (written, commit)",
+        "            sync_appended(inner, &mut staged)?;\n            for (written, commit)",
         "            staged.appenders.iter_mut().try_for_each(crate::segment::Appender::write_out)?;\n"
         "            for (written, commit)",
         (("crash", "full_durability"),),

@@ -30,7 +30,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
 
-pub(crate) use changes::changes_page;
 pub(crate) use commit::{
     AppendPart, Commit, CommitId, Forget, NewCopy, Operation, PutAtom, PutManifest, VectorSetSpec,
 };

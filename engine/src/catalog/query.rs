@@ -172,6 +172,19 @@ pub(super) fn stored_at(row: &Row<'_>) -> Sql<StoredRow> {
 
 pub(super) const STORED_COLUMNS: &str = "p.id, p.ns, p.digest, p.raw_bytes, p.live_refs, p.all_refs";
 
+pub(super) fn commit_at(row: &Row<'_>) -> Sql<CommitRow> {
+    Ok(CommitRow {
+        lsn: u64_at(row, 0)?,
+        time_us: u64_at(row, 1)?,
+        id: row.get(2)?,
+        segment: u64_at(row, 3)?,
+        offset: u64_at(row, 4)?,
+        extent_bytes: u64_at(row, 5)?,
+    })
+}
+
+pub(super) const COMMIT_COLUMNS: &str = "lsn, time_us, id, segment, offset, extent_bytes";
+
 fn segment_at(row: &Row<'_>) -> Sql<SegmentRow> {
     Ok(SegmentRow {
         id: u64_at(row, 0)?,
@@ -423,18 +436,9 @@ impl<'c> View<'c> {
 
     /// Commits after `lsn`, in order, at most `limit`.
     pub(crate) fn commits_after(self, lsn: u64, limit: usize) -> Result<Vec<CommitRow>> {
-        let sql = "SELECT lsn, time_us, id, segment, offset, extent_bytes FROM commit_log WHERE lsn > ?1 ORDER BY lsn LIMIT ?2";
+        let sql = format!("SELECT {COMMIT_COLUMNS} FROM commit_log WHERE lsn > ?1 ORDER BY lsn LIMIT ?2");
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.all(sql, params![to_db(lsn), limit], |row| {
-            Ok(CommitRow {
-                lsn: u64_at(row, 0)?,
-                time_us: u64_at(row, 1)?,
-                id: row.get(2)?,
-                segment: u64_at(row, 3)?,
-                offset: u64_at(row, 4)?,
-                extent_bytes: u64_at(row, 5)?,
-            })
-        })
+        self.all(&sql, params![to_db(lsn), limit], commit_at)
     }
 
     /// Copies that a commit made known.

@@ -11,7 +11,9 @@ use crate::error::{Error, Result};
 use super::apply::Changes;
 use super::commit::{CommitId, Forget};
 use super::connection::damaged;
-use super::query::{COPY_COLUMNS, STORED_COLUMNS, View, copy_at, from_db, stored_at, to_db, u64_at};
+use super::query::{
+    COMMIT_COLUMNS, COPY_COLUMNS, STORED_COLUMNS, View, commit_at, copy_at, from_db, stored_at, to_db, u64_at,
+};
 use super::rows::{CommitRow, CopyRow, PayloadId, SegmentState, SegmentUse, StoredRow};
 
 /// Setting that says what was forgotten: the horizon, then the commits kept before it, as a JSON array.
@@ -105,11 +107,7 @@ impl Changes<'_> {
         self.run(&format!("DELETE FROM copy WHERE payload IN (SELECT id FROM payload WHERE {UNUSED})"), [])?;
         self.run(&format!("DELETE FROM payload WHERE {UNUSED}"), [])?;
         let all: Vec<u64> = std::iter::once(forget.horizon).chain(forget.kept.iter().copied()).collect();
-        self.run(
-            "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            params![HISTORY, list(&all)],
-        )?;
-        Ok(())
+        self.set_setting(HISTORY, &list(&all))
     }
 
     /// See [`super::Transaction::condemn`].
@@ -220,18 +218,8 @@ impl View<'_> {
 
     /// Commits whose records lie in a segment, in order of offset.
     pub(crate) fn commits_in(self, segment: u64) -> Result<Vec<CommitRow>> {
-        let sql =
-            "SELECT lsn, time_us, id, segment, offset, extent_bytes FROM commit_log WHERE segment = ?1 ORDER BY offset";
-        self.all(sql, [to_db(segment)], |row| {
-            Ok(CommitRow {
-                lsn: u64_at(row, 0)?,
-                time_us: u64_at(row, 1)?,
-                id: row.get(2)?,
-                segment: u64_at(row, 3)?,
-                offset: u64_at(row, 4)?,
-                extent_bytes: u64_at(row, 5)?,
-            })
-        })
+        let sql = format!("SELECT {COMMIT_COLUMNS} FROM commit_log WHERE segment = ?1 ORDER BY offset");
+        self.all(&sql, [to_db(segment)], commit_at)
     }
 
     /// Number of the payload of this digest, whether it has a copy or not.

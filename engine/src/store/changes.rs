@@ -1,7 +1,6 @@
 //! What happened since a commit: puts and deletes in order, read page by page.
 
-use crate::catalog::{QueryResult, SqlValue, changes_page};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::key::Key;
 
 use super::Store;
@@ -75,23 +74,10 @@ impl Iterator for Changes {
 
 impl Changes {
     fn read(&self) -> Result<Vec<Change>> {
-        let sql = changes_page(&self.namespace, self.since, self.until, self.after.as_ref(), PAGE);
-        let QueryResult { rows, .. } = self.store.query(&sql, PAGE)?;
-        rows.into_iter().map(change).collect()
+        let inner = &self.store.inner;
+        inner.check_usable()?;
+        let reader = inner.catalog.read()?;
+        let rows = reader.view()?.changes(&self.namespace, (self.since, self.until), self.after.as_ref(), PAGE)?;
+        Ok(rows.into_iter().map(|(lsn, key, is_put)| Change { lsn, key, is_put }).collect())
     }
-}
-
-fn change(row: Vec<SqlValue>) -> Result<Change> {
-    let [SqlValue::Integer(lsn), SqlValue::Integer(is_put), key] = row.as_slice() else { return Err(unexpected()) };
-    let key = match key {
-        SqlValue::Integer(number) => Key::Int(*number),
-        SqlValue::Text(name) => Key::Name(name.as_str().into()),
-        _ => return Err(unexpected()),
-    };
-    let lsn = u64::try_from(*lsn).map_err(|_| unexpected())?;
-    Ok(Change { lsn, key, is_put: *is_put != 0 })
-}
-
-fn unexpected() -> Error {
-    Error::new(ErrorKind::CatalogCorrupt, "the catalog holds a change that is none").hint("run repair")
 }

@@ -452,6 +452,19 @@ impl<'s> Attempt<'s> {
     }
 }
 
+/// Makes what a transaction appended durable. A segment whose sync fails is marked: earlier commits of lesser durability may
+/// lie there, so nobody may sync it again and believe the answer.
+pub(super) fn sync_appended(store: &StoreInner, staged: &mut Staged) -> Result<()> {
+    for appender in &mut staged.appenders {
+        let synced = appender.sync();
+        if appender.has_failed_sync() {
+            mark_suspect(store, appender.id());
+        }
+        synced?;
+    }
+    Ok(())
+}
+
 /// A failed sync is final: tells all processes that nothing may be appended to the segment any more. If even that
 /// cannot be written, this handle stops writing.
 pub(super) fn mark_suspect(store: &StoreInner, segment: u64) {

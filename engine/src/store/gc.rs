@@ -10,17 +10,13 @@ use crate::control::{Control, Progress};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::file::{LockMode, Open};
 use crate::format::{COLLECTOR, SEGMENT_HEADER_AREA, names};
-use crate::segment::{DeletionLease, Description, Recoded, Written, read_payload};
+use crate::segment::{DeletionLease, Description, read_payload};
 
-use super::commit::{mark_suspect, seal, segment_use};
+use super::commit::{mark_suspect, seal, segment_use, sync_appended};
 use super::recover::read_commit;
 use super::staging::{Staged, StagedMove};
+use super::tier::step_len;
 use super::{Store, StoreInner};
-
-/// Raw bytes moved by one commit, unless a single payload has more.
-const STEP_BYTES: u64 = 256 << 20;
-/// Payloads moved by one commit.
-const STEP_PAYLOADS: usize = 1024;
 
 /// What to reclaim.
 #[derive(Clone, Debug)]
@@ -286,7 +282,7 @@ impl Store {
         let copies = inner.catalog.read()?.view()?.copies_in(row.id)?;
         let mut rest = &copies[..];
         while !rest.is_empty() {
-            let (step, later) = rest.split_at(step_len(rest));
+            let (step, later) = rest.split_at(step_len(rest.iter().map(|stored| stored.raw_bytes)));
             self.move_out(step, control, progress, report)?;
             rest = later;
         }
@@ -310,7 +306,10 @@ impl Store {
         let mut staged = Staged::new(Arc::clone(&inner.segments));
         for stored in step {
             control.check()?;
-            let written = self.copy_out(&mut staged, stored, control)?;
+            let source = inner.segments.open_copy(&stored.copy, &stored.digest, stored.raw_bytes)?;
+            // As the record says: whoever uses the payload, an atom, a manifest or a part, it is described there.
+            let description = source.record().description.clone();
+            let written = self.append_copy(&mut staged, &source, description, stored.copy.codec, control)?;
             progress.bytes_done = progress.bytes_done.saturating_add(written.extent_bytes).min(progress.bytes_total);
             control.report(*progress);
             staged.moves.push(StagedMove {
@@ -321,32 +320,11 @@ impl Store {
                 tier: stored.copy.tier,
             });
         }
-        sync(inner, &mut staged)?;
-        for moved in &staged.moves {
-            self.read_back(&moved.written, control)?;
-        }
         let bytes: u64 = staged.moves.iter().map(|moved| moved.written.extent_bytes).sum();
-        let lsn = inner.queue.submit(inner, staged, true)?;
-        inner.current_lsn()?;
-        inner.cache.bump_all(lsn);
+        self.commit_moves(staged, control)?;
         report.payloads_moved += step.len() as u64;
         report.bytes_moved += bytes;
         Ok(())
-    }
-
-    fn copy_out(&self, staged: &mut Staged, stored: &StoredRow, control: &Control<'_>) -> Result<Written> {
-        let inner = &*self.inner;
-        let source = inner.segments.open_copy(&stored.copy, &stored.digest, stored.raw_bytes)?;
-        // As the record says: whoever uses the payload, an atom, a manifest or a part, it is described there.
-        let description = source.record().description.clone();
-        let (raw_bytes, digest, codec) = (stored.raw_bytes, stored.digest, stored.copy.codec);
-        let read = |offset: u64, target: &mut [u8]| {
-            control.check()?;
-            source.read_into(offset, target)
-        };
-        let appender = staged.appender_for(&inner.catalog, &description, raw_bytes)?;
-        let payload = Recoded { description, raw_bytes, digest, codec, read: &read };
-        appender.append_recoded(payload, inner.segments.pool()?)
     }
 
     /// Copies the commit records of a segment elsewhere and gives the segment up. False when something in it is needed
@@ -372,7 +350,7 @@ impl Store {
                 moved.push(Moved { lsn: commit.lsn, id: commit.id, segment, offset, extent_bytes });
                 places.push(written);
             }
-            sync(inner, &mut staged)?;
+            sync_appended(inner, &mut staged)?;
             for (written, commit) in places.iter().zip(&commits) {
                 control.check()?;
                 let reader = inner.segments.reader(written.segment, written.salt, written.capacity_bytes)?;
@@ -457,28 +435,6 @@ fn candidates(view: View<'_>, options: &GcOptions, forgettable: &Forgettable) ->
     }
     found.sort_by_key(|candidate| candidate.needed_bytes);
     Ok(found)
-}
-
-/// How many of the copies one step takes: at least one.
-fn step_len(copies: &[StoredRow]) -> usize {
-    let mut bytes = 0_u64;
-    let fitting = copies.iter().take(STEP_PAYLOADS).take_while(|stored| {
-        bytes = bytes.saturating_add(stored.raw_bytes);
-        bytes <= STEP_BYTES
-    });
-    fitting.count().max(1)
-}
-
-/// Makes what was appended durable. After a failed sync nobody may append there any more.
-fn sync(inner: &StoreInner, staged: &mut Staged) -> Result<()> {
-    for appender in &mut staged.appenders {
-        let synced = appender.sync();
-        if appender.has_failed_sync() {
-            mark_suspect(inner, appender.id());
-        }
-        synced?;
-    }
-    Ok(())
 }
 
 fn remove(inner: &StoreInner, name: &str) -> Result<()> {

@@ -271,6 +271,8 @@ struct Candidate {
 #[derive(Debug, Default)]
 pub(super) struct KnownPins {
     text: Option<String>,
+    /// Whether a pin names a namespace, which may yet be made, or be taken back.
+    depends_on_names: bool,
     pins: Vec<(u32, TierPin)>,
 }
 
@@ -283,15 +285,16 @@ impl KnownPins {
             None
         });
         let wanted = policy.map(|policy| policy.pins).unwrap_or_default();
+        let depends_on_names = wanted.iter().any(|pin| !pin.namespace.is_empty());
         let numbers = if wanted.is_empty() { Vec::new() } else { view.namespaces()? };
         let number = |pin: &TierPin| numbers.iter().find(|(_, name)| *name == pin.namespace).map(|(id, _)| *id);
         let pins = wanted.into_iter().filter_map(|pin| Some((number(&pin)?, pin))).collect();
-        Ok(KnownPins { text, pins })
+        Ok(KnownPins { text, depends_on_names, pins })
     }
 
     /// Whether they may differ from what is in the catalog now.
     pub(super) fn is_out_of_date(&self, view: View<'_>) -> Result<bool> {
-        Ok(!self.pins.is_empty() || view.setting(SETTING)? != self.text)
+        Ok(self.depends_on_names || view.setting(SETTING)? != self.text)
     }
 
     /// The pins with the numbers of their namespaces.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use super::{Damage, VerifyReport};
+use super::{Damage, GcReport, VerifyReport};
 use crate::key::Key;
 
 impl Serialize for Key {
@@ -30,6 +30,29 @@ macro_rules! members {
 impl Serialize for Damage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         members!(serializer, self, "Damage", [namespace, key, lsn, is_current, segment, offset, what], [])
+    }
+}
+
+impl Serialize for GcReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        members!(
+            serializer,
+            self,
+            "GcReport",
+            [
+                horizon,
+                forgotten,
+                segments_condemned,
+                segments_deleted,
+                segments_held,
+                segments_busy,
+                payloads_moved,
+                bytes_moved,
+                bytes_freed,
+                findings
+            ],
+            []
+        )
     }
 }
 

@@ -10,12 +10,11 @@ use crate::control::{Control, Progress};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::format::{Codec, RecordKind, Tier};
-use crate::key::KeyRef;
 use crate::memory::zeroed;
 use crate::segment::{Description, PayloadCopy, Recoded, Written};
 
 use super::Store;
-use super::commit::mark_suspect;
+use super::commit::sync_appended;
 use super::namespace::Namespace;
 use super::policy::hot_is_pinned;
 use super::staging::{Staged, StagedMove};
@@ -115,11 +114,9 @@ impl Store {
             })?;
             let mut wanted: HashSet<Digest> = HashSet::new();
             view.payload_names(|payload, key, _| {
-                let fits = match key {
-                    KeyRef::Name(name) => name.starts_with(prefix),
-                    KeyRef::Int(_) => prefix.is_empty(),
-                };
-                if fits && let Some((digest, current)) = places.remove(&payload) {
+                if key.starts_with(prefix)
+                    && let Some((digest, current)) = places.remove(&payload)
+                {
                     if current == tier {
                         report.payloads_there += 1;
                     } else {
@@ -167,27 +164,27 @@ impl Store {
         if staged.moves.is_empty() {
             return Ok(());
         }
-        for appender in &mut staged.appenders {
-            let synced = appender.sync();
-            if appender.has_failed_sync() {
-                // Earlier commits of lesser durability may lie there: nobody may sync it again and believe the answer.
-                mark_suspect(inner, appender.id());
-            }
-            synced?;
-        }
-        for staged in &staged.moves {
-            self.read_back(&staged.written, control)?;
+        self.commit_moves(staged, control)?;
+        report.payloads_moved += done.payloads_moved;
+        report.raw_bytes += done.raw_bytes;
+        report.stored_bytes_before += done.stored_bytes_before;
+        report.stored_bytes_after += done.stored_bytes_after;
+        report.commits += 1;
+        Ok(())
+    }
+
+    /// Syncs copies that were written, reads all of them back, and commits that they take the place of the old ones.
+    pub(super) fn commit_moves(&self, mut staged: Staged, control: &Control<'_>) -> Result<()> {
+        let inner = &self.inner;
+        sync_appended(inner, &mut staged)?;
+        for moved in &staged.moves {
+            self.read_back(&moved.written, control)?;
         }
         // Durable whatever the handle says: the old copy is gone from the catalog when this returns.
         let lsn = inner.queue.submit(inner, staged, true)?;
         // Handles of this process go to the new copies from now on.
         inner.current_lsn()?;
         inner.cache.bump_all(lsn);
-        report.payloads_moved += done.payloads_moved;
-        report.raw_bytes += done.raw_bytes;
-        report.stored_bytes_before += done.stored_bytes_before;
-        report.stored_bytes_after += done.stored_bytes_after;
-        report.commits += 1;
         Ok(())
     }
 
@@ -199,8 +196,7 @@ impl Store {
         to: Tier,
         control: &Control<'_>,
     ) -> Result<(Codec, Written)> {
-        let inner = &self.inner;
-        let source = inner.segments.open_copy(&stored.copy, &version.digest, version.raw_bytes)?;
+        let source = self.inner.segments.open_copy(&stored.copy, &version.digest, version.raw_bytes)?;
         let description = Description {
             kind: RecordKind::Payload,
             namespace: stored.namespace,
@@ -211,18 +207,31 @@ impl Store {
             encoding: version.encoding.clone(),
             created_us: version.created_us,
         };
-        let appender = staged.appender_for(&inner.catalog, &description, version.raw_bytes)?;
+        let codec = if to == Tier::Cold { choose_codec(version, &source, control)? } else { Codec::Raw };
+        Ok((codec, self.append_copy(staged, &source, description, codec, control)?))
+    }
+
+    /// Writes a payload once more, in the form of a codec, to a segment of the transaction.
+    pub(super) fn append_copy(
+        &self,
+        staged: &mut Staged,
+        source: &PayloadCopy,
+        description: Description,
+        codec: Codec,
+        control: &Control<'_>,
+    ) -> Result<Written> {
+        let (raw_bytes, digest) = (source.record().raw_bytes, source.record().digest);
+        let appender = staged.appender_for(&self.inner.catalog, &description, raw_bytes)?;
         let read = |offset: u64, target: &mut [u8]| {
             control.check()?;
             source.read_into(offset, target)
         };
-        let codec = if to == Tier::Cold { choose_codec(version, &read)? } else { Codec::Raw };
-        let payload = Recoded { description, raw_bytes: version.raw_bytes, digest: version.digest, codec, read: &read };
-        Ok((codec, appender.append_recoded(payload, inner.segments.pool()?)?))
+        let payload = Recoded { description, raw_bytes, digest, codec, read: &read };
+        appender.append_recoded(payload, self.inner.segments.pool()?)
     }
 
     /// Reads a new copy through a way of its own, from the file, and compares it with the digest.
-    pub(super) fn read_back(&self, written: &Written, control: &Control<'_>) -> Result<()> {
+    fn read_back(&self, written: &Written, control: &Control<'_>) -> Result<()> {
         let reader = self.inner.segments.reader(written.segment, written.salt, written.capacity_bytes)?;
         let copy = PayloadCopy::open(reader, written.offset, &written.digest, written.raw_bytes)?;
         copy.verify_all(&|| control.check())?;
@@ -231,12 +240,13 @@ impl Store {
 }
 
 /// The codec for a payload, tried on a few pieces of the size of a chunk.
-fn choose_codec(version: &VersionRow, read: &dyn Fn(u64, &mut [u8]) -> Result<()>) -> Result<Codec> {
+fn choose_codec(version: &VersionRow, source: &PayloadCopy, control: &Control<'_>) -> Result<Codec> {
     let mut samples = Vec::new();
     for place in codec::SAMPLES {
         let from = (version.raw_bytes / 8).saturating_mul(place) / 64 * 64;
         let mut sample = zeroed(version.raw_bytes.saturating_sub(from).min(codec::SAMPLE_BYTES) as usize)?;
-        read(from, &mut sample)?;
+        control.check()?;
+        source.read_into(from, &mut sample)?;
         samples.push(sample);
         if version.raw_bytes <= codec::SAMPLE_BYTES {
             break; // that was all of it

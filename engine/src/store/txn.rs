@@ -344,12 +344,10 @@ impl WriteTxn {
 
     /// Names under a prefix that this transaction put.
     fn staged_keys(&self, namespace: u32, prefix: &str) -> BTreeSet<Key> {
-        let under = |key: &Key| match key {
-            Key::Int(_) => prefix.is_empty(),
-            Key::Name(name) => name.starts_with(prefix),
-        };
         let put = self.staged.changes.iter().filter(|(_, change)| matches!(change, Change::Put(_)));
-        put.filter(|((ns, key), _)| *ns == namespace && under(key)).map(|((_, key), _)| key.clone()).collect()
+        put.filter(|((ns, key), _)| *ns == namespace && key.as_ref().starts_with(prefix))
+            .map(|((_, key), _)| key.clone())
+            .collect()
     }
 
     /// Gives the current version another key of the same namespace. Fails with `NotFound`, with `AlreadyExists`, and

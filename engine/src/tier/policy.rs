@@ -186,11 +186,7 @@ impl Wish {
 
 /// Whether a key is in a namespace and starts with a prefix; the empty prefix fits integers as well.
 fn starts_with(namespace: &str, key: KeyRef<'_>, of: &str, prefix: &str) -> bool {
-    namespace == of
-        && match key {
-            KeyRef::Name(name) => name.starts_with(prefix),
-            KeyRef::Int(_) => prefix.is_empty(),
-        }
+    namespace == of && key.starts_with(prefix)
 }
 
 /// A tier as its lower-case name, or null.
