@@ -3,15 +3,14 @@
 use std::ffi::c_char;
 
 use engine::{Change, Store};
-use parking_lot::Mutex;
-use serde_json::json;
 
+use crate::handle;
+use crate::listing::Listing;
 use crate::memory::{One, Out, apart, optional_text, span};
-use crate::wall::{Failure, ta_error, wall};
-use crate::{handle, report};
+use crate::wall::{ta_error, wall};
 
-/// A listing that is under way, with the change whose key did not fit yet.
-pub struct Changes(Mutex<(engine::Changes, Option<Change>)>);
+/// A listing of changes that is under way.
+pub(crate) type Changes = Listing<engine::Changes, Change>;
 
 /// Lists the changes of a namespace (NULL for the default one) by commits after `since`, up to the newest one now, by commit
 /// and then by key. It shows what history still holds. Take them with ta_changes_next.
@@ -28,7 +27,7 @@ pub extern "C" fn ta_changes(
         let out = One::at(list)?;
         let namespace = optional_text(ns, ns_length)?.unwrap_or_default();
         let changes = handle::get::<Store>(store)?.changes(namespace, since)?;
-        out.set(handle::add(handle::tag(store), Changes(Mutex::new((changes, None))))?)
+        out.set(handle::add(handle::tag(store), Changes::new(changes))?)
     })
 }
 
@@ -48,18 +47,9 @@ pub extern "C" fn ta_changes_next(
         apart(&[span(lsn, 1), span(is_put, 1), span(key.cast::<u8>(), capacity), span(length, 1)], &[])?;
         let (to_lsn, to_is_put, to_key) = (One::at(lsn)?, One::at(is_put)?, Out::text(key, capacity, length)?);
         let list = handle::get::<Changes>(list)?;
-        let mut list = list.0.lock();
-        let next = match list.1.take() {
-            Some(change) => Some(Ok(change)),
-            None => list.0.next(),
-        };
-        let change = next.ok_or_else(|| Failure::of(engine::ErrorKind::NotFound, "there are no more changes"))??;
-        let filled = report::fill(to_key, &json!(report::key(&change.key)));
-        let (lsn, is_put) = (change.lsn, u32::from(change.is_put));
-        if filled.is_err() || key.is_null() {
-            list.1 = Some(change);
-        }
-        filled?;
+        let read = |change: &Change| (change.lsn, u32::from(change.is_put));
+        let end = "there are no more changes";
+        let (lsn, is_put) = list.next((to_key, key.is_null()), end, |change| &change.key, read)?;
         to_lsn.set(lsn)?;
         to_is_put.set(is_put)
     })

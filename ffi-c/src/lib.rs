@@ -18,6 +18,7 @@ mod geometry;
 mod handle;
 #[cfg(not(fuzzing))] // takes minutes to build with sanitizers
 mod linalg;
+mod listing;
 pub mod math;
 mod memory;
 mod moments;

@@ -2,30 +2,17 @@
 
 use std::ffi::c_void;
 
-use engine::DType;
 use engine::kernels::linalg::{self, MatrixView, Real};
 
-use crate::math::dtype;
+use crate::math::with_element;
 use crate::memory::{Plain, apart, input, output, size, span, zeroed};
 use crate::wall::{Failure, Outcome, ta_error, wall};
 
 /// Runs a body with f64 or f32.
 macro_rules! with_real {
     ($dtype:expr, $T:ident => $body:expr) => {
-        match dtype($dtype)? {
-            DType::F64 => {
-                type $T = f64;
-                $body
-            }
-            DType::F32 => {
-                type $T = f32;
-                $body
-            }
-            other => {
-                let what = format!("linear algebra takes f64 and f32, not {other}; convert first");
-                return Err(Failure::of(engine::ErrorKind::Unsupported, what));
-            }
-        }
+        with_element!($dtype, $T of [F64 f64, F32 f32],
+            else "linear algebra takes f64 and f32, not {}; convert first" => $body)
     };
 }
 

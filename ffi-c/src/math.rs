@@ -268,31 +268,25 @@ pub extern "C" fn ta_centroid(
     })
 }
 
+/// Runs a body with the element type of a number, of those listed; `$else` says of any other what is not done with it.
+macro_rules! with_element {
+    ($dtype:expr, $T:ident of [$($variant:ident $type:ty),*], else $else:literal => $body:expr) => {
+        match $crate::math::dtype($dtype)? {
+            $(engine::DType::$variant => {
+                type $T = $type;
+                $body
+            })*
+            other => return Err($crate::wall::Failure::of(engine::ErrorKind::Unsupported, format!($else, other))),
+        }
+    };
+}
+pub(crate) use with_element;
+
 /// Runs a body with the float type of a number.
 macro_rules! with_float {
     ($dtype:expr, $T:ident => $body:expr) => {
-        match dtype($dtype)? {
-            DType::F64 => {
-                type $T = f64;
-                $body
-            }
-            DType::F32 => {
-                type $T = f32;
-                $body
-            }
-            DType::F16 => {
-                type $T = f16;
-                $body
-            }
-            DType::Bf16 => {
-                type $T = bf16;
-                $body
-            }
-            other => {
-                let what = format!("arithmetic takes f64, f32, f16 and bf16, not {other}");
-                return Err(Failure::of(engine::ErrorKind::Unsupported, what));
-            }
-        }
+        with_element!($dtype, $T of [F64 f64, F32 f32, F16 f16, Bf16 bf16],
+            else "arithmetic takes f64, f32, f16 and bf16, not {}" => $body)
     };
 }
 

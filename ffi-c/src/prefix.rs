@@ -3,10 +3,10 @@
 use std::ffi::c_char;
 
 use engine::{ListOptions, Namespace, Snapshot, Store, Tier};
+use serde_json::Value;
 
-use crate::memory::{One, Out, optional_text, text};
+use crate::memory::{One, optional_text, text};
 use crate::read::List;
-use crate::tier::facts;
 use crate::txn::Txn;
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle, report};
@@ -85,8 +85,7 @@ pub extern "C" fn ta_move_to_tier(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
+    report::answer(error, (out, capacity, length), || {
         let tier = match tier {
             TA_WARM => Tier::Warm,
             TA_COLD => Tier::Cold,
@@ -96,6 +95,6 @@ pub extern "C" fn ta_move_to_tier(
         let space = namespace(&store, ns, ns_length)?;
         let control = cancel::control(&flag);
         let moved = store.move_to_tier(space.as_ref(), text(prefix, prefix_length)?, tier, &control)?;
-        report::fill(out, &facts(&moved.facts()))
+        Ok(Value::from(report::facts(&moved.facts())))
     })
 }

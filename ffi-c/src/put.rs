@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::handle;
 use crate::math::dtype;
-use crate::memory::{One, Out, Plain, input, optional_text, required, structure, text, zeroed};
+use crate::memory::{One, Plain, input, optional_text, required, structure, text, zeroed};
 use crate::options::{address, shape, ta_key, ta_tensor};
 use crate::read::payload;
 use crate::txn::Txn;
@@ -121,10 +121,7 @@ pub extern "C" fn ta_get_encoding(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
-        report::fill(out, &json!(payload(from, key)?.info().encoding))
-    })
+    report::answer(error, (out, capacity, length), || Ok(json!(payload(from, key)?.info().encoding)))
 }
 
 fn put_options(pointer: *const ta_put_options) -> Outcome<(PutOptions, Encoding)> {

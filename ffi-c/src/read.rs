@@ -3,13 +3,12 @@
 use std::ffi::{c_char, c_void};
 
 use engine::{AtomInfo, Bytes, ListOptions, Payload, RANK_MAX, Snapshot, Store};
-use parking_lot::Mutex;
-use serde_json::json;
 
+use crate::listing::Listing;
 use crate::memory::{One, Out, apart, output, required, span, text};
 use crate::options::{address, ta_key};
 use crate::wall::{Failure, Outcome, ta_error, wall};
-use crate::{cancel, handle, report};
+use crate::{cancel, handle};
 
 /// Descriptor of an atom.
 #[repr(C)]
@@ -146,14 +145,8 @@ pub extern "C" fn ta_map(
     })
 }
 
-/// A listing that is under way, with the atom whose key did not fit yet.
-pub struct List(Mutex<(engine::Atoms, Option<AtomInfo>)>);
-
-impl List {
-    pub(crate) fn new(atoms: engine::Atoms) -> Self {
-        List(Mutex::new((atoms, None)))
-    }
-}
+/// A listing of atoms that is under way.
+pub(crate) type List = Listing<engine::Atoms, AtomInfo>;
 
 /// Lists the atoms whose names start with a prefix, and without one those with numbers first. Take them with ta_list_next.
 #[unsafe(no_mangle)]
@@ -187,18 +180,7 @@ pub extern "C" fn ta_list_next(
         apart(&[span(info, 1), span(key.cast::<u8>(), capacity), span(length, 1)], &[])?;
         let (to_info, to_key) = (One::at(info)?, Out::text(key, capacity, length)?);
         let list = handle::get::<List>(list)?;
-        let mut list = list.0.lock();
-        let next = match list.1.take() {
-            Some(atom) => Some(Ok(atom)),
-            None => list.0.next(),
-        };
-        let atom = next.ok_or_else(|| Failure::of(engine::ErrorKind::NotFound, "the list has no more atoms"))??;
-        let filled = report::fill(to_key, &json!(report::key(&atom.key)));
-        let info = self::info(&atom);
-        if filled.is_err() || key.is_null() {
-            list.1 = Some(atom);
-        }
-        filled?;
-        to_info.set(info)
+        let end = "the list has no more atoms";
+        to_info.set(list.next((to_key, key.is_null()), end, |atom| &atom.key, self::info)?)
     })
 }

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 use engine::{Store, VectorSet, VectorSetInfo};
 use serde_json::{Value, json};
 
-use crate::memory::{One, Out, apart, input, output, required, span, zeroed};
+use crate::memory::{One, apart, input, output, required, span, zeroed};
 use crate::options::{address, ta_key};
 use crate::txn::Txn;
 use crate::wall::{Failure, ta_error, wall};
@@ -29,10 +29,7 @@ pub extern "C" fn ta_vectors_info(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
-        report::fill(out, &facts(&handle::get::<VectorSet>(vectors)?.info()?))
-    })
+    report::answer(error, (out, capacity, length), || Ok(facts(&handle::get::<VectorSet>(vectors)?.info()?)))
 }
 
 /// The vector sets of the default namespace as a JSON array of such objects, by name.
@@ -44,11 +41,9 @@ pub extern "C" fn ta_vector_sets(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
+    report::answer(error, (out, capacity, length), || {
         let sets = handle::get::<Store>(store)?.snapshot()?.vector_sets()?;
-        let sets: Vec<Value> = sets.iter().map(|set| facts(&set.info())).collect();
-        report::fill(out, &sets.into())
+        Ok(sets.iter().map(|set| facts(&set.info())).collect::<Value>())
     })
 }
 

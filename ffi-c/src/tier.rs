@@ -1,12 +1,12 @@
 //! Tiers and space: the policy, pins, plans and moves, and what is reclaimed, as JSON text in and out.
 
 use engine::{GcOptions, Store, TierPin, TierPlan, TierPolicy};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::ffi::c_char;
 use std::time::Duration;
 
-use crate::memory::{Out, text};
-use crate::report::fill;
+use crate::memory::text;
+use crate::report::{answer, facts};
 use crate::wall::{Failure, ta_error, wall};
 use crate::{cancel, handle};
 
@@ -19,11 +19,7 @@ pub extern "C" fn ta_tier_policy(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
-        let policy = handle::get::<Store>(store)?.tier_policy()?.to_json()?;
-        out.fill(policy.as_bytes())
-    })
+    answer(error, (out, capacity, length), || Ok(handle::get::<Store>(store)?.tier_policy()?.to_json()?))
 }
 
 /// Replaces the policy, pins included, durably and for all processes. What is left out has its default. Moves nothing.
@@ -82,11 +78,7 @@ pub extern "C" fn ta_tier_plan(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
-        let plan = handle::get::<Store>(store)?.plan()?.to_json()?;
-        out.fill(plan.as_bytes())
-    })
+    answer(error, (out, capacity, length), || Ok(handle::get::<Store>(store)?.plan()?.to_json()?))
 }
 
 /// Carries a plan out; what no longer makes sense is skipped and counted. The report is a JSON object of numbers with fewer
@@ -102,12 +94,11 @@ pub extern "C" fn ta_tier_apply(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
+    answer(error, (out, capacity, length), || {
         let plan = TierPlan::from_json(text(plan, plan_length)?)?;
         let flag = cancel::flag(cancel)?;
         let report = handle::get::<Store>(store)?.apply(&plan, &cancel::control(&flag))?;
-        fill(out, &facts(&report.facts()))
+        Ok(Value::from(facts(&report.facts())))
     })
 }
 
@@ -121,11 +112,10 @@ pub extern "C" fn ta_tier_maintain(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
+    answer(error, (out, capacity, length), || {
         let flag = cancel::flag(cancel)?;
         let report = handle::get::<Store>(store)?.maintain(&cancel::control(&flag))?;
-        fill(out, &facts(&report.facts()))
+        Ok(Value::from(facts(&report.facts())))
     })
 }
 
@@ -145,26 +135,17 @@ pub extern "C" fn ta_gc(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
+    answer(error, (out, capacity, length), || {
         let flag = cancel::flag(cancel)?;
         let mut options = GcOptions::new().dead_share(dead_share).dry_run(dry_run != 0);
         if keep_seconds.is_nan() || keep_seconds >= 0.0 {
             let age = Duration::try_from_secs_f64(keep_seconds);
             options = options.keep_history(age.map_err(|_| Failure::argument(format!("{keep_seconds} s is no age")))?);
         }
-        let report = handle::get::<Store>(store)?.gc(&options, &cancel::control(&flag))?;
-        let mut value = facts(&report.facts());
-        value["findings"] = json!(report.findings);
-        fill(out, &value)
+        Ok(json!(handle::get::<Store>(store)?.gc(&options, &cancel::control(&flag))?))
     })
 }
 
 fn pin(name: &str, exact: i32) -> TierPin {
     if exact == 0 { TierPin::prefix("", name) } else { TierPin::key("", name) }
-}
-
-/// Named numbers as a JSON object.
-pub(crate) fn facts(facts: &[(&str, u64)]) -> Value {
-    facts.iter().map(|&(name, value)| (name.to_owned(), json!(value))).collect::<Map<String, Value>>().into()
 }

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use tensoratom::{Damage, Error, ErrorKind, Result, TierStat, VerifyOptions, VerifyReport};
 
 use crate::args::{Stat, Verify};
 use crate::output::{
-    Align, BAD, FAINT, GOOD, Outcome, Table, count, grouped, is_reader_gone, plain_text, print_error, print_json, say,
-    size,
+    Align, BAD, FAINT, GOOD, Outcome, Table, count, facts_json, grouped, is_reader_gone, plain_text, print_error,
+    print_json, say, size,
 };
 use crate::progress::Follow;
 
@@ -17,11 +17,9 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
     let stat = store.stat()?;
     let parts = stat.accounted.parts();
     if args.json {
-        let member = |&(name, value): &(&str, u64)| (name.to_owned(), json!(value));
-        let accounted: Map<String, Value> = parts.iter().map(member).collect();
         let mut value = Map::from_iter([("uuid".to_owned(), json!(store.uuid()))]);
-        value.extend(stat.facts().iter().map(member));
-        value.insert("accounted".to_owned(), accounted.into());
+        value.extend(facts_json(&stat.facts()));
+        value.insert("accounted".to_owned(), facts_json(&parts).into());
         print_json(&value.into())?;
         return Ok(Outcome::Done);
     }

@@ -1,6 +1,6 @@
 //! `gc`.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tensoratom::{GcOptions, GcReport, Result};
 
 use crate::args::Gc;
@@ -13,10 +13,7 @@ pub(crate) fn gc(args: &Gc) -> Result<Outcome> {
     let options = args.keep.map_or(options.clone(), |age| options.keep_history(age));
     let report = Follow::new("gc").run(|control| store.gc(&options, control))?;
     if args.json {
-        let facts = report.facts().into_iter().map(|(name, value)| (name.to_owned(), json!(value)));
-        let mut object: Map<String, Value> = facts.collect();
-        object.insert("findings".into(), json!(report.findings));
-        print_json(&Value::Object(object))?;
+        print_json(&json!(report))?;
     } else {
         print(&report, args.dry_run)?;
     }

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tensoratom::{Error, MoveReport, Result, Store, TierPin, TierPlan, TierPolicy};
 
 use crate::args::{Tier, TierName};
-use crate::output::{Align, BAD, FAINT, GOOD, Outcome, Table, count, plain_text, print_json, print_raw, say, size};
+use crate::output::{
+    Align, BAD, FAINT, GOOD, Outcome, Table, count, facts_json, plain_text, print_json, print_raw, say, size,
+};
 use crate::progress::Follow;
 
 /// Longest policy that is read.
@@ -50,7 +52,7 @@ fn move_to(store: &Store, args: &Tier, to: TierName) -> Result<Outcome> {
     let report =
         Follow::new("tier").run(|control| store.move_to_tier(Some(&namespace), &args.prefix, tier, control))?;
     if args.json {
-        print_json(&facts_json(&report.facts()))?;
+        print_json(&facts_json(&report.facts()).into())?;
         return Ok(Outcome::Done);
     }
     let there = report.payloads_there;
@@ -62,7 +64,7 @@ fn maintain(store: &Store, as_json: bool) -> Result<Outcome> {
     let applied = report.applied;
     let outcome = if applied.damaged > 0 { Outcome::DamageFound } else { Outcome::Done };
     if as_json {
-        print_json(&facts_json(&report.facts()))?;
+        print_json(&facts_json(&report.facts()).into())?;
         return Ok(outcome);
     }
     print_moved(&applied.moved, "", &format!("({} planned, {} skipped)", report.planned, applied.skipped))?;
@@ -70,10 +72,6 @@ fn maintain(store: &Store, as_json: bool) -> Result<Outcome> {
         say!("{BAD}damage{BAD:#}: {} stay where they are; run `verify`", count(applied.damaged, "payload"))?;
     }
     Ok(outcome)
-}
-
-fn facts_json(facts: &[(&str, u64)]) -> Value {
-    facts.iter().map(|&(name, value)| (name.to_owned(), json!(value))).collect::<Map<String, Value>>().into()
 }
 
 fn print_moved(report: &MoveReport, whereto: &str, note: &str) -> Result<Outcome> {
