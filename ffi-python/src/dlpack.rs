@@ -70,16 +70,22 @@ pub(crate) fn code(dtype: DType) -> Option<u8> {
     })
 }
 
+/// Strides of a C-ordered array, in elements. Saturates, for shapes that no memory holds.
+pub(crate) fn contiguous(shape: &[i64]) -> Vec<i64> {
+    let mut strides = vec![1_i64; shape.len()];
+    for axis in (0..shape.len().saturating_sub(1)).rev() {
+        strides[axis] = strides[axis + 1].saturating_mul(shape[axis + 1].max(1));
+    }
+    strides
+}
+
 /// A versioned, read-only capsule on bytes of a store, which it keeps alive.
 pub(crate) fn capsule<'py>(py: Python<'py>, bytes: Bytes, dtype: DType, shape: &[u64]) -> PyResult<Bound<'py, PyAny>> {
     let refused = |what: String| PyBufferError::new_err(what);
     let code = code(dtype).ok_or_else(|| refused(format!("DLPack has no type for {dtype}")))?;
     let shape = shape.iter().map(|&dim| i64::try_from(dim)).collect::<Result<Vec<i64>, _>>();
     let shape = shape.map_err(|_| refused("a dimension is more than DLPack has".to_owned()))?;
-    let mut strides = vec![1_i64; shape.len()];
-    for axis in (0..shape.len().saturating_sub(1)).rev() {
-        strides[axis] = strides[axis + 1].saturating_mul(shape[axis + 1].max(1));
-    }
+    let strides = contiguous(&shape);
     let tensor = RawTensor {
         data: bytes.as_ptr().cast_mut().cast(),
         device_type: CPU,

@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 use tensoratom::DType;
 
 use crate::buffer::{Layout, array_on};
-use crate::dlpack::{CPU, FRESH, RawTensor, Versioned, code};
+use crate::dlpack::{CPU, FRESH, RawTensor, Versioned, code, contiguous};
 use crate::dtype::descriptor;
 
 /// More dimensions than NumPy has are refused before they are looked at.
@@ -146,11 +146,7 @@ fn describe(tensor: &RawTensor) -> PyResult<(DType, Layout)> {
     let shape = if rank == 0 { Vec::new() } else { numbers(tensor.shape)? };
     let itemsize = i64::from(dtype.bits() / 8);
     let wrong = || refused(format!("a tensor of shape {shape:?} that no memory holds"));
-    let steps = if rank == 0 || tensor.strides.is_null() {
-        contiguous(&shape).ok_or_else(wrong)?
-    } else {
-        numbers(tensor.strides)?
-    };
+    let steps = if rank == 0 || tensor.strides.is_null() { contiguous(&shape) } else { numbers(tensor.strides)? };
     let mut reach = 0_i64; // the furthest any element lies from the first, in either direction
     let mut strides: Vec<npy_intp> = Vec::with_capacity(rank);
     for (&dim, &step) in shape.iter().zip(&steps) {
@@ -167,15 +163,6 @@ fn describe(tensor: &RawTensor) -> PyResult<(DType, Layout)> {
     }
     let shape = shape.iter().map(|&dim| dim as npy_intp).collect();
     Ok((dtype, Layout { data: data as *mut c_void, shape, strides }))
-}
-
-/// Strides of a C-ordered array, in elements.
-fn contiguous(shape: &[i64]) -> Option<Vec<i64>> {
-    let mut strides = vec![1_i64; shape.len()];
-    for axis in (0..shape.len().saturating_sub(1)).rev() {
-        strides[axis] = strides[axis + 1].checked_mul(shape[axis + 1].max(1))?;
-    }
-    Some(strides)
 }
 
 /// The pointer of a capsule of the name `fresh`, which is renamed: from now on the tensor is the caller's to free.

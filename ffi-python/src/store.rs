@@ -16,7 +16,7 @@ use crate::atom::{PyAtom, PyAtomInfo};
 use crate::dtype;
 use crate::error::{Raise, of_kind};
 use crate::key::{KeyArg, existing, snapshot_at, to_python, wanted};
-use crate::put::Item;
+use crate::put::{Item, to_json};
 use crate::python;
 use crate::run::long;
 use crate::snapshot::{self, PySnapshot};
@@ -35,10 +35,6 @@ fn tier_pin(prefix: &str, exact: bool, namespace: Option<&str>) -> TierPin {
 
 fn from_json<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     python(py, "json", "loads")?.call1((text,))
-}
-
-fn to_json(py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<String> {
-    python(py, "json", "dumps")?.call1((value,))?.extract()
 }
 
 fn facts_dict<'py>(py: Python<'py>, facts: &[(&str, u64)]) -> PyResult<Bound<'py, PyDict>> {
@@ -457,7 +453,7 @@ impl PyStore {
     #[setter]
     fn set_tier_policy(&self, py: Python<'_>, policy: &Bound<'_, PyAny>) -> PyResult<()> {
         let store = self.store()?;
-        let text = to_json(py, policy)?;
+        let text = to_json(policy)?;
         py.detach(|| TierPolicy::from_json(&text).and_then(|policy| store.set_tier_policy(&policy))).raise()
     }
 
@@ -494,7 +490,7 @@ impl PyStore {
         progress: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store()?;
-        let plan = plan.map(|plan| to_json(py, &plan)).transpose()?;
+        let plan = plan.as_ref().map(to_json).transpose()?;
         let plan = plan.map(|text| TierPlan::from_json(&text)).transpose().raise()?;
         let facts = long(py, "apply", progress.as_ref(), |control| match &plan {
             Some(plan) => store.apply(plan, control).map(|report| report.facts()),
