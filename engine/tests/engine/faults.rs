@@ -71,15 +71,18 @@ fn calls_of(kind: FaultKind) -> std::iter::StepBy<std::ops::RangeFrom<u64>> {
 
 fn sweep(kind: FaultKind, sticky: bool, filter: fn(&'static str) -> bool, durability: Durability, end: End) -> Outcome {
     let mut outcome = Outcome { calls: 0, failed_commits: 0 };
-    for at in calls_of(kind) {
+    let options = small_options(durability);
+    let mut before = State::default();
+    base().iter().for_each(|step| before.apply(step));
+    // Made once, and looked at by every round anew.
+    let image = {
         let disk = SimDisk::new();
-        let options = small_options(durability);
-        let mut states = vec![State::default()];
-        {
-            let store = Store::open_on(disk.process(), &options, true).unwrap();
-            commit_steps(&store, &base()).unwrap();
-            base().iter().for_each(|step| states[0].apply(step));
-        }
+        commit_steps(&Store::open_on(disk.process(), &options, true).unwrap(), &base()).unwrap();
+        disk.image()
+    };
+    for at in calls_of(kind) {
+        let disk = SimDisk::from_image(&image);
+        let mut states = vec![before.clone()];
         let process = disk.process();
         let (volume, plan) = FaultVolume::new(Arc::clone(&process) as Arc<dyn Volume>);
         let context = format!("{kind:?} at call {at}, sticky: {sticky}, {durability:?}, then {end:?}");
