@@ -21,7 +21,9 @@ demo: require ## Import a real model into a store on disk, damage a copy, export
 	$(CARGO) build --release --package tensoratom-cli --bin tensoratom --example latency
 	$(PYTHON) demo/demo.py --binaries target/release --work $(DEMO)
 
-test: require lint unit doc oracle python fuzz-smoke clr-test ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
+# What keeps one core busy runs beside another of its kind; the tests of the engine use all cores by themselves.
+test: require lint unit .venv/ready ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
+	$(MAKE) --jobs 2 --output-sync=line doc oracle python fuzz-smoke clr-test
 
 unit: cxx-tools
 	$(CARGO) test --workspace
