@@ -27,6 +27,13 @@ def test_every_public_name_is_there_and_documented():
     assert (Path(ta.__file__).parent / "py.typed").exists()
 
 
+# The sample that type checkers read (`make python-types`) must be a program that works.
+def test_the_typed_sample_runs(tmp_path):
+    from typed import work
+
+    assert work(tmp_path) > 0
+
+
 # The first lines a newcomer copies must print what the page says they print.
 def test_the_readme_session_prints_what_it_shows(tmp_path, model, monkeypatch):
     monkeypatch.chdir(tmp_path)

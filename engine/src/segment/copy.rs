@@ -241,12 +241,7 @@ impl PayloadCopy {
         Ok(())
     }
 
-    fn decode_whole(
-        &self,
-        target: &mut [u8],
-        pool: Option<&rayon::ThreadPool>,
-        control: &Control<'_>,
-    ) -> Result<()> {
+    fn decode_whole(&self, target: &mut [u8], pool: Option<&rayon::ThreadPool>, control: &Control<'_>) -> Result<()> {
         let chunk_bytes = self.record.chunk_bytes as usize;
         let decode = |(chunk, part): (usize, &mut [u8])| {
             control.check()?;

@@ -73,16 +73,10 @@ impl WriteTxn {
             return self.put_with(address, tensor, options);
         }
         let shape: Vec<Option<u64>> = tensor.shape().iter().copied().map(Some).collect();
-        let total = tensor.bytes().len() as u64;
         let mut put = || -> Result<()> {
             let encoding = tensor.encoding().clone();
             let mut writer = PayloadWriter::encoded(self, address, tensor.dtype(), &shape, encoding, options)?;
-            for block in tensor.bytes().chunks(BLOCK_BYTES) {
-                control.check()?;
-                writer.append(block)?;
-                let bytes_done = writer.len_bytes();
-                control.report(Progress { bytes_done, bytes_total: total, ..Progress::default() });
-            }
+            writer.append_within(tensor.bytes(), control)?;
             writer.finish()
         };
         put().map_err(|e| e.during("put").key(address.key))
@@ -95,6 +89,24 @@ impl WriteTxn {
     pub fn commit_within(self, control: &Control<'_>) -> Result<u64> {
         control.check().map_err(|e| e.during("commit"))?;
         self.submit(control)
+    }
+}
+
+impl PayloadWriter<'_> {
+    /// As [`PayloadWriter::append`], ended by the flag or the deadline within 4 MiB. After `Cancelled` the payload is given
+    /// up, as after any error.
+    pub fn append_within(&mut self, bytes: &[u8], control: &Control<'_>) -> Result<()> {
+        let total = self.len_bytes().saturating_add(bytes.len() as u64);
+        for block in bytes.chunks(BLOCK_BYTES) {
+            if let Err(cancelled) = control.check() {
+                self.give_up();
+                return Err(cancelled.during("put"));
+            }
+            self.append(block)?;
+            let bytes_done = self.len_bytes();
+            control.report(Progress { bytes_done, bytes_total: total, ..Progress::default() });
+        }
+        Ok(())
     }
 }
 

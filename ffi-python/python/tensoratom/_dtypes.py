@@ -8,6 +8,8 @@ from typing import Any, Union
 
 import numpy as np
 
+from ._optional import need
+
 Key = Union[str, int]
 """A key of an atom."""
 
@@ -109,8 +111,7 @@ def to_torch(array: np.ndarray, name: str) -> Any:
     """A stored array as a torch tensor of the true type, sharing memory. Writing to it is a mistake torch cannot see."""
     import warnings
 
-    import torch
-
+    torch = need("torch", "torch()")
     if name in _FOREIGN:
         true_name, stand_in = _FOREIGN[name]
         signed = np.int16 if stand_in is np.uint16 else np.int8

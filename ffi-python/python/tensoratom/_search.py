@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._optional import need
+
 
 class Neighbors(NamedTuple):
     """Ids and distances, nearest first. A pair: ``ids, distances = vectors.search(query)``.
@@ -23,8 +25,7 @@ class Neighbors(NamedTuple):
 
     def to_pandas(self) -> Any:
         """One row per neighbour: query, rank, id, distance. Needs pandas."""
-        import pandas as pd
-
+        pd = need("pandas", "to_pandas()")
         ids, distances = np.atleast_2d(self.ids), np.atleast_2d(self.distances)
         query, rank = np.indices(ids.shape)
         found = ids.ravel() != -1

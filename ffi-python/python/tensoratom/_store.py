@@ -8,6 +8,7 @@ from typing import Any
 
 from . import _native
 from ._dtypes import Key
+from ._optional import need
 
 
 class Store(_native.StoreCore):
@@ -38,8 +39,7 @@ class Store(_native.StoreCore):
 
     def to_pandas(self, prefix: str = "", *, namespace: str | None = None) -> Any:
         """One row per atom: key, dtype, shape, nbytes, tier, version, created, metadata, digest. Needs pandas."""
-        import pandas as pd
-
+        pd = need("pandas", "to_pandas()")
         names = ("key", "dtype", "shape", "nbytes", "tier", "version", "created", "metadata", "digest")
         rows = [[getattr(info, name) for name in names] for info in self.list(prefix, namespace=namespace)]
         frame = pd.DataFrame(rows, columns=list(names))
