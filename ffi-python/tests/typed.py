@@ -1,5 +1,6 @@
 """A program as a user would write it, for type checkers: `make python-types`. The tests run it, so that it says what is so."""
 
+# pyright: strict
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ import tensoratom as ta
 from tensoratom.safetensors import load_file, safe_open, save_file
 
 
-def blocks(count: int) -> Iterator[npt.NDArray[np.float32]]:
+Array = npt.NDArray[np.float32]
+
+
+def blocks(count: int) -> Iterator[Array]:
     for _ in range(count):
         yield np.ones((2, 4), dtype=np.float32)
 
@@ -19,10 +23,10 @@ def blocks(count: int) -> Iterator[npt.NDArray[np.float32]]:
 def work(folder: Path) -> float:
     with ta.open(folder / "store", mode="rw", durability="process") as store:
         store["weight"] = np.arange(8, dtype=np.float32).reshape(2, 4)
-        array: np.ndarray = store["weight"]
+        array: Array = store["weight"]
         version: int = store.put("weight", array * 2, metadata={"layer": 3}, if_version=store.get("weight").version)
         atom: ta.Atom = store.get("weight", as_of=version)
-        rows: np.ndarray = atom.rows(0, 1)
+        rows: Array = atom.rows(0, 1)
         info: ta.AtomInfo = atom.info
         key: ta.Key = info.key
         with store.transaction() as tx:
@@ -40,11 +44,12 @@ def work(folder: Path) -> float:
         save_file({"x": array}, folder / "x.safetensors")
         with safe_open(folder / "x.safetensors", "np", store=store) as file:
             shape: list[int] = file.get_slice("x").get_shape()
-        tensors: dict[str, np.ndarray] = load_file(folder / "x.safetensors", store=store)
+        tensors: dict[str, Array] = load_file(folder / "x.safetensors", store=store)
+        where: str | None = None
         try:
             store["nothing"]
         except ta.NotFoundError as error:
-            where: str | None = error.key
+            where = error.key
         report: dict[str, object] = store.verify()
         assert report["is_sound"] and where and shape == [2, 4] and names == ["long"] and counted and ids[0] == found.ids[0] + 1
         return ta.dot(array[0], tensors["x"][0]) + float(distances[0]) + float(rows.sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._optional import need
 
@@ -15,8 +16,8 @@ class Neighbors(NamedTuple):
     May be used from any thread; the arrays are the caller's own, and threads that write to them agree among themselves.
     """
 
-    ids: np.ndarray
-    distances: np.ndarray
+    ids: NDArray[Any]
+    distances: NDArray[Any]
 
     def _repr_html_(self) -> str:
         from ._html import neighbors
