@@ -7,7 +7,7 @@ DEMO   := .demo
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc oracle python python-with fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure extension-package valgrind c-measure
+.PHONY: help demo test unit lint fmt doc oracle python python-types python-with notebooks fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure extension-package valgrind c-measure
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ oracle: .venv/ready ## Compare the block formats with the reference package
 python: .venv/ready ## The Python package: build it into .venv, compare its stubs, run its tests and notebooks
 	.venv/bin/python ffi-python/develop.py
 	cd ffi-python && ../.venv/bin/python -m pytest -q -p no:cacheprovider
+
+python-types: .venv/ready ## Type checkers over a user's program: mypy --strict and pyright, installed into .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check mypy==1.18.2 pyright==1.1.406
+	.venv/bin/python -c "import tensoratom" 2>/dev/null || .venv/bin/python ffi-python/develop.py
+	cd ffi-python/tests && ../../.venv/bin/mypy --strict --python-executable ../../.venv/bin/python --cache-dir ../../target/mypy typed.py
+	cd ffi-python/tests && ../../.venv/bin/pyright --pythonpath ../../.venv/bin/python typed.py
 
 python-with: ## The Python tests under another Python and NumPy: make python-with PYTHON=python3.10 NUMPY='numpy<2'
 	$(PYTHON) -m venv --clear target/python-with
@@ -113,6 +119,10 @@ clr-measure: require ## Cost of calls, payloads and aggregates through C and thr
 .venv/sqlglot: sqlclr-shim/sql/requirements.txt | .venv/ready
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
+
+notebooks: .venv/ready ## Run the example notebooks and keep what they show
+	.venv/bin/python ffi-python/develop.py
+	.venv/bin/python ffi-python/notebooks.py
 
 fmt: ## Format everything
 	$(CARGO) fmt --all

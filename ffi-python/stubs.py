@@ -76,8 +76,8 @@ GETTERS = {
     "path": "Path",
 }
 RESULTS = {
-    **dict.fromkeys(["__getitem__", "numpy", "rows", "dequantize"], "np.ndarray"),
-    **dict.fromkeys(["cdist", "topk_indices", "dequantize_blocks", "convert_into"], "np.ndarray"),
+    **dict.fromkeys(["__getitem__", "numpy", "rows", "dequantize"], "NDArray[Any]"),
+    **dict.fromkeys(["cdist", "topk_indices", "dequantize_blocks", "convert_into"], "NDArray[Any]"),
     **dict.fromkeys(["dot", "cosine", "sqeuclidean", "euclidean", "hamming", "jaccard"], "float"),
     **dict.fromkeys(["__setitem__", "__delitem__", "close", "abort", "rename", "set_metadata", "write"], "None"),
     **dict.fromkeys(["add", "upsert", "write_safetensors"], "None"),
@@ -95,13 +95,13 @@ RESULTS = {
     "__dlpack__": "Any",
     "__dlpack_device__": "tuple[int, int]",
     "dtype_of": "str | None",
-    "from_dlpack": "tuple[np.ndarray, str]",
+    "from_dlpack": "tuple[NDArray[Any], str]",
     "serialize_safetensors": "bytes",
     "safetensors_layout": "list[tuple[str, str, list[int], int, int]]",
-    "quantize_blocks": "tuple[np.ndarray, np.ndarray, np.ndarray]",
+    "quantize_blocks": "tuple[NDArray[Any], NDArray[Any], NDArray[Any]]",
     "StoreCore.get": "Atom",
     "Snapshot.get": "Atom",
-    "VectorSet.get": "list[np.ndarray | None]",
+    "VectorSet.get": "list[NDArray[Any] | None]",
     "StoreCore.put": "int",
     "Transaction.put": "None",
     "StoreCore.delete": "bool",
@@ -135,8 +135,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
-import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from ._atom import Atom

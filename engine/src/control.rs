@@ -58,6 +58,11 @@ impl<'a> Control<'a> {
         self
     }
 
+    /// Whether anything may ever end the work before its end.
+    pub(crate) fn can_end(&self) -> bool {
+        self.cancel.is_some() || self.deadline.is_some()
+    }
+
     pub(crate) fn report(&self, progress: Progress) {
         if let Some(callback) = self.progress {
             callback(progress);

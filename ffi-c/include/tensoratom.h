@@ -1157,9 +1157,9 @@ int32_t ta_put_with(uint64_t txn,
                     ta_error *error);
 
 /*
- As ta_commit, given up with TA_CANCELLED where the cancel handle is set, or its deadline has passed, before the commit
- begins; then the transaction is taken back. A commit that has begun is brought to its end; how long it waits for other
- processes is bounded by `lock_timeout_ms` of the store.
+ As ta_commit, given up with TA_CANCELLED where the cancel handle is set, or its deadline has passed, before the last sync
+ of its segments is done: while it waits for its turn or for other processes, and between two syncs; then the
+ transaction is taken back. One that shares its syncs with commits of other threads is brought to its end with them.
  */
 int32_t ta_commit_with(uint64_t txn, uint64_t cancel, uint64_t *lsn, ta_error *error);
 

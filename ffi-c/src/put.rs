@@ -98,9 +98,9 @@ pub extern "C" fn ta_put_with(
     })
 }
 
-/// As ta_commit, given up with TA_CANCELLED where the cancel handle is set, or its deadline has passed, before the commit
-/// begins; then the transaction is taken back. A commit that has begun is brought to its end; how long it waits for other
-/// processes is bounded by `lock_timeout_ms` of the store.
+/// As ta_commit, given up with TA_CANCELLED where the cancel handle is set, or its deadline has passed, before the last sync
+/// of its segments is done: while it waits for its turn or for other processes, and between two syncs; then the
+/// transaction is taken back. One that shares its syncs with commits of other threads is brought to its end with them.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_commit_with(txn: u64, cancel: u64, lsn: *mut u64, error: *mut ta_error) -> i32 {
     wall(error, || {

@@ -1,11 +1,14 @@
 //! Atoms and their descriptors.
 
+use std::ops::Range;
+
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use tensoratom::{AtomInfo, Encoding, Payload, kernels};
+use tensoratom::{AtomInfo, Bytes, Encoding, Payload, kernels};
 
 use crate::buffer::{array, owned};
 use crate::error::Raise;
+use crate::run::{LONG_BYTES, long};
 use crate::{dlpack, key, python};
 
 /// Descriptor of one version of an atom. Does not change; may be used from any thread.
@@ -148,10 +151,24 @@ impl PyAtom {
 
     /// The payload as an array.
     pub(crate) fn array_of<'py>(py: Python<'py>, payload: &Payload) -> PyResult<Bound<'py, PyAny>> {
-        let bytes = py.detach(|| payload.bytes()).raise()?;
+        let bytes = read(py, payload, 0..payload.len())?;
         let info = payload.info();
         array(py, bytes, info.dtype, &info.shape)
     }
+}
+
+/// Whether reading a payload takes so long that Ctrl-C should stop it.
+#[inline]
+pub(crate) fn is_long(payload: &Payload) -> bool {
+    payload.len() >= LONG_BYTES && !payload.is_ready()
+}
+
+/// A range of a payload, stopped by Ctrl-C where it takes long.
+fn read(py: Python<'_>, payload: &Payload, range: Range<u64>) -> PyResult<Bytes> {
+    if !is_long(payload) {
+        return py.detach(|| payload.range(range)).raise();
+    }
+    long(py, "get", None, |control| payload.range_within(range, control))
 }
 
 described!(PyAtom, |this| this.payload.info(), {
@@ -168,7 +185,7 @@ described!(PyAtom, |this| this.payload.info(), {
 
     /// A read-only array on the stored bytes. Verifies what no read of this process touched before; copies nothing in
     /// mapped mode. Types NumPy lacks come as those of `ml_dtypes`, or as unsigned integers of their size without it;
-    /// bits come packed, quantised elements as their codes.
+    /// bits come packed, quantised elements as their codes. Ctrl-C stops the first read of 32 MiB or more.
     fn numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         PyAtom::array_of(py, &self.payload)
     }
@@ -176,7 +193,8 @@ described!(PyAtom, |this| this.payload.info(), {
     /// Rows start to stop of the first dimension as a read-only array. Only their chunks are read and verified.
     #[pyo3(signature = (start, stop))]
     fn rows<'py>(&self, py: Python<'py>, start: u64, stop: u64) -> PyResult<Bound<'py, PyAny>> {
-        let bytes = py.detach(|| self.payload.rows(start..stop)).raise()?;
+        let range = self.payload.row_range(start..stop).raise()?;
+        let bytes = read(py, &self.payload, range)?;
         let info = self.payload.info();
         let mut shape = info.shape.clone();
         if let Some(first) = shape.first_mut() {
@@ -188,8 +206,8 @@ described!(PyAtom, |this| this.payload.info(), {
     /// The values as a new float32 array, whatever the type and the encoding.
     fn dequantize<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let info = self.payload.info();
-        let read = || {
-            let bytes = self.payload.bytes()?;
+        let bytes = read(py, &self.payload, 0..self.payload.len())?;
+        let convert = || {
             let count = info.shape.iter().try_fold(1_usize, |n, &dim| n.checked_mul(usize::try_from(dim).ok()?));
             let count =
                 count.ok_or_else(|| tensoratom::Error::invalid_argument("more elements than fit into memory"))?;
@@ -199,7 +217,7 @@ described!(PyAtom, |this| this.payload.info(), {
             kernels::quantize::dequantize_payload(info.dtype, &info.shape, &info.encoding, &bytes, &mut values)?;
             Ok(values)
         };
-        let values = py.detach(read).raise()?;
+        let values = py.detach(convert).raise()?;
         let shape: Vec<usize> = info.shape.iter().map(|&dim| dim as usize).collect();
         owned(py, values, &shape)
     }
@@ -224,7 +242,7 @@ described!(PyAtom, |this| this.payload.info(), {
                 "stored tensors are read-only, which DLPack can say from version 1 on; copy the array instead",
             );
         }
-        let bytes = py.detach(|| self.payload.bytes()).raise()?;
+        let bytes = read(py, &self.payload, 0..self.payload.len())?;
         let info = self.payload.info();
         dlpack::capsule(py, bytes, info.dtype, &info.shape)
     }

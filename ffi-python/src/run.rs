@@ -14,6 +14,9 @@ use crate::python;
 /// How often signals are looked for and progress is told.
 const TICK: Duration = Duration::from_millis(50);
 
+/// From this size on a read or a put takes so long that Ctrl-C should stop it.
+pub(crate) const LONG_BYTES: u64 = 32 << 20;
+
 /// Runs `work` on a thread of its own while this one looks for signals. An exception of a signal handler or of the
 /// callback cancels the work and is raised; what had been committed by then stays.
 pub(crate) fn long<T: Send>(

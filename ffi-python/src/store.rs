@@ -12,21 +12,19 @@ use tensoratom::{
     Store, Tier, TierPin, TierPlan, TierPolicy, VerifyOptions,
 };
 
-use crate::atom::{PyAtom, PyAtomInfo};
+use crate::atom::{PyAtom, PyAtomInfo, is_long};
 use crate::dtype;
 use crate::error::{Raise, of_kind};
 use crate::key::{KeyArg, existing, snapshot_at, to_python, wanted};
 use crate::put::{Item, to_json};
 use crate::python;
-use crate::run::long;
+use crate::run::{LONG_BYTES, long};
 use crate::snapshot::{self, PySnapshot};
 use crate::txn::{PyTransaction, PyWriter};
 use crate::vectors::{PyMatrix, PyVectorSet};
 
 /// Most rows a query returns unless told otherwise.
 const QUERY_ROWS: usize = 1_000_000;
-/// From this size on a put takes so long that Ctrl-C should stop it.
-const LONG_BYTES: usize = 32 << 20;
 
 fn tier_pin(prefix: &str, exact: bool, namespace: Option<&str>) -> TierPin {
     let namespace = namespace.unwrap_or_default();
@@ -180,9 +178,11 @@ impl PyStore {
         let store = self.store()?;
         let read = || {
             let payload = store.get(key.borrow())?;
-            Ok((payload.bytes()?, payload))
+            let bytes = if is_long(&payload) { None } else { Some(payload.bytes()?) };
+            Ok((bytes, payload))
         };
         let (bytes, payload) = py.detach(read).raise()?;
+        let Some(bytes) = bytes else { return PyAtom::array_of(py, &payload) };
         let info = payload.info();
         crate::buffer::array(py, bytes, info.dtype, &info.shape)
     }
@@ -222,6 +222,7 @@ impl PyStore {
 
     /// Stores one array durably and returns the commit. `dtype` converts floats, or says how raw integers are meant.
     /// `if_version` is the version the key must have (0: none), else ConflictError; `parents` are keys it was made from.
+    /// Ctrl-C stops a put of 32 MiB or more, and leaves nothing of it; a smaller one ends first.
     #[pyo3(signature = (key, array, *, metadata = None, namespace = None, if_version = None, dtype = None, parents = None))]
     #[expect(clippy::too_many_arguments, reason = "options are keywords in Python")]
     fn put(
@@ -239,7 +240,7 @@ impl PyStore {
         let item = Item::new(&array, dtype)?;
         let options = crate::put::options(metadata.as_ref(), if_version, parents)?;
         let tensor = item.tensor()?;
-        if tensor.bytes().len() >= LONG_BYTES {
+        if tensor.bytes().len() as u64 >= LONG_BYTES {
             return long(py, "put", None, |control| {
                 let namespace = wanted(&store, namespace)?;
                 let mut txn = store.begin()?;

@@ -4,13 +4,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use self_cell::{MutBorrow, self_cell};
-use tensoratom::{Address, DType, PayloadWriter, PutOptions, Result, Store, WriteTxn};
+use tensoratom::{Address, Control, DType, PayloadWriter, PutOptions, Result, Store, WriteTxn};
 
 use crate::atom::PyAtom;
 use crate::buffer::Input;
 use crate::error::Raise;
 use crate::key::KeyArg;
 use crate::put::{Item, options, to_json};
+use crate::run::{LONG_BYTES, long};
 use crate::store::closed;
 
 /// A batch of changes, committed all or nothing. Calls from several threads wait for each other.
@@ -28,6 +29,17 @@ impl PyTransaction {
     /// Runs `work` on the open transaction. The interpreter is let go before the lock is waited for.
     fn with<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut WriteTxn) -> Result<T> + Send) -> PyResult<T> {
         py.detach(|| lock(&self.open).as_mut().map(work)).ok_or_else(ended)?.raise()
+    }
+
+    /// As `with`, for work that Ctrl-C stops.
+    fn with_long<T: Send>(
+        &self,
+        py: Python<'_>,
+        title: &str,
+        work: impl FnOnce(&mut WriteTxn, &Control<'_>) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        let done = long(py, title, None, |control| lock(&self.open).as_mut().map(|txn| work(txn, control)).transpose());
+        done?.ok_or_else(ended)
     }
 
     fn take(&self, py: Python<'_>) -> Option<WriteTxn> {
@@ -62,6 +74,9 @@ impl PyTransaction {
         let item = Item::new(&array, dtype)?;
         let options = options(metadata.as_ref(), if_version, parents)?;
         let tensor = item.tensor()?;
+        if tensor.bytes().len() as u64 >= LONG_BYTES {
+            return self.with_long(py, "put", |txn, control| txn.put_within(key.borrow(), &tensor, &options, control));
+        }
         self.with(py, |txn| txn.put_with(key.borrow(), &tensor, &options))
     }
 
@@ -105,13 +120,20 @@ impl PyTransaction {
         let dtype = py.detach(|| self.store.vector_set(name)).raise()?.dtype();
         let input = Input::new(&array, Some(dtype.name()))?;
         let rows = input.rows()?;
-        self.with(py, |txn| txn.vectors(name)?.upsert(&ids, rows))
+        // Once stopped, it may have deleted what it was to replace: nothing of the transaction may be committed.
+        let done = self.with_long(py, "upsert", |txn, control| txn.vectors(name)?.within(*control).upsert(&ids, rows));
+        if done.is_err() {
+            self.abort(py);
+        }
+        done
     }
 
-    /// Commits and returns the commit's number. Durable and visible to every process when it returns.
+    /// Commits and returns the commit's number. Durable and visible to every process when it returns. Ctrl-C stops the
+    /// wait for other processes and the syncs of many segments, and gives everything up; one sync, and what other threads
+    /// commit along with it, ends first.
     fn commit(&self, py: Python<'_>) -> PyResult<u64> {
         let txn = self.take(py).ok_or_else(ended)?;
-        py.detach(|| txn.commit()).raise()
+        long(py, "commit", None, |control| txn.commit_within(control))
     }
 
     /// Gives everything up. Doing it twice does nothing.
@@ -134,7 +156,7 @@ impl PyTransaction {
     ) -> PyResult<bool> {
         let _ = (value, traceback);
         match (kind, self.take(py)) {
-            (None, Some(txn)) => py.detach(|| txn.commit()).raise().map(|_| false),
+            (None, Some(txn)) => long(py, "commit", None, |control| txn.commit_within(control)).map(|_| false),
             (_, txn) => {
                 py.detach(|| drop(txn));
                 Ok(false)
@@ -183,26 +205,33 @@ impl PyWriter {
     }
 
     fn finish(&self, py: Python<'_>) -> PyResult<u64> {
-        let finish = || {
-            let mut open = lock(&self.open).take()?;
-            let finished = open.with_dependent_mut(|_, pending| pending.take().map(PayloadWriter::finish))?;
-            Some(finished.and_then(|()| open.into_owner().into_inner().commit()))
-        };
-        py.detach(finish).ok_or_else(|| closed("the writer has ended"))?.raise()
+        let done = long(py, "commit", None, |control| {
+            let Some(mut open) = lock(&self.open).take() else { return Ok(None) };
+            let finished = open.with_dependent_mut(|_, pending| pending.take().map(PayloadWriter::finish));
+            finished.transpose()?.map(|()| open.into_owner().into_inner().commit_within(control)).transpose()
+        });
+        done?.ok_or_else(|| closed("the writer has ended"))
     }
 }
 
 #[pymethods]
 impl PyWriter {
-    /// Appends a block: whole rows or any run of elements, in C order. Floats are converted to the writer's type.
+    /// Appends a block: whole rows or any run of elements, in C order. Floats are converted to the writer's type. Ctrl-C
+    /// stops a block of 32 MiB or more, and then the array is given up.
     fn write(&self, py: Python<'_>, block: Bound<'_, PyAny>) -> PyResult<()> {
         let input = Input::fitting(&block, |dtype| dtype == self.dtype, self.dtype)?;
         let bytes = input.bytes();
-        let write = || {
+        let write = |control: &Control<'_>| {
             let mut open = lock(&self.open);
-            open.as_mut()?.with_dependent_mut(|_, pending| pending.as_mut().map(|writer| writer.append(bytes)))
+            let Some(open) = open.as_mut() else { return Ok(None) };
+            let append = |writer: &mut PayloadWriter<'_>| writer.append_within(bytes, control);
+            open.with_dependent_mut(|_, pending| pending.as_mut().map(append).transpose())
         };
-        py.detach(write).ok_or_else(|| closed("the writer has ended"))?.raise()
+        let done = match bytes.len() as u64 >= LONG_BYTES {
+            true => long(py, "write", None, write)?,
+            false => py.detach(|| write(&Control::new())).raise()?,
+        };
+        done.ok_or_else(|| closed("the writer has ended"))
     }
 
     /// Bytes written so far.

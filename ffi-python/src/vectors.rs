@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tensoratom::kernels::Rows;
-use tensoratom::{CompactOptions, DType, Matrix, Neighbor, SearchOptions, VectorSet};
+use tensoratom::{CompactOptions, Control, DType, Matrix, Neighbor, SearchOptions, VectorSet};
 
 use crate::buffer::{Input, array, owned};
 use crate::error::Raise;
@@ -33,11 +33,11 @@ impl PyVectorSet {
         py: Python<'_>,
         ids: &Bound<'_, PyAny>,
         array: &Bound<'_, PyAny>,
-        how: impl FnOnce(&VectorSet, &[i64], Rows<'_>) -> tensoratom::Result<()> + Send,
+        how: impl FnOnce(&VectorSet, &[i64], Rows<'_>, &Control<'_>) -> tensoratom::Result<()> + Send,
     ) -> PyResult<()> {
         let (ids, input) = (self::ids(ids)?, Input::new(array, Some(self.set.dtype().name()))?);
         let rows = input.rows()?;
-        py.detach(|| how(&self.set, &ids, rows)).raise()
+        long(py, "add", None, |control| how(&self.set, &ids, rows, control))
     }
 }
 
@@ -132,13 +132,14 @@ impl PyVectorSet {
     }
 
     /// Adds vectors durably, one row per id; a new id each, else AlreadyExistsError. One call makes one part: add many.
+    /// Ctrl-C stops it between its steps, some seconds each for gigabytes, and nothing is added.
     fn add(&self, py: Python<'_>, ids: Bound<'_, PyAny>, array: Bound<'_, PyAny>) -> PyResult<()> {
-        self.write(py, &ids, &array, VectorSet::append)
+        self.write(py, &ids, &array, VectorSet::append_within)
     }
 
-    /// Adds vectors durably, or replaces those of the same ids.
+    /// Adds vectors durably, or replaces those of the same ids. Ctrl-C stops it as it stops `add`.
     fn upsert(&self, py: Python<'_>, ids: Bound<'_, PyAny>, array: Bound<'_, PyAny>) -> PyResult<()> {
-        self.write(py, &ids, &array, VectorSet::upsert)
+        self.write(py, &ids, &array, VectorSet::upsert_within)
     }
 
     /// Deletes vectors and returns how many there were.

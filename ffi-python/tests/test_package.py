@@ -1,6 +1,7 @@
 """The package itself: stubs, examples, what is exported."""
 
 import doctest
+import inspect
 import os
 import subprocess
 import sys
@@ -25,6 +26,15 @@ def test_every_public_name_is_there_and_documented():
         if name != "Key":
             assert getattr(ta, name).__doc__ if name != "__version__" else ta.__version__, name
     assert (Path(ta.__file__).parent / "py.typed").exists()
+    defaults = lambda call: {name: parameter.default for name, parameter in inspect.signature(call).parameters.items()}
+    assert defaults(ta.open) == defaults(ta.Store)
+
+
+# The sample that type checkers read (`make python-types`) must be a program that works.
+def test_the_typed_sample_runs(tmp_path):
+    from typed import work
+
+    assert work(tmp_path) > 0
 
 
 # The first lines a newcomer copies must print what the page says they print.

@@ -140,6 +140,48 @@ def test_ctrl_c_stops_a_large_put_and_leaves_nothing_of_it(path):
     assert done.stdout == "stopped False 3 True\n", done.stderr
 
 
+WAITING = """
+import os, signal, sys, threading, time
+import numpy as np, tensoratom as ta
+store = ta.open(sys.argv[1])
+def interrupted(call):
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    start = time.monotonic()
+    try:
+        call()
+    except KeyboardInterrupt:
+        return time.monotonic() - start < 5
+def transaction():
+    with store.transaction() as tx:
+        tx["x"] = np.ones(3)
+def writer():
+    with store.writer("x", "f4", (-1,)) as w:
+        w.write(np.ones(3))
+def vectors():
+    store.vectors("v").add([1], np.ones((1, 2), "f4"))
+print([interrupted(call) for call in (transaction, writer, vectors)], flush=True)
+input()
+print("x" in store, len(store.vectors("v")), store.put("y", np.ones(3)) > 0)
+"""
+
+
+# A process that holds the write lock and hangs must not take everybody's notebook with it.
+def test_ctrl_c_stops_commits_that_wait_for_another_process(path):
+    import sqlite3
+
+    with ta.open(path) as store:
+        store.vectors("v", dim=2)
+    other = sqlite3.connect(path / "catalog.tadb", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "[True, True, True]\n"
+    other.execute("ROLLBACK")
+    other.close()  # before the process ends: the last to close would write pages without their checksums
+    assert process.communicate("\n", timeout=60)[0] == "False 0 True\n"
+
+
 def test_an_exception_in_a_progress_callback_stops_the_import(store, tmp_path):
     class Enough(Exception):
         pass

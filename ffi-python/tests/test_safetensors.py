@@ -1,5 +1,7 @@
 """The drop-in module against the reference, call by call, on the real model file."""
 
+import inspect
+
 import numpy as np
 import pytest
 import safetensors
@@ -32,6 +34,14 @@ def test_the_same_calls_give_the_same_on_a_real_model(model, home):
     for name, expected in reference.load_file(model).items():
         np.testing.assert_array_equal(found.pop(name), expected)
     assert not found
+
+
+# A drop-in that names its parameters otherwise breaks the program that names them.
+def test_the_calls_have_the_reference_parameters():
+    for name in ("load", "load_file", "save", "save_file"):
+        theirs, mine = (inspect.signature(getattr(module, name)).parameters for module in (reference, ours))
+        assert list(mine)[: len(theirs)] == list(theirs), name
+    assert {name for name in vars(safetensors.safe_open) if not name.startswith("__")} <= set(vars(safe_open))
 
 
 def test_a_second_open_imports_nothing_and_a_changed_file_is_imported_anew(tmp_path, home):
@@ -102,5 +112,10 @@ def test_torch_tensors_have_the_reference_types(model, home, tmp_path):
     tensors = {str(t): torch.ones(3).to(t) for t in (torch.bfloat16, torch.float32, torch.float8_e5m2)}
     safetensors.torch.save_file(tensors, tmp_path / "theirs.safetensors")
     mine.save_file(tensors, tmp_path / "mine.safetensors")
+    assert (tmp_path / "theirs.safetensors").read_bytes() == (tmp_path / "mine.safetensors").read_bytes()
     for name, tensor in mine.load_file(tmp_path / "mine.safetensors").items():
         assert tensor.dtype == tensors[name].dtype
+        assert torch.equal(tensor.view(torch.uint8), tensors[name].view(torch.uint8))
+    assert mine.load_model is safetensors.torch.load_model
+    for name, tensor in mine.load(safetensors.torch.save(tensors)).items():
+        assert (tensor.dtype, tensor.tolist()) == (tensors[name].dtype, tensors[name].tolist())

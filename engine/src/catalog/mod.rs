@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, ffi};
 
-use crate::control::deadline;
+use crate::control::{Control, deadline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
@@ -143,6 +143,16 @@ impl Catalog {
     /// Starts a transaction, waiting up to `timeout` for other threads and processes. `durable` transactions have
     /// survived power loss when [`Transaction::commit`] returns; others survive the process only.
     pub(crate) fn begin(&self, durable: bool, timeout: Duration) -> Result<Transaction<'_>> {
+        self.begin_within(durable, timeout, &Control::new())
+    }
+
+    /// As [`Catalog::begin`]; while it waits for another process it gives up with `Cancelled` when it is told to.
+    pub(crate) fn begin_within(
+        &self,
+        durable: bool,
+        timeout: Duration,
+        control: &Control<'_>,
+    ) -> Result<Transaction<'_>> {
         let deadline = deadline(timeout);
         let (slot, role) = if durable { (&self.full, Role::WriteFull) } else { (&self.process, Role::WriteProcess) };
         let busy = || {
@@ -170,6 +180,7 @@ impl Catalog {
                     }
                 }
             }
+            control.check()?;
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(2));
         }

@@ -155,6 +155,12 @@ fn shared_memory(v: &dyn Volume) {
     unsafe { word.write(77) };
     assert_eq!(theirs.load_u32(2), 77);
     assert_eq!(theirs.load_u32(1 << 20), 0, "past the end reads as 0");
+    mine.clear_u32(2);
+    assert_eq!(theirs.load_u32(2), 77, "only as many words as were named");
+    mine.clear_u32(3);
+    assert_eq!(theirs.load_u32(2), 0);
+    // SAFETY: as above.
+    unsafe { word.write(78) };
     a.set_len(0).unwrap();
     a.shared_memory(0..4096, true, true).unwrap().unwrap();
     assert_eq!(theirs.load_u32(2), 0, "cutting the file empties the memory");

@@ -49,6 +49,18 @@ impl SharedMemory {
         NonNull::new(pointer).unwrap_or(NonNull::dangling())
     }
 
+    /// Sets the first `count` 32-bit words to zero, or all there are. The region must be mapped for writing; others that
+    /// look at it meanwhile see each word as it was or as zero.
+    pub fn clear_u32(&self, count: usize) {
+        for index in 0..count.min(self.len() / 4) {
+            // SAFETY: `add` needs the result inside one allocation: `index < len / 4`.
+            let word = unsafe { self.as_ptr().as_ptr().cast::<u32>().add(index) };
+            // SAFETY: as in `load_u32`, which others race with this; writable by the duty of the caller, who mapped it so.
+            let word = unsafe { AtomicU32::from_ptr(word) };
+            word.store(0, Ordering::Release);
+        }
+    }
+
     /// Loads the 32-bit word number `index`, in native byte order, or 0 past the end.
     #[inline]
     pub fn load_u32(&self, index: usize) -> u32 {

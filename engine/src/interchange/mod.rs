@@ -234,8 +234,7 @@ impl Store {
             sum.payload_bytes += report.payload_bytes;
             sum.new_bytes += report.new_bytes;
         }
-        control.check()?;
-        sum.lsn = txn.commit()?;
+        sum.lsn = txn.commit_within(control)?;
         Ok(sum)
     }
 

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::bytes::{AlignedBuffer, Bytes};
 use crate::codec;
+use crate::control::Control;
 use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{Map, MapSlice, read_exact_at};
@@ -175,6 +176,7 @@ impl PayloadCopy {
     pub(crate) fn decoded<'p>(
         &self,
         range: Range<u64>,
+        control: &Control<'_>,
         helpers: impl FnOnce() -> Option<&'p rayon::ThreadPool>,
     ) -> Result<Bytes> {
         let (start, len) = self.check_range(&range)?;
@@ -184,11 +186,11 @@ impl PayloadCopy {
         let mut buffer = AlignedBuffer::zeroed(len)?;
         let is_whole = len as u64 == self.record.raw_bytes && len > 0;
         if !is_whole {
-            self.decode_into(range.start, buffer.as_mut_slice())?;
+            self.decode_into(range.start, buffer.as_mut_slice(), control)?;
             return Ok(Bytes::owned(buffer));
         }
         let pool = if len >= PARALLEL_DECODE_BYTES { helpers() } else { None };
-        self.decode_whole(buffer.as_mut_slice(), pool)?;
+        self.decode_whole(buffer.as_mut_slice(), pool, control)?;
         let bytes = Bytes::owned(buffer);
         decoded::keep(self.piece(None), &bytes);
         Ok(bytes)
@@ -205,16 +207,17 @@ impl PayloadCopy {
                 target.copy_from_slice(&whole[from..from + len]);
                 Ok(())
             }
-            None => self.decode_into(start, target),
+            None => self.decode_into(start, target, &Control::new()),
         }
     }
 
     /// Fills `target`, which lies inside the payload, from decoded chunks.
-    fn decode_into(&self, start: u64, target: &mut [u8]) -> Result<()> {
+    fn decode_into(&self, start: u64, target: &mut [u8], control: &Control<'_>) -> Result<()> {
         let chunk_bytes = u64::from(self.record.chunk_bytes);
         let is_scan = target.len() as u64 / chunk_bytes > CHUNKS_KEPT;
         let mut filled = 0;
         while filled < target.len() {
+            control.check()?;
             let at = start + filled as u64;
             let chunk = at / chunk_bytes;
             let in_chunk = (at % chunk_bytes) as usize;
@@ -238,9 +241,12 @@ impl PayloadCopy {
         Ok(())
     }
 
-    fn decode_whole(&self, target: &mut [u8], pool: Option<&rayon::ThreadPool>) -> Result<()> {
+    fn decode_whole(&self, target: &mut [u8], pool: Option<&rayon::ThreadPool>, control: &Control<'_>) -> Result<()> {
         let chunk_bytes = self.record.chunk_bytes as usize;
-        let decode = |(chunk, part): (usize, &mut [u8])| self.read_chunk(chunk as u64, part);
+        let decode = |(chunk, part): (usize, &mut [u8])| {
+            control.check()?;
+            self.read_chunk(chunk as u64, part)
+        };
         if let Some(pool) = pool {
             let done = pool.install(|| target.par_chunks_mut(chunk_bytes).enumerate().try_for_each(decode));
             if done.is_ok() {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::bytes::{AlignedBuffer, Bytes};
 use crate::catalog::{CopyRow, VersionRow};
+use crate::control::Control;
 use crate::digest::Digest;
 use crate::dtype::{DType, Encoding, row_bytes};
 use crate::element::Element;
@@ -19,6 +20,9 @@ use crate::tensor::TensorView;
 use super::options::ReadMode;
 use super::segments::Segments;
 use super::usage::UseCount;
+
+/// Bytes copied between two looks at whether they are still wanted: whole chunks of any usual size.
+const COPY_BYTES: usize = 4 << 20;
 
 /// Descriptor of one version of an atom.
 #[derive(Clone, Debug, PartialEq)]
@@ -282,6 +286,12 @@ impl Payload {
     /// A byte range. Only the chunks it touches are read and verified. Fails with `InvalidArgument` outside the payload.
     #[inline]
     pub fn range(&self, range: Range<u64>) -> Result<Bytes> {
+        self.read_range(range, &Control::new())
+    }
+
+    /// As [`Payload::range`]; what has to be copied or decoded may be ended.
+    #[inline]
+    pub(super) fn read_range(&self, range: Range<u64>, control: &Control<'_>) -> Result<Bytes> {
         match &self.source {
             Source::Stored(atom) => {
                 atom.segments.fork().check()?;
@@ -289,16 +299,37 @@ impl Payload {
                 match self.mode {
                     ReadMode::Mapped => match atom.slice(range.clone()).map_err(|e| self.explain(e, "get"))? {
                         Some(slice) => Ok(Bytes::mapped(slice)),
-                        None => self.decoded(atom, range),
+                        None => self.decoded(atom, range, control),
                     },
-                    ReadMode::Positioned if atom.is_coded() => self.decoded(atom, range),
-                    ReadMode::Positioned => self.copy_range(atom, range),
+                    ReadMode::Positioned if atom.is_coded() => self.decoded(atom, range, control),
+                    ReadMode::Positioned => self.copy_range(atom, range, control),
                 }
             }
             Source::Staged { bytes, .. } => {
                 let bound = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
                 bytes.slice(bound(range.start)..bound(range.end))
             }
+        }
+    }
+
+    /// True when reading the payload is a matter of nanoseconds, because this process verified all of it through the map
+    /// before. A payload of a cold copy, or in positioned mode, never is.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        match &self.source {
+            Source::Stored(atom) => self.mode == ReadMode::Mapped && atom.whole.get().is_some(),
+            Source::Staged { .. } => true,
+        }
+    }
+
+    /// Verifies a range through the map and counts no read.
+    pub(super) fn touch(&self, range: Range<u64>) -> Result<()> {
+        match &self.source {
+            Source::Stored(atom) => {
+                atom.segments.fork().check()?;
+                atom.slice(range).map(drop).map_err(|e| self.explain(e, "get"))
+            }
+            Source::Staged { .. } => Ok(()),
         }
     }
 
@@ -310,19 +341,25 @@ impl Payload {
     }
 
     /// Bytes of a cold copy, from the process's cache where they are in it.
-    fn decoded(&self, atom: &Atom, range: Range<u64>) -> Result<Bytes> {
-        let decoded = atom.copy()?.decoded(range, || atom.segments.helpers());
+    fn decoded(&self, atom: &Atom, range: Range<u64>, control: &Control<'_>) -> Result<Bytes> {
+        let decoded = atom.copy()?.decoded(range, control, || atom.segments.helpers());
         decoded.map_err(|e| self.explain(e, "get"))
     }
 
-    fn copy_range(&self, atom: &Atom, range: Range<u64>) -> Result<Bytes> {
+    fn copy_range(&self, atom: &Atom, range: Range<u64>, control: &Control<'_>) -> Result<Bytes> {
         let len = range.end.checked_sub(range.start).filter(|_| range.end <= self.len());
         let len = len.and_then(|len| usize::try_from(len).ok()).ok_or_else(|| {
             let what = format!("bytes {}..{} of {}", range.start, range.end, self.len());
             self.explain(Error::new(ErrorKind::InvalidArgument, what), "get")
         })?;
         let mut buffer = AlignedBuffer::zeroed(len)?;
-        atom.copy()?.read_into(range.start, buffer.as_mut_slice()).map_err(|e| self.explain(e, "get"))?;
+        let copy = atom.copy()?;
+        let mut at = range.start;
+        for block in buffer.as_mut_slice().chunks_mut(COPY_BYTES) {
+            control.check()?;
+            copy.read_into(at, block).map_err(|e| self.explain(e, "get"))?;
+            at += block.len() as u64;
+        }
         Ok(Bytes::owned(buffer))
     }
 

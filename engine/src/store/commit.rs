@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::catalog::{Commit, NewCopy, Operation, PutAtom, PutManifest, SegmentState, SegmentUse, Transaction};
+use crate::control::Control;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::Open;
@@ -25,6 +26,9 @@ const COMMIT_BYTES_USUAL: u64 = 16 << 10;
 
 /// How long a leader waits for as many as came last time, at most: less than a sync takes on any disk.
 const LINGER: Duration = Duration::from_micros(150);
+
+/// How often a commit that waits for its turn looks whether it is still wanted.
+const LOOK_UP: Duration = Duration::from_millis(20);
 
 /// Transactions that wait for their turn.
 #[derive(Debug, Default)]
@@ -54,6 +58,18 @@ struct Request {
 impl CommitQueue {
     /// Commits and returns the LSN. Blocks until the group this request ends up in is through.
     pub(super) fn submit(&self, store: &StoreInner, staged: Staged, durable: bool) -> Result<u64> {
+        self.submit_within(store, staged, durable, &Control::new())
+    }
+
+    /// As [`CommitQueue::submit`]. Gives up with `Cancelled` while it waits for its turn or for the catalog's write lock,
+    /// and between the syncs of segments; not while other requests share its group, which are not to fail with it.
+    pub(super) fn submit_within(
+        &self,
+        store: &StoreInner,
+        staged: Staged,
+        durable: bool,
+        control: &Control<'_>,
+    ) -> Result<u64> {
         let mut state = self.state.lock();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
@@ -66,7 +82,19 @@ impl CommitQueue {
             if !state.leading {
                 break;
             }
-            self.turn.wait(&mut state);
+            if !control.can_end() {
+                self.turn.wait(&mut state);
+                continue;
+            }
+            self.turn.wait_for(&mut state, LOOK_UP);
+            if let Err(cancelled) = control.check()
+                && let Some(at) = state.waiting.iter().position(|request| request.ticket == ticket)
+            {
+                let given_up = state.waiting.swap_remove(at);
+                drop(state);
+                drop(given_up); // takes back what was appended, which is no work to do under the lock
+                return Err(cancelled);
+            }
         }
         state.leading = true;
         if durable {
@@ -80,7 +108,7 @@ impl CommitQueue {
 
         let tickets: Vec<u64> = group.iter().map(|request| request.ticket).collect();
         // A panic here would leave every other thread waiting for ever.
-        let outcomes = catch_unwind(AssertUnwindSafe(|| run(store, group)))
+        let outcomes = catch_unwind(AssertUnwindSafe(|| run(store, group, control)))
             .unwrap_or_else(|_| tickets.iter().map(|_| Err(Error::internal("a commit panicked"))).collect());
 
         let mut state = self.state.lock();
@@ -95,8 +123,10 @@ impl CommitQueue {
 }
 
 /// Carries a group out; one outcome per request, in order.
-fn run(store: &StoreInner, mut group: Vec<Request>) -> Vec<Result<u64>> {
-    let error = match Attempt::new(store, &mut group).and_then(Attempt::finish) {
+fn run(store: &StoreInner, mut group: Vec<Request>, control: &Control<'_>) -> Vec<Result<u64>> {
+    // What one caller gives up is not taken from others.
+    let control = if group.len() == 1 { *control } else { Control::new() };
+    let error = match Attempt::new(store, &mut group, control).and_then(Attempt::finish) {
         Ok(outcomes) => return outcomes,
         Err(error) => error,
     };
@@ -105,12 +135,12 @@ fn run(store: &StoreInner, mut group: Vec<Request>) -> Vec<Result<u64>> {
             && request.staged.only_deletes()
             && store.release_ballast()
         {
-            let retried = Attempt::new(store, &mut group).and_then(Attempt::finish);
+            let retried = Attempt::new(store, &mut group, control).and_then(Attempt::finish);
             return retried.unwrap_or_else(|error| vec![Err(error)]);
         }
         if group.len() > 1 {
             // A large commit must not take a small one down with it.
-            return group.into_iter().flat_map(|request| run(store, vec![request])).collect();
+            return group.into_iter().flat_map(|request| run(store, vec![request], &control)).collect();
         }
     }
     group.iter().map(|_| Err(error.duplicate())).collect()
@@ -119,6 +149,7 @@ fn run(store: &StoreInner, mut group: Vec<Request>) -> Vec<Result<u64>> {
 /// One try to commit a group. Dropped before it is finished, it takes everything back.
 struct Attempt<'s> {
     store: &'s StoreInner,
+    control: Control<'s>,
     transaction: Option<Transaction<'s>>,
     group: &'s mut [Request],
     /// For each appender of each request, where it stood before.
@@ -143,7 +174,7 @@ enum Failure {
 }
 
 impl<'s> Attempt<'s> {
-    fn new(store: &'s StoreInner, group: &'s mut [Request]) -> Result<Self> {
+    fn new(store: &'s StoreInner, group: &'s mut [Request], control: Control<'s>) -> Result<Self> {
         let durable = group.iter().any(|request| request.durable);
         // Before the write lock: taking over a dead process's segment may need it.
         let mut shared = Vec::new();
@@ -155,6 +186,7 @@ impl<'s> Attempt<'s> {
         }
         let mut attempt = Attempt {
             store,
+            control,
             transaction: None,
             marks: group.iter().map(|r| r.staged.appenders.iter().map(Appender::tail).collect()).collect(),
             group,
@@ -182,7 +214,7 @@ impl<'s> Attempt<'s> {
     fn begin(&mut self) -> Result<()> {
         let store = self.store;
         let durable = self.durable;
-        let transaction = store.catalog.begin(durable, store.lock_timeout)?;
+        let transaction = store.catalog.begin_within(durable, store.lock_timeout, &self.control)?;
         let head = transaction.view()?.head()?;
         let boot_id = store.volume.boot_id();
         if !durable && head.boot_id != boot_id {
@@ -413,8 +445,10 @@ impl<'s> Attempt<'s> {
         let own = self.group.iter_mut().zip(&self.outcomes).filter(|(_, outcome)| outcome.is_ok());
         let own = own.flat_map(|(request, _)| request.staged.appenders.iter_mut());
         for appender in own.chain(self.shared.iter_mut().map(|(appender, _)| appender)) {
+            self.control.check()?;
             appender.sync().map_err(|e| e.during("commit"))?;
         }
+        self.control.check()?; // for the last time: from here on it is brought to its end
         let volume = &self.store.volume;
         for &segment in &older {
             let file = volume.open(&names::segment(segment), Open::Read);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::bytes::{AlignedBuffer, Bytes};
 use crate::catalog::{CopyRow, LATEST, Span, VersionRow};
+use crate::control::Control;
 use crate::digest::Digest;
 use crate::dtype::{DType, Encoding, byte_len};
 use crate::error::{Error, ErrorKind, Result};
@@ -530,7 +531,11 @@ impl WriteTxn {
     ///
     /// Under [`Durability::Full`](crate::Durability) blocks until the device has everything. Fails with `Conflict` or
     /// `AlreadyExists` when a condition does not hold, `DiskFull`, `Io`, `Busy`; then nothing changed.
-    pub fn commit(mut self) -> Result<u64> {
+    pub fn commit(self) -> Result<u64> {
+        self.submit(&Control::new())
+    }
+
+    pub(super) fn submit(mut self, control: &Control<'_>) -> Result<u64> {
         self.stage_bitmaps().map_err(|e| e.during("commit"))?;
         let WriteTxn { store, staged, lsn, .. } = self;
         if staged.is_empty() {
@@ -538,7 +543,7 @@ impl WriteTxn {
         }
         store.inner.check_writable()?;
         let durable = store.durability == super::options::Durability::Full;
-        store.inner.queue.submit(&store.inner, staged, durable).map_err(|e| e.during("commit"))
+        store.inner.queue.submit_within(&store.inner, staged, durable, control).map_err(|e| e.during("commit"))
     }
 
     /// Payload bytes that this transaction brings and the store did not hold.

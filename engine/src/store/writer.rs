@@ -129,6 +129,13 @@ impl<'t> PayloadWriter<'t> {
         }
     }
 
+    /// Takes back what was written; later calls fail with `Closed`.
+    pub(super) fn give_up(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            self.txn.staged().appenders.push(stream.abandon());
+        }
+    }
+
     /// Ends the payload and makes it a version in the transaction. Fails with `InvalidShape` unless the bytes written
     /// fit the shape.
     pub fn finish(mut self) -> Result<()> {
@@ -177,12 +184,8 @@ impl<'t> PayloadWriter<'t> {
 
 impl Drop for PayloadWriter<'_> {
     fn drop(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            if self.txn.store().inner.segments.fork().is_forked() {
-                return;
-            }
-            let appender = stream.abandon();
-            self.txn.staged().appenders.push(appender);
+        if !self.txn.store().inner.segments.fork().is_forked() {
+            self.give_up();
         }
     }
 }

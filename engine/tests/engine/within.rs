@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use tensoratom::{Control, DType, Encoding, ErrorKind, Options, PutOptions, Store, Tensor};
+use tensoratom::kernels::{Metric, Rows};
+use tensoratom::{Control, DType, Encoding, ErrorKind, Options, PutOptions, ReadMode, Store, Tensor, VerifyOptions};
 
 const LARGE: usize = 9 << 20;
 
@@ -64,4 +65,72 @@ fn reads_and_commits_end_at_a_deadline_that_has_passed() {
     txn.delete("a").unwrap();
     assert_eq!(txn.commit_within(&past).unwrap_err().kind(), ErrorKind::Cancelled);
     assert!(store.exists("a").unwrap());
+}
+
+// A first touch that cannot be ended holds a notebook for as long as a cold disk takes.
+#[test]
+fn a_first_touch_ends_between_blocks_and_what_was_verified_stays() {
+    let (folder, store) = store();
+    let bytes = vec![5_u8; 40 << 20];
+    store.put("x", &Tensor::new(DType::U8, &[40 << 20], &bytes).unwrap()).unwrap();
+    for mode in [ReadMode::Mapped, ReadMode::Positioned] {
+        let store = Store::open(folder.path().join("store"), &Options::new().read_mode(mode).read_only(true)).unwrap();
+        let payload = store.get("x").unwrap();
+        let past = Control::new().deadline(Instant::now());
+        assert!(!payload.is_ready());
+        assert_eq!(payload.range_within(0..payload.len(), &past).unwrap_err().kind(), ErrorKind::Cancelled);
+        let (flag, seen) = (AtomicBool::new(false), AtomicU64::new(0));
+        let stop = |progress: tensoratom::Progress| {
+            seen.store(progress.bytes_done, Ordering::Relaxed);
+            flag.store(true, Ordering::Relaxed);
+        };
+        let control = Control::new().cancel(&flag).progress(&stop);
+        if mode == ReadMode::Mapped {
+            assert_eq!(payload.range_within(0..payload.len(), &control).unwrap_err().kind(), ErrorKind::Cancelled);
+            assert_eq!(seen.load(Ordering::Relaxed), 32 << 20);
+        }
+        assert!(payload.range_within(1..payload.len(), &Control::new()).unwrap()[..] == bytes[1..]);
+        assert_eq!(payload.is_ready(), mode == ReadMode::Mapped);
+    }
+}
+
+// A commit that waits for another process' lock, or for its turn behind one that does, must be one that can be given up.
+#[test]
+fn commits_that_wait_are_given_up_and_leave_nothing() {
+    let (folder, store) = store();
+    let lock = rusqlite::Connection::open(folder.path().join("store/catalog.tadb")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let commit = |key: &str, wait_ms: u64| {
+        let mut txn = store.begin().unwrap();
+        txn.put(key, &Tensor::new(DType::U8, &[3], &[1, 2, 3]).unwrap()).unwrap();
+        let soon = Control::new().deadline(Instant::now() + std::time::Duration::from_millis(wait_ms));
+        txn.commit_within(&soon)
+    };
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| commit("leader", 300));
+        let follower = scope.spawn(|| commit("follower", 100));
+        for waiting in [leader, follower] {
+            assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+        }
+    });
+    lock.execute_batch("ROLLBACK").unwrap();
+    commit("after", 60_000).unwrap();
+    let held = ["leader", "follower", "after"].map(|key| store.exists(key).unwrap());
+    assert_eq!(held, [false, false, true]);
+    assert!(store.verify(&VerifyOptions::new(), &Control::new()).unwrap().is_sound());
+}
+
+// An append to a vector set that was given up and left its matrix behind would grow the store by what nobody has.
+#[test]
+fn an_append_of_vectors_that_is_given_up_adds_none() {
+    let (_folder, store) = store();
+    let set = store.vectors("v", 2, DType::F32, Metric::Cosine).unwrap();
+    let past = Control::new().deadline(Instant::now());
+    let rows = || Rows::of(2, &[1.0_f32, 2.0, 3.0, 4.0]).unwrap();
+    for outcome in [set.append_within(&[1, 2], rows(), &past), set.upsert_within(&[1, 2], rows(), &past)] {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+    assert_eq!(set.len().unwrap(), 0);
+    set.append_within(&[1, 2], rows(), &Control::new()).unwrap();
+    assert_eq!(set.len().unwrap(), 2);
 }

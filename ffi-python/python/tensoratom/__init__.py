@@ -7,6 +7,10 @@
 
 Every object may be used from any number of threads at once. After ``fork`` the objects of the parent answer with
 ``ForkedError`` in the child, which opens the store anew; pickled stores do so by themselves.
+
+Ctrl-C stops what takes long, and leaves nothing half done: imports, exports, searches, collections, moves, first reads and
+puts of 32 MiB or more, transactions and writers that wait for others or sync many files. What ends first: smaller reads and
+puts, the sync of one file, a commit that shares its syncs with those of other threads, and mathematics on arrays.
 """
 
 from ._atom import Atom

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _dtypes, _native
 
@@ -17,7 +18,7 @@ class Atom(_native.AtomCore, _native.Memory):
     copy and read-only.
     """
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         array = self.numpy()
         if dtype is not None and np.dtype(dtype) != array.dtype:
             if copy is False:
@@ -29,7 +30,7 @@ class Atom(_native.AtomCore, _native.Memory):
         """A torch tensor of the true type on the stored bytes. Torch does not know read-only: writing to it crashes."""
         return _dtypes.to_torch(self.numpy(), self.dtype)
 
-    def _memory(self) -> np.ndarray:
+    def _memory(self) -> NDArray[Any]:
         array = self.numpy()
         # Types that the struct module has no letter for are given out as the bytes they are.
         return array if array.dtype.kind in "biuf" and array.dtype.isbuiltin == 1 else array.view(np.uint8)

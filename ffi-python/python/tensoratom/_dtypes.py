@@ -7,6 +7,9 @@ import sys
 from typing import Any, Union
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ._optional import need
 
 Key = Union[str, int]
 """A key of an atom."""
@@ -92,10 +95,9 @@ def is_torch(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def _from_torch(tensor: Any) -> tuple[np.ndarray, str | None]:
+def _from_torch(tensor: Any) -> tuple[NDArray[Any], str | None]:
     """A tensor's elements, and its type where NumPy has none for it."""
-    import torch
-
+    torch = need("torch", "a torch tensor")
     tensor = tensor.detach().cpu().contiguous()
     name = str(tensor.dtype).removeprefix("torch.")
     if name in _ALIASES:
@@ -105,12 +107,11 @@ def _from_torch(tensor: Any) -> tuple[np.ndarray, str | None]:
     return tensor.numpy(), None
 
 
-def to_torch(array: np.ndarray, name: str) -> Any:
+def to_torch(array: NDArray[Any], name: str) -> Any:
     """A stored array as a torch tensor of the true type, sharing memory. Writing to it is a mistake torch cannot see."""
     import warnings
 
-    import torch
-
+    torch = need("torch", "torch()")
     if name in _FOREIGN:
         true_name, stand_in = _FOREIGN[name]
         signed = np.int16 if stand_in is np.uint16 else np.int8
@@ -121,7 +122,7 @@ def to_torch(array: np.ndarray, name: str) -> Any:
     return tensor.view(getattr(torch, true_name)) if name in _FOREIGN else tensor
 
 
-def _plain(value: Any) -> tuple[np.ndarray, str | None]:
+def _plain(value: Any) -> tuple[NDArray[Any], str | None]:
     if isinstance(value, np.ndarray):
         if isinstance(value, np.ma.MaskedArray):
             from ._errors import make
@@ -141,7 +142,7 @@ def _plain(value: Any) -> tuple[np.ndarray, str | None]:
     return np.asarray(value), None
 
 
-def as_array(value: Any, dtype: str | None = None) -> tuple[np.ndarray, str, tuple[int, ...]]:
+def as_array(value: Any, dtype: str | None = None) -> tuple[NDArray[Any], str, tuple[int, ...]]:
     """Any array-like as contiguous little-endian bytes under a NumPy type, its stored type, and its shape in elements."""
     array, name = _plain(value)
     name = name or name_of(array.dtype)
@@ -176,12 +177,12 @@ def as_array(value: Any, dtype: str | None = None) -> tuple[np.ndarray, str, tup
     return array, wanted, shape
 
 
-def reinterpret(raw: np.ndarray, name: str, shape: list[int]) -> np.ndarray:
+def reinterpret(raw: NDArray[Any], name: str, shape: list[int]) -> NDArray[Any]:
     """Bytes as elements of a stored type."""
     return raw.view(descriptor(name)).reshape(shape)
 
 
-def as_ids(value: Any) -> np.ndarray:
+def as_ids(value: Any) -> NDArray[Any]:
     """Ids as int64. A mask gives the positions that are true."""
     array = np.asarray(list(value) if isinstance(value, (set, frozenset, range)) else value)
     if array.dtype == np.bool_:

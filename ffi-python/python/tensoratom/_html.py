@@ -6,6 +6,7 @@ import html
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from ._atom import Atom
@@ -73,7 +74,7 @@ def store(store: Store) -> str:
     return f'<div style="{_STYLE}">{"<br>".join(lines)}</div>'
 
 
-def histogram(values: np.ndarray) -> str:
+def histogram(values: NDArray[Any]) -> str:
     """A sketch of how values are spread."""
     values = values[np.isfinite(values)]
     if values.size == 0:
@@ -87,7 +88,7 @@ def histogram(values: np.ndarray) -> str:
     return f'<svg width="{_BINS * 6}" height="42">{bars}</svg><br>{edges[0]:.4g} &hellip; {edges[-1]:.4g}'
 
 
-def _sample(atom: Atom) -> np.ndarray:
+def _sample(atom: Atom) -> NDArray[Any]:
     """Some of the values, as floats: of the first rows, so that a large tensor is not read whole for a picture."""
     if atom.encoding["kind"] != "plain" or atom.dtype in ("b1", "opaque") or atom.nbytes == 0:
         return np.empty(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _dtypes, _native
 from ._native import cdist
@@ -17,9 +18,9 @@ class Quantized(NamedTuple):
     May be used from any thread as long as none writes to its arrays.
     """
 
-    codes: np.ndarray
-    scale: np.ndarray
-    zero_point: np.ndarray
+    codes: NDArray[Any]
+    scale: NDArray[Any]
+    zero_point: NDArray[Any]
     block: int
 
 
@@ -34,13 +35,13 @@ def quantize(x: Any, scheme: str = "symmetric", block: int | str | None = None) 
     return Quantized(*_native.quantize_blocks(x, scheme == "affine", size), size)
 
 
-def dequantize(quantized: Quantized) -> np.ndarray:
+def dequantize(quantized: Quantized) -> NDArray[Any]:
     """The float32 values of 8-bit codes."""
     codes, scale, zero_point, block = quantized
     return _native.dequantize_blocks(codes, scale.tolist(), zero_point.tolist(), block)
 
 
-def convert(x: Any, dtype: Any, *, source: str | None = None, saturate: bool = False) -> np.ndarray:
+def convert(x: Any, dtype: Any, *, source: str | None = None, saturate: bool = False) -> NDArray[Any]:
     """Converts between float types, rounding half to even: f64 f32 f16 bf16 f8e4m3 f8e5m2.
 
     ``source`` says what raw integers are. Beyond the range comes infinity, or with ``saturate`` the largest number.
@@ -49,7 +50,7 @@ def convert(x: Any, dtype: Any, *, source: str | None = None, saturate: bool = F
     return _native.convert_into(x, source, _dtypes.canonical(dtype), saturate)
 
 
-def topk(distances: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+def topk(distances: Any, k: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """The k smallest of each row, in order: ``(indices, values)``. Ties by index, NaN last."""
     array = np.asarray(distances, dtype=np.float64)
     indices = _native.topk_indices(array, k)

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
-import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from ._atom import Atom
@@ -32,7 +31,7 @@ class AtomCore:
     @property
     def created(self) -> float:
         """Time of the commit in seconds since the Unix epoch."""
-    def dequantize(self) -> np.ndarray:
+    def dequantize(self) -> NDArray[Any]:
         """The values as a new float32 array, whatever the type and the encoding."""
     @property
     def digest(self) -> str:
@@ -55,12 +54,12 @@ class AtomCore:
     @property
     def nbytes(self) -> int:
         """Length of the payload in bytes."""
-    def numpy(self) -> np.ndarray:
+    def numpy(self) -> NDArray[Any]:
         """A read-only array on the stored bytes. Verifies what no read of this process touched before; copies nothing in
         mapped mode. Types NumPy lacks come as those of `ml_dtypes`, or as unsigned integers of their size without it;
         bits come packed, quantised elements as their codes.
         """
-    def rows(self, start: int, stop: int) -> np.ndarray:
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
         """Rows start to stop of the first dimension as a read-only array. Only their chunks are read and verified."""
     @property
     def shape(self) -> tuple[int, ...]:
@@ -137,7 +136,7 @@ class Memory:
 class Snapshot:
     """The store at one commit; does not change, whatever is committed. May be used from any thread."""
     def __contains__(self, key: Key) -> bool: ...
-    def __getitem__(self, key: Key) -> np.ndarray: ...
+    def __getitem__(self, key: Key) -> NDArray[Any]: ...
     def __iter__(self) -> Iterator[Key]: ...
     def __len__(self) -> int: ...
     def __repr__(self) -> str: ...
@@ -160,7 +159,7 @@ class StoreCore:
     def __new__(cls, path: str | os.PathLike[str], mode: str = 'rw', *, create: bool = True, durability: str = 'full', read_mode: str = 'mapped', segment_bytes: int | None = None, chunk_bytes: int | None = None, cache_bytes: int | None = None, threads: int = 0, lock_timeout: float | None = None) -> Self: ...
     def __contains__(self, key: Key) -> bool: ...
     def __delitem__(self, key: Key) -> None: ...
-    def __getitem__(self, key: Key) -> np.ndarray: ...
+    def __getitem__(self, key: Key) -> NDArray[Any]: ...
     def __setitem__(self, key: Key, value: ArrayLike) -> None: ...
     def apply(self, plan: dict[str, Any] | None = None, *, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
         """Carries a plan out; without one notes what was read, plans, and carries that out. Returns a dict of counts. Ctrl-C stops
@@ -256,7 +255,7 @@ class Transaction:
     def __delitem__(self, key: Key) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: Any) -> bool: ...
-    def __getitem__(self, key: Key) -> np.ndarray: ...
+    def __getitem__(self, key: Key) -> NDArray[Any]: ...
     def __setitem__(self, key: Key, value: ArrayLike) -> None: ...
     def abort(self) -> None:
         """Gives everything up. Doing it twice does nothing."""
@@ -290,7 +289,7 @@ class VectorSet:
     @property
     def dtype(self) -> str:
         """Name of the element type."""
-    def get(self, ids: ArrayLike) -> builtins.list[np.ndarray | None]:
+    def get(self, ids: ArrayLike) -> builtins.list[NDArray[Any] | None]:
         """The vectors of some ids as a list of read-only arrays, None where there is none."""
     def info(self) -> dict[str, Any]:
         """Counts and sums as a dict."""
@@ -324,18 +323,18 @@ class Writer:
     def write(self, block: ArrayLike) -> None:
         """Appends a block: whole rows or any run of elements, in C order. Floats are converted to the writer's type."""
 
-def cdist(a: ArrayLike, b: ArrayLike, metric: str = 'euclidean') -> np.ndarray:
+def cdist(a: ArrayLike, b: ArrayLike, metric: str = 'euclidean') -> NDArray[Any]:
     """Distances of each row of `a` to each row of `b`, as a float64 matrix. Both vectors of one type, or `a` float32 and `b`
     float16, bf16 or int8.
     """
 
-def convert_into(array: ArrayLike, source: str | None, to: str, saturate: bool) -> np.ndarray:
+def convert_into(array: ArrayLike, source: str | None, to: str, saturate: bool) -> NDArray[Any]:
     """Converts between float types, rounding half to even: into `target`, an array of the same number of elements."""
 
 def cosine(a: ArrayLike, b: ArrayLike) -> float:
     """Cosine distance of two vectors, 1 - cosine similarity, in [0, 2], as in SciPy."""
 
-def dequantize_blocks(codes: ArrayLike, scale: builtins.list[float], zero_point: builtins.list[int], block: int) -> np.ndarray:
+def dequantize_blocks(codes: ArrayLike, scale: builtins.list[float], zero_point: builtins.list[int], block: int) -> NDArray[Any]:
     """The float32 values of codes of any integer type."""
 
 def dot(a: ArrayLike, b: ArrayLike) -> float:
@@ -347,7 +346,7 @@ def dtype_of(array: ArrayLike) -> str | None:
 def euclidean(a: ArrayLike, b: ArrayLike) -> float:
     """Euclidean distance of two vectors."""
 
-def from_dlpack(value: ArrayLike) -> tuple[np.ndarray, str]:
+def from_dlpack(value: ArrayLike) -> tuple[NDArray[Any], str]:
     """Any object with `__dlpack__` as a read-only array on its memory, and the name of its element type. Copies nothing.
 
     Raises `BufferError` for what does not lie in this process' memory, or has no element type here.
@@ -362,7 +361,7 @@ def instruction_set() -> str:
 def jaccard(a: ArrayLike, b: ArrayLike) -> float:
     """Jaccard distance over the non-zero elements, as SciPy's for booleans."""
 
-def quantize_blocks(array: ArrayLike, affine: bool, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def quantize_blocks(array: ArrayLike, affine: bool, block: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Codes, scales and zero points of an array, in that order; `block` 0 is one scale for all."""
 
 def safetensors_layout(data: bytes) -> builtins.list[tuple[str, str, builtins.list[int], int, int]]:
@@ -376,7 +375,7 @@ def serialize_safetensors(tensors: builtins.list[tuple[str, ArrayLike]], metadat
 def sqeuclidean(a: ArrayLike, b: ArrayLike) -> float:
     """Squared Euclidean distance of two vectors."""
 
-def topk_indices(values: ArrayLike, k: int) -> np.ndarray:
+def topk_indices(values: ArrayLike, k: int) -> NDArray[Any]:
     """Indices of the k smallest values of each row, in order, ties by index, NaN last: what `cdist` returns, narrowed."""
 
 def write_safetensors(tensors: builtins.list[tuple[str, ArrayLike]], path: str | os.PathLike[str], metadata: dict[str, str] | None = None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ._optional import need
+
 if TYPE_CHECKING:
     from ._store import Store
 
@@ -13,8 +15,7 @@ _COLORS = {"hot": "#e45756", "warm": "#f2a65a", "cold": "#4c78a8", "none": "#bab
 
 def bars(store: Store, ax: Any, depth: int) -> Any:
     """Bytes by prefix, one colour per tier."""
-    import matplotlib.pyplot as plt
-
+    plt = need("matplotlib.pyplot", "plot()")
     amounts: Counter[tuple[str, str]] = Counter()
     for row in store.query("SELECT key, tier, bytes FROM atoms"):
         parts = str(row["key"]).split("/")

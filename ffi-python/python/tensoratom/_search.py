@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ._optional import need
 
 
 class Neighbors(NamedTuple):
@@ -13,8 +16,8 @@ class Neighbors(NamedTuple):
     May be used from any thread; the arrays are the caller's own, and threads that write to them agree among themselves.
     """
 
-    ids: np.ndarray
-    distances: np.ndarray
+    ids: NDArray[Any]
+    distances: NDArray[Any]
 
     def _repr_html_(self) -> str:
         from ._html import neighbors
@@ -23,8 +26,7 @@ class Neighbors(NamedTuple):
 
     def to_pandas(self) -> Any:
         """One row per neighbour: query, rank, id, distance. Needs pandas."""
-        import pandas as pd
-
+        pd = need("pandas", "to_pandas()")
         ids, distances = np.atleast_2d(self.ids), np.atleast_2d(self.distances)
         query, rank = np.indices(ids.shape)
         found = ids.ravel() != -1

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import _native
 from ._dtypes import Key
+from ._optional import need
 
 
 class Store(_native.StoreCore):
@@ -38,8 +39,7 @@ class Store(_native.StoreCore):
 
     def to_pandas(self, prefix: str = "", *, namespace: str | None = None) -> Any:
         """One row per atom: key, dtype, shape, nbytes, tier, version, created, metadata, digest. Needs pandas."""
-        import pandas as pd
-
+        pd = need("pandas", "to_pandas()")
         names = ("key", "dtype", "shape", "nbytes", "tier", "version", "created", "metadata", "digest")
         rows = [[getattr(info, name) for name in names] for info in self.list(prefix, namespace=namespace)]
         frame = pd.DataFrame(rows, columns=list(names))
@@ -63,15 +63,39 @@ class Store(_native.StoreCore):
         return store(self)
 
 
-def open(path: str | os.PathLike[str], mode: str = "rw", **options: Any) -> Store:
+def open(
+    path: str | os.PathLike[str],
+    mode: str = "rw",
+    *,
+    create: bool = True,
+    durability: str = "full",
+    read_mode: str = "mapped",
+    segment_bytes: int | None = None,
+    chunk_bytes: int | None = None,
+    cache_bytes: int | None = None,
+    threads: int = 0,
+    lock_timeout: float | None = None,
+) -> Store:
     """Opens a store.
 
     ``mode`` is "r" to read, "rw" to read and write (made first if there is none, unless ``create=False``), "x" to make a
-    new one. Options: ``durability`` "full" (survives power loss) or "process" (survives the process), ``read_mode``
-    "mapped" (zero copy) or "positioned" (copies; no signal whatever happens to the file), ``segment_bytes``,
-    ``chunk_bytes``, ``cache_bytes``, ``threads`` (0: all cores), ``lock_timeout`` in seconds.
+    new one. ``durability`` is "full" (survives power loss) or "process" (survives the process), ``read_mode`` "mapped"
+    (zero copy) or "positioned" (copies; no signal whatever happens to the file). ``segment_bytes`` and ``chunk_bytes``
+    matter when a store is made, ``cache_bytes`` is for descriptors, ``threads=0`` means all cores, ``lock_timeout`` is how
+    many seconds to wait for other processes.
     """
-    return Store(path, mode, **options)
+    return Store(
+        path,
+        mode,
+        create=create,
+        durability=durability,
+        read_mode=read_mode,
+        segment_bytes=segment_bytes,
+        chunk_bytes=chunk_bytes,
+        cache_bytes=cache_bytes,
+        threads=threads,
+        lock_timeout=lock_timeout,
+    )
 
 
 def _reopen(path: str) -> Store:

@@ -181,6 +181,7 @@ pub struct VectorWriter<'t> {
     txn: &'t mut WriteTxn,
     name: SetName,
     companions: Companions,
+    control: Control<'t>,
 }
 
 impl WriteTxn {
@@ -216,7 +217,7 @@ impl WriteTxn {
             Ok(name)
         };
         let name = open().map_err(|e| e.during("open vector set").key(address.key))?;
-        Ok(VectorWriter { txn: self, name, companions: Companions::Auto })
+        Ok(VectorWriter { txn: self, name, companions: Companions::Auto, control: Control::new() })
     }
 
     /// Creates a vector set. Fails with `AlreadyExists` now or at commit, with `InvalidKey` unless the name is a valid
@@ -252,7 +253,7 @@ impl WriteTxn {
             Ok(name)
         };
         let name = create().map_err(|e| e.during("create vector set").key(address.key))?;
-        Ok(VectorWriter { txn: self, name, companions: Companions::Auto })
+        Ok(VectorWriter { txn: self, name, companions: Companions::Auto, control: Control::new() })
     }
 
     /// Drops a vector set with all its vectors. Returns whether it existed. Snapshots made before still show it.
@@ -347,7 +348,15 @@ pub(super) fn check_spec(dim: usize, dtype: DType) -> Result<u32> {
     fits.ok_or_else(|| Error::new(ErrorKind::InvalidShape, format!("vectors of {dim} elements")))
 }
 
-impl VectorWriter<'_> {
+impl<'t> VectorWriter<'t> {
+    /// What may end an append or an upsert between the steps of its work: matrix, ids, companion. After `Cancelled` the
+    /// transaction should be dropped.
+    #[must_use]
+    pub fn within(mut self, control: Control<'t>) -> Self {
+        self.control = control;
+        self
+    }
+
     /// When appended vectors get a companion. Default [`Companions::Auto`].
     #[must_use]
     pub fn companions(mut self, companions: Companions) -> Self {
@@ -427,7 +436,9 @@ impl VectorWriter<'_> {
         let rows = ids.len() as u64;
         let shape = vec![rows, u64::from(spec.dim)];
         byte_len(spec.dtype, &shape, &Encoding::Plain)?;
+        self.control.check()?;
         let vectors = self.txn.stage_bytes(spec.namespace, spec.dtype, shape, bytes)?;
+        self.control.check()?;
         let ids_digest = self.txn.stage_bytes(spec.namespace, DType::I64, vec![rows], ids.as_bytes())?;
         let wanted = match self.companions {
             Companions::Auto => rows >= COMPANION_ROWS_MIN,
@@ -442,6 +453,7 @@ impl VectorWriter<'_> {
     }
 
     fn stage_companion(&mut self, spec: &VectorSetSpec, matrix: &[u8]) -> Result<Digest> {
+        self.control.check()?;
         let pool = self.txn.store().inner.segments.pool()?;
         let built = pool.install(|| companion::build(spec.dtype, spec.dim as usize, matrix))?;
         let bytes = built.as_slice();

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import _dtypes, _native
 from .._store import Store
@@ -60,7 +61,8 @@ def _imported(store: Store, filename: str | os.PathLike[str]) -> str:
 
 def _header(filename: str | os.PathLike[str]) -> dict[str, Any]:
     with open(filename, "rb") as file:
-        return json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        header: dict[str, Any] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return header
 
 
 class safe_open:  # noqa: N801: the reference's name
@@ -177,7 +179,7 @@ def save_file(
     _native.write_safetensors(_items(tensors), os.fspath(filename), metadata)
 
 
-def _parts(data: bytes) -> dict[str, tuple[np.ndarray, str]]:
+def _parts(data: bytes) -> dict[str, tuple[NDArray[Any], str]]:
     """The arrays in the bytes of a file, with their stored types. They share the memory of ``data``."""
     raw = np.frombuffer(data, np.uint8)
     return {
@@ -186,7 +188,7 @@ def _parts(data: bytes) -> dict[str, tuple[np.ndarray, str]]:
     }
 
 
-def load(data: bytes) -> dict[str, np.ndarray]:
+def load(data: bytes) -> dict[str, NDArray[Any]]:
     """All tensors in the bytes of a file, read-only, without a copy and without a store."""
     return {name: array for name, (array, _) in _parts(data).items()}
 
