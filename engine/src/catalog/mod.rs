@@ -8,6 +8,7 @@ mod apply_vectors;
 mod changes;
 mod commit;
 mod connection;
+mod interrupt;
 mod page;
 mod query;
 mod query_tiers;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, ffi};
 
-use crate::control::deadline;
+use crate::control::{Control, deadline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
@@ -200,9 +201,9 @@ impl Catalog {
     }
 
     /// Runs a user's query on a connection that can only read, and returns all rows.
-    pub(crate) fn user_query(&self, sql: &str, row_limit: usize) -> Result<QueryResult> {
-        let mut connection = connection::open(&self.mount, self.name, Role::Read, true)?;
-        user_query::run(&mut connection, sql, row_limit)
+    pub(crate) fn user_query(&self, sql: &str, row_limit: usize, control: &Control<'_>) -> Result<QueryResult> {
+        let connection = connection::open(&self.mount, self.name, Role::Read, true)?;
+        interrupt::interruptible(&connection, control, || user_query::run(&connection, sql, row_limit))
     }
 }
 
@@ -227,6 +228,18 @@ impl Reader<'_> {
     /// Questions, each answered from the newest state.
     pub(crate) fn view(&self) -> Result<View<'_>> {
         self.connection.as_ref().map(View::new).ok_or_else(|| Error::internal("a reader without a connection"))
+    }
+
+    /// As [`Reader::consistently`], ended with `Cancelled` once the control says so.
+    pub(crate) fn consistently_within<T>(
+        &self,
+        control: &Control<'_>,
+        ask: impl FnOnce(View<'_>) -> Result<T>,
+    ) -> Result<T> {
+        match self.connection.as_ref() {
+            Some(connection) => interrupt::interruptible(connection, control, || self.consistently(ask)),
+            None => self.consistently(ask),
+        }
     }
 
     /// Runs several questions on one and the same state.

@@ -59,7 +59,7 @@ fn is_ours(primary: i32) -> bool {
     )
 }
 
-pub(super) fn run(connection: &mut Connection, sql: &str, row_limit: usize) -> Result<QueryResult> {
+pub(super) fn run(connection: &Connection, sql: &str, row_limit: usize) -> Result<QueryResult> {
     // Whatever is no failure of the file or the system is a fault of the query.
     let wrong = |e: rusqlite::Error| {
         match &e {

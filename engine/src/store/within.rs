@@ -1,7 +1,10 @@
-//! Calls on one payload or one transaction that a cancel flag or a deadline may end: read, put, commit.
+//! Calls that a cancel flag or a deadline may end, for those that have a shorter form without: read, map, put, commit, query.
+
+use std::ops::Range;
 
 use super::snapshot::Address;
-use super::{Payload, PutOptions, WriteTxn};
+use super::{Payload, PutOptions, QueryResult, Store, WriteTxn};
+use crate::bytes::{AlignedBuffer, Bytes};
 use crate::control::{Control, Progress};
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -10,6 +13,8 @@ use super::writer::PayloadWriter;
 
 /// Bytes between two looks at the flag.
 const BLOCK_BYTES: usize = 4 << 20;
+/// The same where bytes are verified in the map, which several threads share from 8 MiB on.
+const TOUCH_BYTES: u64 = 64 << 20;
 
 impl Payload {
     /// As [`Payload::read_into`], ended by the flag or the deadline within 4 MiB. After `Cancelled` the first bytes of
@@ -28,6 +33,39 @@ impl Payload {
             control.report(Progress { bytes_done: done, bytes_total: total, ..Progress::default() });
         }
         Ok(())
+    }
+
+    /// As [`Payload::range`], ended by the flag or the deadline within 64 MiB of what is read. What was verified by then
+    /// stays so.
+    pub fn range_within(&self, range: Range<u64>, control: &Control<'_>) -> Result<Bytes> {
+        control.check()?;
+        let len = range.end.saturating_sub(range.start);
+        if len <= TOUCH_BYTES || range.end > self.len() {
+            return self.range(range);
+        }
+        if !self.is_mapped() {
+            let mut buffer = AlignedBuffer::zeroed(usize::try_from(len).unwrap_or(usize::MAX))?;
+            self.read_into_within(range.start, buffer.as_mut_slice(), control)?;
+            return Ok(Bytes::owned(buffer));
+        }
+        let mut at = range.start;
+        while at < range.end {
+            control.check()?;
+            let end = at.saturating_add(TOUCH_BYTES).min(range.end);
+            drop(self.range(at..end)?);
+            at = end;
+            let bytes_done = at - range.start;
+            control.report(Progress { bytes_done, bytes_total: len, ..Progress::default() });
+        }
+        self.range(range)
+    }
+}
+
+impl Store {
+    /// As [`Store::query`], ended by the flag or the deadline within 5 ms, in the middle of a statement.
+    pub fn query_within(&self, sql: &str, row_limit: usize, control: &Control<'_>) -> Result<QueryResult> {
+        self.inner.check_usable()?;
+        self.inner.catalog.user_query(sql, row_limit, control).map_err(|e| e.during("query"))
     }
 }
 

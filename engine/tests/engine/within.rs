@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use tensoratom::{Control, DType, Encoding, ErrorKind, Options, PutOptions, Store, Tensor};
+use tensoratom::kernels::{Metric, Rows};
+use tensoratom::{Control, DType, Durability, Encoding, ErrorKind, Options, PutOptions, ReadMode, Store, Tensor};
 
 const LARGE: usize = 9 << 20;
 
@@ -49,6 +50,55 @@ fn a_large_put_with_a_deadline_keeps_encoding_and_bytes() {
     let mut read = vec![0; LARGE - 1];
     payload.read_into_within(1, &mut read, &hour).unwrap();
     assert!(read == codes[1..]);
+}
+
+// A query, a count or a listing over all of a large catalog held its thread for as long as it took.
+#[test]
+fn questions_to_the_catalog_and_changes_of_many_keys_end_at_a_deadline_that_has_passed() {
+    let (_folder, store) = store();
+    let (past, hour) = (Control::new().deadline(Instant::now()), Control::new());
+    let set = store.vectors("set", 1, DType::F32, Metric::Dot).unwrap();
+    set.append_within(&[1], Rows::one(&[1.0_f32]).unwrap(), &hour).unwrap();
+    store.put("p/a", &Tensor::new(DType::U8, &[2], &[1, 2]).unwrap()).unwrap();
+    let mut txn = store.begin().unwrap();
+    let calls = [
+        store.query_within("SELECT 1", 1, &past).map(|_| 0),
+        store.stat_within(&past).map(|_| 0),
+        store.plan_within(&past).map(|_| 0),
+        txn.delete_prefix_within(None, "p/", &past),
+        set.append_within(&[2], Rows::one(&[1.0_f32]).unwrap(), &past).map(|()| 0),
+        set.upsert_within(&[2], Rows::one(&[1.0_f32]).unwrap(), &past).map(|()| 0),
+        set.delete_within(&[1], &past),
+    ];
+    for (number, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.unwrap_err().kind(), ErrorKind::Cancelled, "call {number}");
+    }
+    txn.commit().unwrap();
+    assert!(store.exists("p/a").unwrap() && set.len().unwrap() == 1);
+    assert_eq!(store.query_within("SELECT 1", 1, &hour).unwrap().rows.len(), 1);
+    let mut txn = store.begin().unwrap();
+    assert_eq!(txn.delete_prefix_within(None, "p/", &hour).unwrap(), 1);
+}
+
+// Bytes of 100 GB are verified at their first touch: one that cannot be given up is a hang.
+#[test]
+fn a_first_touch_that_is_cancelled_in_the_middle_can_be_made_again() {
+    let large: Vec<u8> = (0..66 << 20).map(|at: u32| (at / 7) as u8).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for mode in [ReadMode::Mapped, ReadMode::Positioned] {
+        let options = Options::new().read_mode(mode).durability(Durability::Process);
+        let store = Store::create(folder.path().join(format!("{mode:?}")), &options).unwrap();
+        store.put("large", &Tensor::new(DType::U8, &[large.len() as u64], &large).unwrap()).unwrap();
+        let payload = store.get("large").unwrap();
+        let flag = AtomicBool::new(false);
+        let stop = |_: tensoratom::Progress| flag.store(true, Ordering::Relaxed);
+        let stopped = payload.range_within(0..payload.len(), &Control::new().cancel(&flag).progress(&stop));
+        assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Cancelled);
+        assert!(payload.range_within(1..payload.len(), &Control::new()).unwrap()[..] == large[1..]);
+        assert_eq!(payload.range_within(2..4, &Control::new()).unwrap()[..], large[2..4]);
+        let beyond = payload.range_within(0..payload.len() + 1, &Control::new());
+        assert_eq!(beyond.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
 }
 
 // A deadline that only some calls heed is one that a service cannot promise.

@@ -284,17 +284,18 @@ impl VectorSet {
     }
 
     /// Runs a transaction, again as long as others get in between.
-    fn change<T>(&self, work: impl Fn(&mut VectorWriter<'_>) -> Result<T>) -> Result<T> {
+    fn change<T>(&self, control: &Control<'_>, work: impl Fn(&mut VectorWriter<'_>) -> Result<T>) -> Result<T> {
         let mut tries = 0;
         loop {
             tries += 1;
+            control.check().map_err(|e| e.during("change vector set").key(self.name()))?;
             let mut txn = self.store.begin()?;
             let mut writer = txn.vectors(self.address())?.companions(self.companions);
             if writer.number()? != self.row.spec.set {
                 return Err(not_found().during("open vector set").key(self.name()));
             }
             let outcome = work(&mut writer)?;
-            match txn.commit() {
+            match txn.commit_within(control) {
                 Ok(_) => return Ok(outcome),
                 Err(e) if e.kind() == ErrorKind::Conflict && tries < ATTEMPTS => {}
                 Err(e) => return Err(e),
@@ -304,27 +305,43 @@ impl VectorSet {
 
     /// Adds vectors, as [`VectorWriter::append`].
     pub fn append(&self, ids: &[i64], rows: Rows<'_>) -> Result<()> {
-        self.change(|writer| writer.append(ids, rows))
+        self.append_within(ids, rows, &Control::new())
+    }
+
+    /// As [`VectorSet::append`], given up where the flag is set or the deadline has passed before the vectors are written
+    /// or before the commit begins; nothing changed then.
+    pub fn append_within(&self, ids: &[i64], rows: Rows<'_>, control: &Control<'_>) -> Result<()> {
+        self.change(control, |writer| writer.append(ids, rows))
     }
 
     /// Adds or replaces vectors, as [`VectorWriter::upsert`].
     pub fn upsert(&self, ids: &[i64], rows: Rows<'_>) -> Result<()> {
-        self.change(|writer| writer.upsert(ids, rows))
+        self.upsert_within(ids, rows, &Control::new())
+    }
+
+    /// As [`VectorSet::upsert`], given up as [`VectorSet::append_within`] is.
+    pub fn upsert_within(&self, ids: &[i64], rows: Rows<'_>, control: &Control<'_>) -> Result<()> {
+        self.change(control, |writer| writer.upsert(ids, rows))
     }
 
     /// Deletes vectors and returns how many there were, as [`VectorWriter::delete`].
     pub fn delete(&self, ids: &[i64]) -> Result<u64> {
-        self.change(|writer| writer.delete(ids))
+        self.delete_within(ids, &Control::new())
+    }
+
+    /// As [`VectorSet::delete`], given up as [`VectorSet::append_within`] is.
+    pub fn delete_within(&self, ids: &[i64], control: &Control<'_>) -> Result<u64> {
+        self.change(control, |writer| writer.delete(ids))
     }
 
     /// Puts parts together, as [`VectorWriter::compact`].
     pub fn compact(&self, options: &CompactOptions, control: &Control<'_>) -> Result<u64> {
-        self.change(|writer| writer.compact(options, control))
+        self.change(control, |writer| writer.compact(options, control))
     }
 
     /// Builds missing companions, as [`VectorWriter::build_companions`].
     pub fn build_companions(&self, control: &Control<'_>) -> Result<u64> {
-        self.change(|writer| writer.build_companions(control))
+        self.change(control, |writer| writer.build_companions(control))
     }
 
     /// Number of vectors.
