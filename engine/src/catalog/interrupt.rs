@@ -34,9 +34,9 @@ pub(super) fn interruptible<T>(
             let next = Instant::now().checked_add(PAUSE);
             let wake = control.ends_at().filter(|end| *end > Instant::now()).into_iter().chain(next).min();
             match wake {
-                Some(wake) => drop(finished.told.wait_until(&mut is_over, wake)),
-                None => drop(finished.told.wait_for(&mut is_over, PAUSE)),
-            }
+                Some(wake) => finished.told.wait_until(&mut is_over, wake),
+                None => finished.told.wait_for(&mut is_over, PAUSE),
+            };
         }
     };
     let answer = thread::scope(|scope| {

@@ -202,7 +202,8 @@ impl Catalog {
 
     /// Runs a user's query on a connection that can only read, and returns all rows.
     pub(crate) fn user_query(&self, sql: &str, row_limit: usize, control: &Control<'_>) -> Result<QueryResult> {
-        let connection = connection::open(&self.mount, self.name, Role::Read, true)?;
+        let mut connection = connection::open(&self.mount, self.name, Role::Read, true)?;
+        user_query::restrict(&mut connection)?;
         interrupt::interruptible(&connection, control, || user_query::run(&connection, sql, row_limit))
     }
 }

@@ -372,7 +372,7 @@ fn the_readme_shows_commands_that_run() {
     let rows = readme.lines().filter(|line| line.starts_with("| `"));
     let cells: Vec<&str> = rows.filter_map(|line| line.split('|').nth(1)).collect();
     let scripts: Vec<&str> = cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
-    assert_eq!(scripts.len(), 27);
+    assert_eq!(scripts.len(), 29);
     model("bert.safetensors");
     for script in scripts {
         assert!(run(6, script, &[BINARY, BINARY], &[vec![], vec![]]).is_some(), "{script}");
