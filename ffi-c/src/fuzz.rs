@@ -124,7 +124,9 @@ impl<'a> Sequence<'a> {
     }
 
     fn step(&mut self, error: &mut ta_error) -> i32 {
-        use crate::{aggregate, cancel, changes, delete, geometry, handle, math, moments, prefix, put, read, report, sets};
+        use crate::{
+            aggregate, cancel, changes, delete, geometry, handle, math, moments, prefix, put, read, report, sets,
+        };
         use crate::{store, tier, transform, txn, txn_vectors, vectors};
         let (mut made, key, from) = (0_u64, self.key(), self.handle());
         let length: *mut u64 = self.memory(7);
@@ -323,9 +325,15 @@ impl<'a> Sequence<'a> {
                 let status = changes::ta_changes(from, null(), 0, self.number(), &mut made, error);
                 self.kept(status, made)
             }
-            36 => {
-                changes::ta_changes_next(from, self.memory(1), self.memory(2), self.memory(0), self.count(), length, error)
-            }
+            36 => changes::ta_changes_next(
+                from,
+                self.memory(1),
+                self.memory(2),
+                self.memory(0),
+                self.count(),
+                length,
+                error,
+            ),
             37 => delete::ta_delete_version(from, &key, self.number(), self.memory(1), error),
             38 => {
                 let status = geometry::ta_projection_landmarks(self.count(), &mut made, error);
@@ -505,7 +513,9 @@ impl<'a> Sequence<'a> {
                     4 => math::ta_normalize(a, dtype, count, self.memory(2), error),
                     5 => math::ta_softmax(a, dtype, count, self.memory(2), error),
                     6 => math::ta_fma(a, b, b, dtype, count, self.memory(2), error),
-                    _ => math::ta_top_k(self.memory(0), count, self.count(), self.memory(1), self.count(), length, error),
+                    _ => {
+                        math::ta_top_k(self.memory(0), count, self.count(), self.memory(1), self.count(), length, error)
+                    }
                 }
             }
             _ => {

@@ -113,9 +113,7 @@ pub extern "C" fn ta_put_stream_with(
     cancel: u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        stream(txn, key, dtype, self::shape(shape, rank)?, put_options(options)?, (source, context), cancel)
-    })
+    wall(error, || stream(txn, key, dtype, self::shape(shape, rank)?, put_options(options)?, (source, context), cancel))
 }
 
 /// As ta_commit, given up with TA_CANCELLED where the cancel handle is set, or its deadline has passed, before the commit

@@ -121,7 +121,8 @@ pub extern "C" fn ta_vectors_append_with(
 ) -> i32 {
     wall(error, || {
         let flag = cancel::flag(cancel)?;
-        let append = |set: &VectorSet, ids: &[i64], rows: Rows<'_>| set.append_within(ids, rows, &cancel::control(&flag));
+        let append =
+            |set: &VectorSet, ids: &[i64], rows: Rows<'_>| set.append_within(ids, rows, &cancel::control(&flag));
         write(vectors, (ids, count), (data, stride), append)
     })
 }
@@ -139,7 +140,8 @@ pub extern "C" fn ta_vectors_upsert_with(
 ) -> i32 {
     wall(error, || {
         let flag = cancel::flag(cancel)?;
-        let upsert = |set: &VectorSet, ids: &[i64], rows: Rows<'_>| set.upsert_within(ids, rows, &cancel::control(&flag));
+        let upsert =
+            |set: &VectorSet, ids: &[i64], rows: Rows<'_>| set.upsert_within(ids, rows, &cancel::control(&flag));
         write(vectors, (ids, count), (data, stride), upsert)
     })
 }

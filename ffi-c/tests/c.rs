@@ -178,6 +178,5 @@ fn every_function_answers_every_wrong_argument_with_a_status() {
 }
 
 /// Names of the header's parameters that are handles; the first of a call may be open, the others are stale or none.
-const HANDLES: &[&str] = &[
-    "store", "txn", "snapshot", "from", "list", "vectors", "handle", "cancel", "aggregate", "other", "projection",
-];
+const HANDLES: &[&str] =
+    &["store", "txn", "snapshot", "from", "list", "vectors", "handle", "cancel", "aggregate", "other", "projection"];

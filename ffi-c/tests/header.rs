@@ -121,7 +121,8 @@ fn every_exported_body_is_inside_the_wall() {
             let (name, rest) = function.split_once('(').unwrap();
             let body = rest.split_once("{\n").unwrap().1.split("\n}\n").next().unwrap().trim_start();
             let first = body.split('(').next().unwrap();
-            let walled = ["wall", "crate::wall::wall", "answer", "report::answer", "binary!"].contains(&first) && body.ends_with(')');
+            let walled = ["wall", "crate::wall::wall", "answer", "report::answer", "binary!"].contains(&first)
+                && body.ends_with(')');
             let longer = first.starts_with("ta_") && body.ends_with(')') && !body.contains(';');
             assert!(walled || longer || body == "TA_ABI_VERSION", "{file:?}: {name} does something outside the wall");
             bodies += 1;

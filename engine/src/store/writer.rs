@@ -27,7 +27,7 @@ pub struct PayloadWriter<'t> {
 }
 
 impl<'t> PayloadWriter<'t> {
-    pub(super) fn encoded(
+    pub(crate) fn encoded(
         txn: &'t mut WriteTxn,
         address: Address<'_>,
         dtype: DType,

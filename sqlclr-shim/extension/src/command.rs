@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use engine::aggregate::{Aggregate, Aggregation};
 use engine::kernels::{Metric, Rows, distance, json};
 use engine::{
-    Address, Control, DType, Error, ExportOptions, ImportOptions, ListOptions, Namespace, Options, PutOptions, ReadMode,
-    Result, SearchOptions, Snapshot, Store, Tensor, VerifyOptions,
+    Address, Control, DType, Error, ExportOptions, ImportOptions, ListOptions, Namespace, Options, PutOptions,
+    ReadMode, Result, SearchOptions, Snapshot, Store, Tensor, VerifyOptions,
 };
 
 use crate::config;
@@ -19,7 +19,7 @@ use crate::script::{Script, fail};
 const K_MAX: usize = 10_000;
 
 /// Runs the script on rows; the columns of the result depend on the script and the types of the input alone.
-pub(crate) fn run(script: &str, file: &Path, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+pub(crate) fn run(script: &str, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let mut script = Script::parse(script)?;
     if let Ok(metric) = script.name.parse::<Metric>() {
         return pairs(&mut script, metric, columns, rows);
@@ -40,7 +40,7 @@ pub(crate) fn run(script: &str, file: &Path, columns: &[Input], rows: usize) -> 
     }
 }
 
-fn pairs(script: &mut Script, metric: Metric, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn pairs(script: &mut Script, metric: Metric, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let dtype = script.take("dtype")?.unwrap_or(DType::F32);
     script.end()?;
     let mut out = Output::double();
@@ -56,7 +56,7 @@ fn pairs(script: &mut Script, metric: Metric, columns: &[Input], rows: usize) ->
     Ok(vec![out])
 }
 
-fn json_to_bytes(script: &Script, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn json_to_bytes(script: &Script, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     script.end()?;
     let mut out = Output::binary();
     for row in 0..rows {
@@ -72,7 +72,7 @@ fn json_to_bytes(script: &Script, columns: &[Input], rows: usize) -> Result<Vec<
     Ok(vec![out])
 }
 
-fn bytes_to_json(script: &Script, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn bytes_to_json(script: &Script, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     script.end()?;
     let mut out = Output::text();
     for row in 0..rows {
@@ -92,7 +92,7 @@ fn bytes_to_json(script: &Script, columns: &[Input], rows: usize) -> Result<Vec<
     Ok(vec![out])
 }
 
-fn search(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn search(script: &mut Script, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let store = open(script, file)?;
     let (name, k): (String, usize) = (script.need("set")?, script.take("k")?.unwrap_or(10));
     let mut options = SearchOptions::new().control(store.control());
@@ -118,7 +118,7 @@ fn search(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> R
     Ok(out)
 }
 
-fn get(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn get(script: &mut Script, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let store = open(script, file)?;
     script.end()?;
     let mut out = Output::binary();
@@ -134,7 +134,7 @@ fn get(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> Resu
     Ok(vec![out])
 }
 
-fn put(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn put(script: &mut Script, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let store = open(script, file)?;
     let dtype = script.take("dtype")?.unwrap_or(DType::U8);
     script.end()?;
@@ -248,7 +248,7 @@ fn counts<const N: usize>(numbers: [u64; N]) -> Result<Vec<Output>> {
     numbers.into_iter().map(column).collect()
 }
 
-fn aggregate(script: &mut Script, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn aggregate(script: &mut Script, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let dtype = script.take("dtype")?.unwrap_or(DType::F32);
     let group = script.group.take();
     let at = script.at;
@@ -322,7 +322,7 @@ fn open(script: &mut Script, file: &Path) -> Result<Opened> {
     Ok(Opened { store, space, ends })
 }
 
-fn column(columns: &[Input], index: usize) -> Result<&Input> {
+fn column<'a, 'h>(columns: &'a [Input<'h>], index: usize) -> Result<&'a Input<'h>> {
     let what = || format!("the input has {} columns, column {index} is needed", columns.len());
     columns.get(index).ok_or_else(|| Error::invalid_argument(what()))
 }
