@@ -57,7 +57,7 @@ fn the_header_compiles_as_c11_and_cpp17_without_a_warning() {
 const ENDS_BY_ITSELF: &[(&str, &str)] = &[
     (
         "answers at once",
-        "abi_version aggregate_count aggregate_new aggregate_reset cancel_new cancel_set close last_supported status_name \
+        "abi_version aggregate_count aggregate_new aggregate_reset cancel_new close last_supported status_name \
          version",
     ),
     (

@@ -89,7 +89,7 @@ static int files(uint64_t store, const char *directory) {
     CHECK(ta_import(store, path, strlen(path), S("again/"), 0, &lsn, &error) == TA_OK && lsn > 0);
     float back[2];
     CHECK(ta_read(store, &again, 0, back, 8, &error) == TA_OK && back[0] == 1.5f && back[1] == -2);
-    CHECK(ta_import(store, S("/nowhere/at/all.safetensors"), S(""), 0, &lsn, &error) == TA_NOT_FOUND);
+    CHECK(ta_import(store, S("/nowhere/at/all.safetensors"), S(""), 0, &lsn, &error) == TA_IO);
     return remove(path);
 }
 
@@ -143,13 +143,16 @@ static int deadlines(uint64_t store, const char *directory) {
     float vector[2] = {1, 2}, query[2] = {6, 7};
     uint8_t byte;
     const void *data;
-    char path[1024];
+    char path[1024], never[1024];
     ta_key key = named("moved"), plane = named("matrix"), name = named("set");
     ta_tensor tensor = {vector, 8, NULL, 0, TA_F32};
     uint64_t two = 2;
     tensor.shape = &two, tensor.rank = 1;
     struct feed feed = {0, 0, 0};
-    snprintf(path, sizeof path, "%s.other", directory);
+    snprintf(path, sizeof path, "%s.safetensors", directory);
+    snprintf(never, sizeof never, "%s.never", directory);
+    CHECK(ta_export(store, path, strlen(path), S("model/"), 0, &made, &error) == TA_OK && made == 1);
+    made = 7;
     CHECK(ta_cancel_new(0, &past, &error) == TA_OK && ta_cancel_new(30, &soon, &error) == TA_OK);
     CHECK(ta_begin(store, &txn, &error) == TA_OK && ta_snapshot(store, TA_NOW, 0, &snapshot, &error) == TA_OK);
     CHECK(ta_vectors_find(store, &name, &set, &error) == TA_OK);
@@ -164,7 +167,7 @@ static int deadlines(uint64_t store, const char *directory) {
         ta_verify(store, NULL, 0, past, json, sizeof json, &length, &error),
         ta_verify_in(store, NULL, 0, NULL, 0, past, json, sizeof json, &length, &error),
         ta_import(store, path, strlen(path), S(""), past, &made, &error),
-        ta_export(store, path, strlen(path), S(""), past, &made, &error),
+        ta_export(store, never, strlen(never), S(""), past, &made, &error),
         ta_move_to_tier(store, NULL, 0, S(""), TA_COLD, past, json, sizeof json, &length, &error),
         ta_tier_plan_with(store, past, json, sizeof json, &length, &error),
         ta_tier_maintain(store, past, json, sizeof json, &length, &error),
@@ -190,8 +193,8 @@ static int deadlines(uint64_t store, const char *directory) {
     CHECK(ta_tier_plan_with(store, 0, json, sizeof json, &length, &error) == TA_OK);
     CHECK(ta_stat_with(store, 0, json, sizeof json, &length, &error) == TA_OK);
     CHECK(ta_close(txn, &error) == TA_OK && ta_close(snapshot, &error) == TA_OK && ta_close(set, &error) == TA_OK);
-    CHECK(ta_close(past, &error) == TA_OK && ta_close(soon, &error) == TA_OK);
-    return 0;
+    CHECK(ta_close(past, &error) == TA_OK && ta_close(soon, &error) == TA_OK && remove(never) != 0);
+    return remove(path);
 }
 
 int main(int argc, char **argv) {

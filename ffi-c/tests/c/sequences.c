@@ -194,9 +194,11 @@ static void step(const char *path) {
         CALL(ta_put_stream_with, fits, handle, &name, TA_U8, open, 1, NULL, sevens, &rest, 0);
         break;
     }
-    case 36: { /* a deadline may have passed; a handle that is none is refused as that of the store is */
-        int cancel = pick(CANCEL), none = draw(2), known = none || slots[cancel].type == CANCEL;
-        CALL(ta_query_with, fits && known, handle, "SELECT * FROM atoms", 19, 99, none ? 0 : slots[cancel].handle, json, sizeof json, &length);
+    case 36: { /* a deadline may have passed; a cancel handle that is none is refused as that of a store is */
+        int at_cancel = pick(CANCEL);
+        uint64_t cancel = draw(2) ? slots[at_cancel].handle : 0;
+        int known = !cancel || slots[at_cancel].type == CANCEL;
+        CALL(ta_query_with, fits && known, handle, "SELECT * FROM atoms", 19, 99, cancel, json, sizeof json, &length);
         break;
     }
     case 37: CALL(ta_vectors_compact, fits, handle, 0, &count); break;

@@ -364,4 +364,16 @@ mod tests {
         assert_eq!(wall("test", || panic!("on purpose")), FAILURE);
         assert_eq!(wall("test", || Ok(())), SUCCESS);
     }
+
+    // One export outside the wall is enough for that.
+    #[test]
+    fn every_export_is_inside_the_wall() {
+        let exports: Vec<&str> = include_str!("abi.rs").split("pub unsafe extern \"C\" fn ").skip(1).collect();
+        assert_eq!(exports.len(), 10, "all but the number of the interface's version");
+        for export in exports {
+            let (name, rest) = export.split_once('(').unwrap_or_default();
+            let body = rest.split_once("-> i16 {\n").map_or("", |(_, body)| body);
+            assert!(body.trim_start().starts_with(&format!("wall(\"{name}\", ")), "{name}");
+        }
+    }
 }
