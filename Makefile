@@ -109,10 +109,11 @@ c-measure: ## Cost of calls through the C interface and the language extension, 
 
 # With the library as it is shipped, in a folder of its own: the hash in the assembly is that of its library.
 clr-measure: CLR := target/sqlclr-measure
+clr-measure: RELEASE := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/release
 clr-measure: require ## Cost of calls, payloads and aggregates through C and through the SQL CLR assembly
 	$(CARGO) build --release --package tensoratom-c
-	sqlclr-shim/clr/build.sh target/release/libtensoratom.so $(CLR)
-	cc -std=gnu11 -O2 -Wall -Werror -I ffi-c/include sqlclr-shim/clr/tools/measure.c target/release/libtensoratom.so -Wl,-rpath,$(CURDIR)/target/release -o $(CLR)/measure
+	sqlclr-shim/clr/build.sh $(RELEASE)/libtensoratom.so $(CLR)
+	cc -std=gnu11 -O2 -Wall -Werror -I ffi-c/include sqlclr-shim/clr/tools/measure.c $(RELEASE)/libtensoratom.so -Wl,-rpath,$(RELEASE) -o $(CLR)/measure
 	rm -rf $(CLR)/measured && $(CLR)/measure $(CLR)/measured
 	$(CLR_ENV) mono $(CLR)/Tests.exe measure
 

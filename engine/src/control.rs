@@ -58,9 +58,14 @@ impl<'a> Control<'a> {
         self
     }
 
-    /// Whether anything may ever end the work before its end.
-    pub(crate) fn can_end(&self) -> bool {
+    /// Whether anything can end the work early.
+    pub(crate) fn can_stop(&self) -> bool {
         self.cancel.is_some() || self.deadline.is_some()
+    }
+
+    /// The moment it ends at the latest, if there is one.
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        self.deadline
     }
 
     pub(crate) fn report(&self, progress: Progress) {
@@ -69,8 +74,8 @@ impl<'a> Control<'a> {
         }
     }
 
-    /// Fails with `Cancelled` once the flag is set or the deadline passed.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Fails with `Cancelled` once the flag is set or the deadline passed. For those who ask between calls of their own.
+    pub fn check(&self) -> Result<()> {
         if self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(Error::new(ErrorKind::Cancelled, "the operation was cancelled"));
         }

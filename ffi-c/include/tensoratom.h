@@ -7,8 +7,7 @@
  *             the buffer of ta_read and ta_read_with, whose content is undefined after an error.
  * Handles.    64-bit values, never pointers; 0 is none. A stale, closed, forged or foreign handle, or one of another type,
  *             is TA_INVALID_HANDLE. Closing while another thread uses the handle is safe: what it names goes when that call
- *             returns. In a child made by fork
- *             calls fail with TA_FORKED; a store can be opened anew there.
+ *             returns. In a child made by fork calls fail with TA_FORKED; a store can be opened anew there.
  * Threads.    Every call may be made from any thread. Calls on one transaction, list or aggregate wait for one
  *             another.
  * Ownership.  Memory belongs to whoever made it. The library keeps no pointer of the caller after a call. Only ta_map lends
@@ -21,8 +20,12 @@
  *             size and returns TA_OK; a buffer too small is TA_BUFFER_TOO_SMALL, with *length set and nothing else.
  *             Texts are UTF-8 with a length and no NUL at the end, but for ta_error.text.
  * Units.      Bytes, microseconds since 1970 for times, milliseconds for time-outs; commits count from 1.
- * Waiting.    Calls that may be long take a handle of ta_cancel_new, or 0.
- * Versions.   ta_abi_version changes when a function changes; functions that are added leave it as it is.
+ * Waiting.    Calls that may be long take a handle of ta_cancel_new, or 0; of some there is a shorter form without, named as
+ *             theirs but for _with. All others end by themselves: those that compute after a time that follows from the
+ *             numbers passed, those that read or commit one thing after a few accesses of the device and, where another
+ *             process commits, after lock_timeout_ms of the store at the latest.
+ * Versions.   ta_abi_version changes when a function or a struct changes; functions that are added leave it as it is, and a
+ *             program that wants them looks them up. Structs do not grow: what needs more members is a new function.
  */
 
 #ifndef TENSORATOM_H
@@ -632,6 +635,12 @@ typedef struct {
 } ta_put_options;
 
 /*
+ Gives the next bytes of a payload: writes at most `capacity` bytes to `buffer` and returns how many; 0 at the end, a
+ negative number to give up. Must return (no longjmp, no exception), and not use the same transaction.
+ */
+typedef int64_t (*ta_source)(void *context, uint8_t *buffer, uint64_t capacity);
+
+/*
  Descriptor of an atom.
  */
 typedef struct {
@@ -696,12 +705,6 @@ typedef struct {
 } ta_options;
 
 /*
- Gives the next bytes of a payload: writes at most `capacity` bytes to `buffer` and returns how many; 0 at the end, a
- negative number to give up. Must return (no longjmp, no exception), and not use the same transaction.
- */
-typedef int64_t (*ta_source)(void *context, uint8_t *buffer, uint64_t capacity);
-
-/*
  What a search leaves out. All zero: nothing, by the metric of the set, on all cores.
  */
 typedef struct {
@@ -753,8 +756,9 @@ extern "C" {
 
 /*
  Begins an aggregate. `kind` is a name and its parameters: `count`, `sum`, `mean`, `variance ddof=0`, `min`, `max`,
- `geometric_median points=4096`, `covariance ddof=0`, `k_means k=8 points=4096 seed=0`, `pca components=2`. Parameters
- that are left out have these values, and `k` has none. TA_INVALID_ARGUMENT for others. Close it with ta_close.
+ `geometric_median points=4096`, `covariance ddof=0`, `k_means k=8 points=4096 seed=0`, `pca components=2`,
+ `log_sum_exp`, `random_projection axes=16 seed=0 points=4096`. Parameters that are left out have these values; `k` and
+ `axes` have none. TA_INVALID_ARGUMENT for others. Close it with ta_close.
  */
 int32_t ta_aggregate_new(const char *kind, uint64_t kind_length, uint64_t *aggregate, ta_error *error);
 
@@ -1130,6 +1134,19 @@ int32_t ta_delete_prefix(uint64_t txn,
                          ta_error *error);
 
 /*
+ As ta_delete_prefix, ended with TA_CANCELLED between two keys once the cancel handle is set or its deadline has passed;
+ the transaction is as it was then.
+ */
+int32_t ta_delete_prefix_with(uint64_t txn,
+                              const char *ns,
+                              uint64_t ns_length,
+                              const char *prefix,
+                              uint64_t prefix_length,
+                              uint64_t cancel,
+                              uint64_t *deleted,
+                              ta_error *error);
+
+/*
  Moves the payloads of all atoms below a prefix to TA_COLD (coded) or TA_WARM (raw), in steps, each durable. What it
  did is a JSON object. Too small a buffer is found out only when all is done; 512 bytes are enough.
  */
@@ -1155,6 +1172,21 @@ int32_t ta_put_with(uint64_t txn,
                     const ta_put_options *options,
                     uint64_t cancel,
                     ta_error *error);
+
+/*
+ As ta_put_stream with options, given up with TA_CANCELLED before the next block is asked for once the cancel handle is set
+ or its deadline has passed; the transaction is as it was then.
+ */
+int32_t ta_put_stream_with(uint64_t txn,
+                           const ta_key *key,
+                           uint32_t dtype,
+                           const uint64_t *shape,
+                           uint32_t rank,
+                           const ta_put_options *options,
+                           ta_source source,
+                           void *context,
+                           uint64_t cancel,
+                           ta_error *error);
 
 /*
  As ta_commit, given up with TA_CANCELLED where the cancel handle is set, or its deadline has passed, before the last sync
@@ -1224,6 +1256,20 @@ int32_t ta_map(uint64_t from,
                ta_error *error);
 
 /*
+ As ta_map, ended with TA_CANCELLED within 64 MiB of what is touched for the first time once the cancel handle is set or
+ its deadline has passed.
+ */
+int32_t ta_map_with(uint64_t from,
+                    const ta_key *key,
+                    uint64_t offset,
+                    uint64_t count,
+                    uint64_t cancel,
+                    const void **data,
+                    uint64_t *bytes,
+                    uint64_t *mapping,
+                    ta_error *error);
+
+/*
  Lists the atoms whose names start with a prefix, and without one those with numbers first. Take them with ta_list_next.
  */
 int32_t ta_list(uint64_t snapshot, const char *prefix, uint64_t prefix_length, uint64_t *list, ta_error *error);
@@ -1245,6 +1291,11 @@ int32_t ta_list_next(uint64_t list,
 int32_t ta_stat(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
 
 /*
+ As ta_stat, ended with TA_CANCELLED soon after the cancel handle is set or its deadline has passed.
+ */
+int32_t ta_stat_with(uint64_t store, uint64_t cancel, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
  Reads everything below a prefix and reports damage as a JSON object. The status is TA_OK also when there is damage.
  */
 int32_t ta_verify(uint64_t store,
@@ -1255,6 +1306,20 @@ int32_t ta_verify(uint64_t store,
                   uint64_t capacity,
                   uint64_t *length,
                   ta_error *error);
+
+/*
+ As ta_verify, of what lies below a prefix in a namespace (NULL for the default one), and of nothing else of the store.
+ */
+int32_t ta_verify_in(uint64_t store,
+                     const char *ns,
+                     uint64_t ns_length,
+                     const char *prefix,
+                     uint64_t prefix_length,
+                     uint64_t cancel,
+                     char *out,
+                     uint64_t capacity,
+                     uint64_t *length,
+                     ta_error *error);
 
 /*
  Runs a SELECT on the public views, at most `row_limit` rows. JSON: {"columns": [..], "rows": [[..], ..]}, blobs as hex,
@@ -1268,6 +1333,20 @@ int32_t ta_query(uint64_t store,
                  uint64_t capacity,
                  uint64_t *length,
                  ta_error *error);
+
+/*
+ As ta_query, ended with TA_CANCELLED soon after the cancel handle is set or its deadline has passed, in the middle of a
+ statement.
+ */
+int32_t ta_query_with(uint64_t store,
+                      const char *sql,
+                      uint64_t sql_length,
+                      uint64_t row_limit,
+                      uint64_t cancel,
+                      char *out,
+                      uint64_t capacity,
+                      uint64_t *length,
+                      ta_error *error);
 
 /*
  Facts and sums of a set as a JSON object.
@@ -1331,7 +1410,7 @@ int32_t ta_store_open(const char *path,
                       ta_error *error);
 
 /*
- Makes a namespace. TA_ALREADY_EXISTS where there is one of that name.
+ Makes a namespace, in a commit of its own. Nothing happens where there is one of that name.
  */
 int32_t ta_namespace_create(uint64_t store, const char *name, uint64_t name_length, ta_error *error);
 
@@ -1413,6 +1492,16 @@ int32_t ta_tier_unpin(uint64_t store, const char *prefix, uint64_t prefix_length
  What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason}]}.
  */
 int32_t ta_tier_plan(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ As ta_tier_plan, ended with TA_CANCELLED soon after the cancel handle is set or its deadline has passed.
+ */
+int32_t ta_tier_plan_with(uint64_t store,
+                          uint64_t cancel,
+                          char *out,
+                          uint64_t capacity,
+                          uint64_t *length,
+                          ta_error *error);
 
 /*
  Carries a plan out; what no longer makes sense is skipped and counted. The report is a JSON object of numbers with fewer
@@ -1663,9 +1752,43 @@ int32_t ta_vectors_upsert(uint64_t vectors,
                           ta_error *error);
 
 /*
+ As ta_vectors_append, given up with TA_CANCELLED where the cancel handle is set, or its deadline has passed, before the
+ vectors are written or before the commit begins. How long a commit waits for other processes is bounded by
+ `lock_timeout_ms` of the store.
+ */
+int32_t ta_vectors_append_with(uint64_t vectors,
+                               const int64_t *ids,
+                               uint64_t count,
+                               const void *data,
+                               uint64_t stride,
+                               uint64_t cancel,
+                               ta_error *error);
+
+/*
+ As ta_vectors_upsert, given up as ta_vectors_append_with is.
+ */
+int32_t ta_vectors_upsert_with(uint64_t vectors,
+                               const int64_t *ids,
+                               uint64_t count,
+                               const void *data,
+                               uint64_t stride,
+                               uint64_t cancel,
+                               ta_error *error);
+
+/*
  Deletes ids, in one commit; `deleted` is how many were there.
  */
 int32_t ta_vectors_delete(uint64_t vectors, const int64_t *ids, uint64_t count, uint64_t *deleted, ta_error *error);
+
+/*
+ As ta_vectors_delete, given up as ta_vectors_append_with is.
+ */
+int32_t ta_vectors_delete_with(uint64_t vectors,
+                               const int64_t *ids,
+                               uint64_t count,
+                               uint64_t cancel,
+                               uint64_t *deleted,
+                               ta_error *error);
 
 /*
  Number of vectors.

@@ -16,8 +16,9 @@ use crate::wall::{Failure, Outcome, ta_error, wall};
 pub struct Aggregate(Mutex<engine::aggregate::Aggregate>);
 
 /// Begins an aggregate. `kind` is a name and its parameters: `count`, `sum`, `mean`, `variance ddof=0`, `min`, `max`,
-/// `geometric_median points=4096`, `covariance ddof=0`, `k_means k=8 points=4096 seed=0`, `pca components=2`. Parameters
-/// that are left out have these values, and `k` has none. TA_INVALID_ARGUMENT for others. Close it with ta_close.
+/// `geometric_median points=4096`, `covariance ddof=0`, `k_means k=8 points=4096 seed=0`, `pca components=2`,
+/// `log_sum_exp`, `random_projection axes=16 seed=0 points=4096`. Parameters that are left out have these values; `k` and
+/// `axes` have none. TA_INVALID_ARGUMENT for others. Close it with ta_close.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_aggregate_new(
     kind: *const c_char,

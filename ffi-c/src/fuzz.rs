@@ -1,10 +1,8 @@
-//! Random sequences of calls, for the fuzzer: bytes choose functions, handles and memory. Built by `fuzz/` alone, which takes
-//! this crate's root as that of a program.
+//! Random sequences of calls, for the fuzzer: bytes choose functions, handles and memory. `fuzz/` takes this crate's root as
+//! that of a program; the tests replay its seeds and finds, and some sequences of their own.
 
 use std::ffi::c_void;
-use std::path::PathBuf;
 use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::options::{TA_CREATE, TA_NO_SYNC, ta_key, ta_options, ta_tensor};
 use crate::put::{ta_encoding, ta_put_options};
@@ -13,11 +11,25 @@ use crate::status::{TA_INTERNAL, TA_INVALID_HANDLE, TA_OK, TA_PANIC};
 use crate::wall::ta_error;
 
 const ARENA: usize = 4096;
-/// Runs on one store; then it is removed, for it grows.
-const RUNS: u64 = 256;
-static RUN: AtomicU64 = AtomicU64::new(0);
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| Sequence::new(data).run());
+/// Each run works on a store of some runs, which is removed then, for it grows.
+#[cfg(fuzzing)]
+mod target {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const RUNS: u64 = 256;
+    static RUN: AtomicU64 = AtomicU64::new(0);
+
+    libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+        let run = RUN.fetch_add(1, Ordering::Relaxed);
+        let folder =
+            |number: u64| std::env::temp_dir().join(format!("tensoratom-c-calls-{}-{number}", std::process::id()));
+        if run.is_multiple_of(RUNS) {
+            drop(std::fs::remove_dir_all(folder((run / RUNS).wrapping_sub(1))));
+        }
+        super::Sequence::new(data, folder(run / RUNS).to_string_lossy().into_owned()).run();
+    });
+}
 
 /// What is left of the bytes, the handles that were made, and memory to pass.
 struct Sequence<'a> {
@@ -28,15 +40,7 @@ struct Sequence<'a> {
 }
 
 impl<'a> Sequence<'a> {
-    fn new(data: &'a [u8]) -> Self {
-        let run = RUN.fetch_add(1, Ordering::Relaxed);
-        let folder = |number: u64| -> PathBuf {
-            std::env::temp_dir().join(format!("tensoratom-c-calls-{}-{number}", std::process::id()))
-        };
-        if run.is_multiple_of(RUNS) {
-            drop(std::fs::remove_dir_all(folder((run / RUNS).wrapping_sub(1))));
-        }
-        let path = folder(run / RUNS).to_string_lossy().into_owned();
+    fn new(data: &'a [u8], path: String) -> Self {
         Sequence { data, path, handles: Vec::new(), arena: Box::new([0; ARENA]) }
     }
 
@@ -120,11 +124,13 @@ impl<'a> Sequence<'a> {
     }
 
     fn step(&mut self, error: &mut ta_error) -> i32 {
-        use crate::{aggregate, cancel, geometry, handle, math, moments, prefix, put, read, report, sets};
-        use crate::{store, transform, txn, txn_vectors, vectors};
+        use crate::{
+            aggregate, cancel, changes, delete, geometry, handle, math, moments, prefix, put, read, report, sets,
+        };
+        use crate::{store, tier, transform, txn, txn_vectors, vectors};
         let (mut made, key, from) = (0_u64, self.key(), self.handle());
         let length: *mut u64 = self.memory(7);
-        match self.byte() % 35 {
+        match self.byte() % 64 {
             0 => {
                 let status = txn::ta_begin(from, &mut made, error);
                 self.kept(status, made)
@@ -315,6 +321,203 @@ impl<'a> Sequence<'a> {
                     error,
                 ),
             },
+            35 => {
+                let status = changes::ta_changes(from, null(), 0, self.number(), &mut made, error);
+                self.kept(status, made)
+            }
+            36 => changes::ta_changes_next(
+                from,
+                self.memory(1),
+                self.memory(2),
+                self.memory(0),
+                self.count(),
+                length,
+                error,
+            ),
+            37 => delete::ta_delete_version(from, &key, self.number(), self.memory(1), error),
+            38 => {
+                let status = geometry::ta_projection_landmarks(self.count(), &mut made, error);
+                self.kept(status, made)
+            }
+            39 => {
+                let (axes, bits) = (u32::from(self.byte() & 7), u32::from(self.byte() & 63));
+                match self.byte() & 3 {
+                    0 => geometry::ta_morton_encode(self.memory(0), axes, bits, length, error),
+                    1 => geometry::ta_hilbert_encode(self.memory(0), axes, bits, length, error),
+                    2 => geometry::ta_morton_decode(self.number(), axes, bits, self.memory(0), error),
+                    _ => geometry::ta_hilbert_decode(self.number(), axes, bits, self.memory(0), error),
+                }
+            }
+            40 => {
+                let (low, high) = (f64::from(self.byte()), f64::from(self.byte()));
+                let (bits, count) = (u32::from(self.byte() & 63), self.count());
+                if self.byte() & 1 == 0 {
+                    geometry::ta_grid_cells(low, high, bits, self.memory(0), count, self.memory(1), error)
+                } else {
+                    geometry::ta_grid_centers(low, high, bits, self.memory(0), count, self.memory(1), error)
+                }
+            }
+            41 => {
+                let (a, a_bytes, b) = (self.memory(0), self.count(), self.memory(1));
+                let (b_bytes, out) = (self.count(), self.memory(2));
+                moments::ta_moments_merge(a, a_bytes, b, b_bytes, out, self.count(), length, error)
+            }
+            42 => {
+                let state = self.memory(0);
+                moments::ta_moments_finish(state, self.count(), self.number(), self.memory(1), error)
+            }
+            43 => {
+                let (ns, ns_length, prefix) = (self.memory(1), u64::from(self.byte() & 1), self.memory(0));
+                let status = prefix::ta_list_in(from, ns, ns_length, prefix, self.count() & 3, &mut made, error);
+                self.kept(status, made)
+            }
+            44 => {
+                let (text, bytes, tier) = (self.memory(0), self.count() & 3, u32::from(self.byte() & 3));
+                let (cancel, out) = (self.handle(), self.memory(1));
+                prefix::ta_move_to_tier(from, null(), 0, text, bytes, tier, cancel, out, 4096, length, error)
+            }
+            45 => {
+                let (keep, share) = (f64::from(self.byte()) - 64.0, f64::from(self.byte()) / 200.0);
+                let (dry, cancel) = (i32::from(self.byte() & 1), self.handle());
+                tier::ta_gc(from, keep, share, dry, cancel, self.memory(1), 4096, length, error)
+            }
+            46 => {
+                let prefix = self.memory(0);
+                match self.byte() & 7 {
+                    0 => tier::ta_tier_policy(from, self.memory(1), 4096, length, error),
+                    1 => tier::ta_tier_set_policy(from, prefix, self.count(), error),
+                    2 => tier::ta_tier_pin(from, prefix, self.count() & 3, 0, error),
+                    3 => tier::ta_tier_unpin(from, prefix, self.count() & 3, 1, error),
+                    4 => tier::ta_tier_plan_with(from, self.handle(), self.memory(1), 4096, length, error),
+                    5 => {
+                        let bytes = self.count();
+                        tier::ta_tier_apply(from, prefix, bytes, self.handle(), self.memory(1), 4096, length, error)
+                    }
+                    _ => tier::ta_tier_maintain(from, self.handle(), self.memory(1), 4096, length, error),
+                }
+            }
+            47 => {
+                let (dtype, shape) = (u32::from(self.byte() % 20), [u64::MAX, self.count() & 3]);
+                let (rank, mut left) = (u32::from(self.byte() % 3), u64::from(self.byte()));
+                let (left, cancel) = ((&raw mut left).cast::<c_void>(), self.handle());
+                let shape = shape.as_ptr();
+                put::ta_put_stream_with(from, &key, dtype, shape, rank, null(), Some(source), left, cancel, error)
+            }
+            48 => {
+                let queries = [
+                    "SELECT count(*) FROM atoms",
+                    "SELECT * FROM versions",
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 9) SELECT i FROM n",
+                    "DELETE FROM atoms",
+                ];
+                let sql = queries[usize::from(self.byte() & 3)];
+                let (text, bytes, rows) = (sql.as_ptr().cast(), sql.len() as u64, self.number());
+                report::ta_query_with(from, text, bytes, rows, self.handle(), self.memory(1), 4096, length, error)
+            }
+            49 => {
+                let (prefix, bytes, cancel) = (self.memory(0), self.count() & 3, self.handle());
+                report::ta_verify_in(from, null(), 0, prefix, bytes, cancel, self.memory(1), 4096, length, error)
+            }
+            50 => match self.byte() & 3 {
+                0 => store::ta_namespace_create(from, self.memory(0), self.count() & 3, error),
+                1 => store::ta_namespaces(from, self.memory(1), 4096, length, error),
+                2 => store::ta_store_lsn(from, length, error),
+                _ => report::ta_stat_with(from, self.handle(), self.memory(1), 4096, length, error),
+            },
+            51 => {
+                let (dim, dtype, metric) = (self.count() & 3, u32::from(self.byte() % 18), u32::from(self.byte() % 9));
+                txn_vectors::ta_txn_vectors_create(from, &key, dim, dtype, metric, error)
+            }
+            52 => {
+                let (dtype, dim, ids) = (u32::from(self.byte() % 18), self.count() & 3, self.memory(0));
+                let (count, data, stride) = (self.count() & 15, self.memory(1), self.number() & 31);
+                if self.byte() & 1 == 0 {
+                    txn_vectors::ta_txn_vectors_append(from, &key, dtype, dim, ids, count, data, stride, error)
+                } else {
+                    txn_vectors::ta_txn_vectors_upsert(from, &key, dtype, dim, ids, count, data, stride, error)
+                }
+            }
+            53 => sets::ta_txn_vectors_drop(from, &key, self.memory(1), error),
+            54 => {
+                let status = vectors::ta_vectors_find(from, &key, &mut made, error);
+                self.kept(status, made)
+            }
+            55 => match self.byte() & 3 {
+                0 => vectors::ta_vectors_facts(from, self.memory(0), self.memory(1), self.memory(2), error),
+                1 => vectors::ta_vectors_count(from, length, error),
+                2 => vectors::ta_vectors_compact(from, self.handle(), length, error),
+                _ => sets::ta_vectors_build_companions(from, self.handle(), length, error),
+            },
+            56 => {
+                let (ids, count, data) = (self.memory(0), self.count() & 15, self.memory(1));
+                let (stride, cancel) = (self.number() & 31, self.handle());
+                match self.byte() & 3 {
+                    0 => vectors::ta_vectors_append_with(from, ids, count, data, stride, cancel, error),
+                    1 => vectors::ta_vectors_delete_with(from, ids, count, cancel, length, error),
+                    _ => vectors::ta_vectors_upsert_with(from, ids, count, data, stride, cancel, error),
+                }
+            }
+            57 => {
+                let (metric, data, queries) = (u32::from(self.byte() % 9), self.memory(0), self.count() & 3);
+                let (k, cancel, ids) = (self.count(), self.handle(), self.memory(1));
+                let (distances, counts) = (self.memory(3), self.memory(5));
+                let places = (ids, distances, counts);
+                vectors::ta_search_matrix(
+                    from, &key, metric, data, queries, k, cancel, places.0, places.1, places.2, error,
+                )
+            }
+            58 => match self.byte() & 1 {
+                0 => aggregate::ta_aggregate_count(from, length, error),
+                _ => aggregate::ta_aggregate_reset(from, error),
+            },
+            59 => {
+                let (count, block) = (self.count(), self.count());
+                if self.byte() & 1 == 0 {
+                    let (codes, scale) = (self.memory(1), self.memory(2));
+                    transform::ta_quantize_i8(self.memory(0), count, block, codes, scale, self.memory(3), error)
+                } else {
+                    let (scale, zero) = (self.memory::<f32>(2), self.memory::<i32>(3));
+                    transform::ta_dequantize_i8(self.memory(1), count, block, scale, zero, self.memory(0), error)
+                }
+            }
+            60 => {
+                let layout = "Q4_0";
+                let (text, blocks, bytes) = (layout.as_ptr().cast(), self.memory::<c_void>(0), self.number() & 4095);
+                transform::ta_gguf_dequantize(text, 4, blocks, bytes, self.memory(1), self.number() & 1023, error)
+            }
+            61 => match self.byte() & 1 {
+                0 => {
+                    let json = b"[1, 2.5, -3e4, 1e999]";
+                    let bytes = self.count().min(json.len() as u64);
+                    transform::ta_json_parse(json.as_ptr().cast(), bytes, self.memory(1), self.count(), length, error)
+                }
+                _ => {
+                    let (values, count) = (self.memory::<f32>(0), self.count());
+                    transform::ta_json_write(values, count, self.memory(1), self.number() & 4095, length, error)
+                }
+            },
+            62 => {
+                let (metric, dtype, dim) = (u32::from(self.byte() % 9), u32::from(self.byte() % 18), self.count() & 7);
+                let (queries, rows, data) = (self.memory(0), self.count() & 7, self.memory(1));
+                let (others, out) = (self.count() & 7, self.memory(2));
+                math::ta_cdist(metric, dtype, dim, queries, rows, 0, data, others, 0, out, self.count(), error)
+            }
+            63 => {
+                let (a, b, dtype) = (self.memory::<c_void>(0), self.memory::<c_void>(1), u32::from(self.byte() % 18));
+                let (count, factor) = (self.count(), f64::from(self.byte()));
+                match self.byte() & 7 {
+                    0 => math::ta_distance(u32::from(self.byte() % 9), a, b, dtype, count, self.memory(2), error),
+                    1 => math::ta_add(a, b, dtype, count, self.memory(2), error),
+                    2 => math::ta_lerp(a, b, factor, dtype, count, self.memory(2), error),
+                    3 => math::ta_scale(a, factor, dtype, count, self.memory(2), error),
+                    4 => math::ta_normalize(a, dtype, count, self.memory(2), error),
+                    5 => math::ta_softmax(a, dtype, count, self.memory(2), error),
+                    6 => math::ta_fma(a, b, b, dtype, count, self.memory(2), error),
+                    _ => {
+                        math::ta_top_k(self.memory(0), count, self.count(), self.memory(1), self.count(), length, error)
+                    }
+                }
+            }
             _ => {
                 // Values for the calls that follow.
                 let (at, value) = (usize::from(self.byte()) * 8, self.number());
@@ -322,6 +525,59 @@ impl<'a> Sequence<'a> {
                 error.length = 0;
                 TA_OK
             }
+        }
+    }
+}
+
+/// A source of as many bytes as the number at `context` says.
+extern "C" fn source(context: *mut c_void, buffer: *mut u8, capacity: u64) -> i64 {
+    let Ok(left) = crate::memory::output(context.cast::<u64>(), 1) else { return -1 };
+    let given = left[0].min(capacity).min(100);
+    left[0] -= given;
+    let Ok(bytes) = crate::memory::output(buffer, given) else { return -1 };
+    bytes.fill(7);
+    given as i64
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use super::Sequence;
+
+    fn run(folder: &Path, name: &str, data: &[u8]) {
+        Sequence::new(data, folder.join(name).to_str().unwrap().to_owned()).run();
+    }
+
+    // A find of the fuzzer that nobody runs again comes back with the next change.
+    #[test]
+    fn seeds_and_finds_of_the_fuzzer_are_replayed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut replayed = 0;
+        for kind in ["seeds", "regressions"] {
+            let inputs = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../fuzz/{kind}/c_calls"));
+            for input in std::fs::read_dir(inputs).into_iter().flatten() {
+                run(folder.path(), &format!("{kind}-{replayed}"), &std::fs::read(input.unwrap().path()).unwrap());
+                replayed += 1;
+            }
+        }
+        assert!(replayed > 1);
+    }
+
+    // Functions that were added later are in no seed: their first random calls must not wait for a fuzzer.
+    #[test]
+    fn random_calls_of_every_kind_are_answered_by_a_status() {
+        let folder = tempfile::tempdir().unwrap();
+        let effort: u64 = std::env::var("TENSORATOM_TEST_EFFORT").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+        let mut state = 1_u64;
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        for run_number in 0..60 * effort {
+            let data: Vec<u8> = (0..2000).map(|_| byte()).collect();
+            run(folder.path(), &(run_number / 20).to_string(), &data);
         }
     }
 }

@@ -12,7 +12,7 @@ mod cancel;
 mod changes;
 mod delete;
 mod filter;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 mod fuzz;
 mod geometry;
 mod handle;

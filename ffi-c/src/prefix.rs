@@ -17,7 +17,7 @@ pub const TA_WARM: u32 = 2;
 pub const TA_COLD: u32 = 3;
 
 /// A namespace by its name; none for NULL and for the default one.
-fn namespace(store: &Store, ns: *const c_char, ns_length: u64) -> Outcome<Option<Namespace>> {
+pub(crate) fn namespace(store: &Store, ns: *const c_char, ns_length: u64) -> Outcome<Option<Namespace>> {
     match optional_text(ns, ns_length)?.filter(|name| !name.is_empty()) {
         Some(name) => Ok(Some(store.namespace(name)?)),
         None => Ok(None),
@@ -58,12 +58,28 @@ pub extern "C" fn ta_delete_prefix(
     deleted: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
+    ta_delete_prefix_with(txn, ns, ns_length, prefix, prefix_length, 0, deleted, error)
+}
+
+/// As ta_delete_prefix, ended with TA_CANCELLED between two keys once the cancel handle is set or its deadline has passed;
+/// the transaction is as it was then.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_delete_prefix_with(
+    txn: u64,
+    ns: *const c_char,
+    ns_length: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    cancel: u64,
+    deleted: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     wall(error, || {
         let out = One::at(deleted)?;
-        let prefix = text(prefix, prefix_length)?;
+        let (prefix, flag) = (text(prefix, prefix_length)?, cancel::flag(cancel)?);
         let count = handle::get::<Txn>(txn)?.with(|store, txn| {
             let space = namespace(store, ns, ns_length)?;
-            Ok(txn.delete_prefix(space.as_ref(), prefix)?)
+            Ok(txn.delete_prefix_within(space.as_ref(), prefix, &cancel::control(&flag))?)
         })?;
         out.set(count)
     })

@@ -1,6 +1,6 @@
 //! Putting with all that an atom can have: encoding, parents, a condition, a deadline; and what was put read back.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 use engine::{Encoding, Expect, Key, PutOptions, Tensor};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::math::dtype;
 use crate::memory::{One, Plain, input, optional_text, required, structure, text, zeroed};
 use crate::options::{address, shape, ta_key, ta_tensor};
 use crate::read::payload;
-use crate::txn::Txn;
+use crate::txn::{Txn, stream, ta_source};
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, report};
 
@@ -96,6 +96,24 @@ pub extern "C" fn ta_put_with(
         handle::get::<Txn>(txn)?
             .with(|store, txn| Ok(txn.put_within(address(store, &key)?, &tensor, &options, &cancel::control(&flag))?))
     })
+}
+
+/// As ta_put_stream with options, given up with TA_CANCELLED before the next block is asked for once the cancel handle is set
+/// or its deadline has passed; the transaction is as it was then.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_put_stream_with(
+    txn: u64,
+    key: *const ta_key,
+    dtype: u32,
+    shape: *const u64,
+    rank: u32,
+    options: *const ta_put_options,
+    source: ta_source,
+    context: *mut c_void,
+    cancel: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || stream(txn, key, dtype, self::shape(shape, rank)?, put_options(options)?, (source, context), cancel))
 }
 
 /// As ta_commit, given up with TA_CANCELLED where the cancel handle is set, or its deadline has passed, before the last sync

@@ -131,13 +131,30 @@ pub extern "C" fn ta_map(
     mapping: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
+    ta_map_with(from, key, offset, count, 0, data, bytes, mapping, error)
+}
+
+/// As ta_map, ended with TA_CANCELLED within 64 MiB of what is touched for the first time once the cancel handle is set or
+/// its deadline has passed.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_map_with(
+    from: u64,
+    key: *const ta_key,
+    offset: u64,
+    count: u64,
+    cancel: u64,
+    data: *mut *const c_void,
+    bytes: *mut u64,
+    mapping: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     wall(error, || {
         apart(&[span(data, 1), span(bytes, 1), span(mapping, 1)], &[span(key, 1)])?;
         let (to_data, to_bytes, to_mapping) = (One::at(data)?, One::at(bytes)?, One::at(mapping)?);
-        let payload = payload(from, key)?;
+        let (payload, flag) = (payload(from, key)?, cancel::flag(cancel)?);
         let end = if count == u64::MAX { Some(payload.len()) } else { offset.checked_add(count) };
         let end = end.ok_or_else(|| Failure::argument("offset and count are beyond 64 bits"))?;
-        let lent: Bytes = payload.range(offset..end)?;
+        let lent: Bytes = payload.range_within(offset..end, &cancel::control(&flag))?;
         let (address, len) = (lent.as_ptr().cast::<c_void>(), lent.len() as u64);
         to_mapping.set(handle::add(handle::tag(from), lent)?)?;
         to_bytes.set(len)?;

@@ -6,6 +6,7 @@ use std::ffi::c_char;
 use std::fmt::Display;
 
 use crate::memory::{Out, size, text};
+use crate::prefix::namespace;
 use crate::wall::{Outcome, ta_error, wall};
 use crate::{cancel, handle};
 
@@ -34,8 +35,22 @@ pub(crate) fn facts(facts: &[(&str, u64)]) -> Map<String, Value> {
 /// Counts and bytes of a store as a JSON object; the members of `accounted` sum to `disk_bytes`.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_stat(store: u64, out: *mut c_char, capacity: u64, length: *mut u64, error: *mut ta_error) -> i32 {
+    ta_stat_with(store, 0, out, capacity, length, error)
+}
+
+/// As ta_stat, ended with TA_CANCELLED soon after the cancel handle is set or its deadline has passed.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_stat_with(
+    store: u64,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     answer(error, (out, capacity, length), || {
-        let stat = handle::get::<Store>(store)?.stat()?;
+        let flag = cancel::flag(cancel)?;
+        let stat = handle::get::<Store>(store)?.stat_within(&cancel::control(&flag))?;
         let mut value = facts(&stat.facts());
         value.insert("accounted".to_owned(), facts(&stat.accounted.parts()).into());
         Ok(Value::from(value))
@@ -65,6 +80,31 @@ pub extern "C" fn ta_verify(
     })
 }
 
+/// As ta_verify, of what lies below a prefix in a namespace (NULL for the default one), and of nothing else of the store.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_verify_in(
+    store: u64,
+    ns: *const c_char,
+    ns_length: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    answer(error, (out, capacity, length), || {
+        let (store, flag) = (handle::get::<Store>(store)?, cancel::flag(cancel)?);
+        let prefix = text(prefix, prefix_length)?;
+        let options = match namespace(&store, ns, ns_length)? {
+            Some(space) => VerifyOptions::new().prefix_in(&space, prefix),
+            None => VerifyOptions::new().prefix(prefix),
+        };
+        Ok(json!(store.verify(&options, &cancel::control(&flag))?))
+    })
+}
+
 /// Runs a SELECT on the public views, at most `row_limit` rows. JSON: {"columns": [..], "rows": [[..], ..]}, blobs as hex,
 /// numbers JSON has no form for as null.
 #[unsafe(no_mangle)]
@@ -78,8 +118,26 @@ pub extern "C" fn ta_query(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
+    ta_query_with(store, sql, sql_length, row_limit, 0, out, capacity, length, error)
+}
+
+/// As ta_query, ended with TA_CANCELLED soon after the cancel handle is set or its deadline has passed, in the middle of a
+/// statement.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_query_with(
+    store: u64,
+    sql: *const c_char,
+    sql_length: u64,
+    row_limit: u64,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     answer(error, (out, capacity, length), || {
-        let result = handle::get::<Store>(store)?.query(text(sql, sql_length)?, size(row_limit)?)?;
+        let (sql, rows, flag) = (text(sql, sql_length)?, size(row_limit)?, cancel::flag(cancel)?);
+        let result = handle::get::<Store>(store)?.query_within(sql, rows, &cancel::control(&flag))?;
         let cell = |value: &SqlValue| match value {
             SqlValue::Null => Value::Null,
             SqlValue::Integer(number) => json!(number),

@@ -28,7 +28,7 @@ pub extern "C" fn ta_store_open(
     })
 }
 
-/// Makes a namespace. TA_ALREADY_EXISTS where there is one of that name.
+/// Makes a namespace, in a commit of its own. Nothing happens where there is one of that name.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_namespace_create(store: u64, name: *const c_char, name_length: u64, error: *mut ta_error) -> i32 {
     wall(error, || {

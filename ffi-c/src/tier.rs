@@ -78,7 +78,23 @@ pub extern "C" fn ta_tier_plan(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    answer(error, (out, capacity, length), || Ok(handle::get::<Store>(store)?.plan()?.to_json()?))
+    ta_tier_plan_with(store, 0, out, capacity, length, error)
+}
+
+/// As ta_tier_plan, ended with TA_CANCELLED soon after the cancel handle is set or its deadline has passed.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_tier_plan_with(
+    store: u64,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    answer(error, (out, capacity, length), || {
+        let flag = cancel::flag(cancel)?;
+        Ok(handle::get::<Store>(store)?.plan_within(&cancel::control(&flag))?.to_json()?)
+    })
 }
 
 /// Carries a plan out; what no longer makes sense is skipped and counted. The report is a JSON object of numbers with fewer

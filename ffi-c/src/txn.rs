@@ -2,14 +2,14 @@
 
 use std::ffi::{c_char, c_void};
 
-use engine::{PutOptions, Store, WriteTxn};
+use engine::{Encoding, PutOptions, Store, WriteTxn};
 use parking_lot::Mutex;
 
 use crate::math::dtype;
 use crate::memory::{One, optional_text, required, size, zeroed};
 use crate::options::{address, ta_key, ta_tensor, tensor};
 use crate::wall::{Failure, Outcome, ta_error, wall};
-use crate::{handle, options};
+use crate::{cancel, handle, options};
 
 /// A transaction until it is committed.
 pub struct Txn {
@@ -98,25 +98,39 @@ pub extern "C" fn ta_put_stream(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let (key, dtype) = (required(key, "the key")?, self::dtype(dtype)?);
-        let source = source.ok_or_else(|| Failure::argument("the source is NULL"))?;
-        let shape = options::shape(shape, rank)?;
-        let shape: Vec<Option<u64>> = shape.iter().map(|&side| (side != u64::MAX).then_some(side)).collect();
-        let options = put_options(metadata, metadata_length)?;
-        let mut block = zeroed::<u8>(256 << 10)?;
-        handle::get::<Txn>(txn)?.with(|store, txn| {
-            let mut writer = txn.writer(address(store, &key)?, dtype, &shape, &options)?;
-            loop {
-                let given = source(context, block.as_mut_ptr(), block.len() as u64);
-                let given = u64::try_from(given)
-                    .map_err(|_| Failure::of(engine::ErrorKind::Cancelled, "the source gave up"))?;
-                if given == 0 {
-                    return Ok(writer.finish()?);
-                }
-                let bytes = block.get(..size(given)?);
-                writer.append(bytes.ok_or_else(|| Failure::argument("the source gave more than fits"))?)?;
+        let put = (put_options(metadata, metadata_length)?, Encoding::Plain);
+        stream(txn, key, dtype, options::shape(shape, rank)?, put, (source, context), 0)
+    })
+}
+
+/// Puts what a source gives, block by block.
+pub(crate) fn stream(
+    txn: u64,
+    key: *const ta_key,
+    dtype: u32,
+    shape: &[u64],
+    (options, encoding): (PutOptions, Encoding),
+    (source, context): (ta_source, *mut c_void),
+    cancel: u64,
+) -> Outcome {
+    let (key, dtype) = (required(key, "the key")?, self::dtype(dtype)?);
+    let source = source.ok_or_else(|| Failure::argument("the source is NULL"))?;
+    let shape: Vec<Option<u64>> = shape.iter().map(|&side| (side != u64::MAX).then_some(side)).collect();
+    let mut block = zeroed::<u8>(256 << 10)?;
+    let flag = cancel::flag(cancel)?;
+    handle::get::<Txn>(txn)?.with(|store, txn| {
+        let mut writer = txn.writer_encoded(address(store, &key)?, dtype, &shape, encoding, &options)?;
+        loop {
+            cancel::control(&flag).check()?;
+            let given = source(context, block.as_mut_ptr(), block.len() as u64);
+            let given =
+                u64::try_from(given).map_err(|_| Failure::of(engine::ErrorKind::Cancelled, "the source gave up"))?;
+            if given == 0 {
+                return Ok(writer.finish()?);
             }
-        })
+            let bytes = block.get(..size(given)?);
+            writer.append(bytes.ok_or_else(|| Failure::argument("the source gave more than fits"))?)?;
+        }
     })
 }
 

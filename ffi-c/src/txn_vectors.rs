@@ -58,8 +58,10 @@ pub extern "C" fn ta_txn_vectors_append(
     stride: u64,
     error: *mut ta_error,
 ) -> i32 {
-    let how = |mut set: VectorWriter<'_>, ids: &[i64], rows: Rows<'_>| set.append(ids, rows);
-    wall(error, || write(txn, name, (ids, count), rows(data, dtype, count, dim, stride), how))
+    wall(error, || {
+        let append = |mut set: VectorWriter<'_>, ids: &[i64], rows: Rows<'_>| set.append(ids, rows);
+        write(txn, name, (ids, count), rows(data, dtype, count, dim, stride), append)
+    })
 }
 
 /// As ta_txn_vectors_append; ids that are there are replaced.
@@ -75,8 +77,10 @@ pub extern "C" fn ta_txn_vectors_upsert(
     stride: u64,
     error: *mut ta_error,
 ) -> i32 {
-    let how = |mut set: VectorWriter<'_>, ids: &[i64], rows: Rows<'_>| set.upsert(ids, rows);
-    wall(error, || write(txn, name, (ids, count), rows(data, dtype, count, dim, stride), how))
+    wall(error, || {
+        let upsert = |mut set: VectorWriter<'_>, ids: &[i64], rows: Rows<'_>| set.upsert(ids, rows);
+        write(txn, name, (ids, count), rows(data, dtype, count, dim, stride), upsert)
+    })
 }
 
 /// Deletes ids of a set; `deleted` is how many were there.

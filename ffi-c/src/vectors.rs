@@ -90,7 +90,7 @@ pub extern "C" fn ta_vectors_append(
     stride: u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || write(vectors, (ids, count), (data, stride), VectorSet::append))
+    ta_vectors_append_with(vectors, ids, count, data, stride, 0, error)
 }
 
 /// As ta_vectors_append; ids that are there are replaced.
@@ -103,7 +103,47 @@ pub extern "C" fn ta_vectors_upsert(
     stride: u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || write(vectors, (ids, count), (data, stride), VectorSet::upsert))
+    ta_vectors_upsert_with(vectors, ids, count, data, stride, 0, error)
+}
+
+/// As ta_vectors_append, given up with TA_CANCELLED where the cancel handle is set, or its deadline has passed, before the
+/// vectors are written or before the commit begins. How long a commit waits for other processes is bounded by
+/// `lock_timeout_ms` of the store.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_append_with(
+    vectors: u64,
+    ids: *const i64,
+    count: u64,
+    data: *const c_void,
+    stride: u64,
+    cancel: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let flag = cancel::flag(cancel)?;
+        let append =
+            |set: &VectorSet, ids: &[i64], rows: Rows<'_>| set.append_within(ids, rows, &cancel::control(&flag));
+        write(vectors, (ids, count), (data, stride), append)
+    })
+}
+
+/// As ta_vectors_upsert, given up as ta_vectors_append_with is.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_upsert_with(
+    vectors: u64,
+    ids: *const i64,
+    count: u64,
+    data: *const c_void,
+    stride: u64,
+    cancel: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let flag = cancel::flag(cancel)?;
+        let upsert =
+            |set: &VectorSet, ids: &[i64], rows: Rows<'_>| set.upsert_within(ids, rows, &cancel::control(&flag));
+        write(vectors, (ids, count), (data, stride), upsert)
+    })
 }
 
 /// Deletes ids, in one commit; `deleted` is how many were there.
@@ -115,9 +155,23 @@ pub extern "C" fn ta_vectors_delete(
     deleted: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
+    ta_vectors_delete_with(vectors, ids, count, 0, deleted, error)
+}
+
+/// As ta_vectors_delete, given up as ta_vectors_append_with is.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_delete_with(
+    vectors: u64,
+    ids: *const i64,
+    count: u64,
+    cancel: u64,
+    deleted: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     wall(error, || {
-        let out = One::at(deleted)?;
-        out.set(handle::get::<VectorSet>(vectors)?.delete(input(ids, count)?)?)
+        let (out, flag) = (One::at(deleted)?, cancel::flag(cancel)?);
+        let set = handle::get::<VectorSet>(vectors)?;
+        out.set(set.delete_within(input(ids, count)?, &cancel::control(&flag))?)
     })
 }
 

@@ -53,6 +53,85 @@ fn the_header_compiles_as_c11_and_cpp17_without_a_warning() {
     }
 }
 
+/// Why a call without a cancel handle, and without a longer form that takes one, cannot hold its thread for long.
+const ENDS_BY_ITSELF: &[(&str, &str)] = &[
+    (
+        "answers at once",
+        "abi_version aggregate_count aggregate_new aggregate_reset cancel_new close last_supported status_name \
+         version",
+    ),
+    (
+        "computes on what is passed",
+        "add aggregate_export aggregate_finish aggregate_import aggregate_merge aggregate_push cdist centroid convert \
+         cosine_similarity dequantize_i8 distance dot fma gguf_dequantize grid_cells grid_centers hilbert_decode \
+         hilbert_encode json_parse json_write lerp matmul moments_finish moments_merge moments_push morton_decode \
+         morton_encode normalize pca project projection_landmarks projection_random quantize_i8 reduce scale softmax sub \
+         svd top_k",
+    ),
+    (
+        "touches what is named, and waits for other processes as long as the store was told",
+        "begin changes changes_next delete delete_version get_encoding get_info get_metadata list list_in list_next \
+         namespace_create namespaces rename set_metadata snapshot store_lsn store_open tier_pin tier_policy \
+         tier_set_policy tier_unpin txn_vectors_append txn_vectors_create txn_vectors_delete txn_vectors_drop \
+         txn_vectors_upsert vector_sets vectors_count vectors_facts vectors_find vectors_get vectors_info vectors_open",
+    ),
+];
+
+// One call that cannot be given up is the one in which a thread of a server hangs.
+#[test]
+fn every_call_takes_a_deadline_or_ends_by_itself() {
+    let (text, names) = (header(), declared());
+    let short: Vec<String> =
+        ENDS_BY_ITSELF.iter().flat_map(|(_, list)| list.split_whitespace()).map(|name| format!("ta_{name}")).collect();
+    for name in &names {
+        let parameters = text.split(&format!(" {name}(")).nth(1).unwrap().split(");").next().unwrap();
+        let takes = parameters.contains("uint64_t cancel") || names.contains(&format!("{name}_with"));
+        let listed = short.iter().filter(|listed| *listed == name).count();
+        assert_eq!(listed, usize::from(!takes), "{name}: takes a cancel handle: {takes}");
+    }
+    assert!(short.iter().all(|name| names.contains(name)), "a function is listed that the header does not have");
+}
+
+// A function that no program in C calls with right arguments may never have worked.
+#[test]
+fn every_function_is_called_by_a_program_in_c() {
+    let mut programs = String::new();
+    for folder in ["tests/c", "examples"] {
+        for file in fs::read_dir(build::home().join(folder)).unwrap().map(|file| file.unwrap().path()) {
+            if file.extension().is_some_and(|ending| ending == "c") {
+                programs += &fs::read_to_string(file).unwrap();
+            }
+        }
+    }
+    let called = |name: &&String| {
+        let mut uses = programs.match_indices(name.as_str()).map(|(at, _)| &programs[at + name.len()..]);
+        uses.any(|rest| rest.starts_with(['(', ',', ' ']))
+    };
+    let forgotten: Vec<_> = declared().into_iter().filter(|name| !called(&name)).collect();
+    assert!(forgotten.is_empty(), "no program in tests/c calls {forgotten:?}");
+}
+
+// A body outside the wall lets its first panic into the caller.
+#[test]
+fn every_exported_body_is_inside_the_wall() {
+    let mut bodies = 0;
+    for file in fs::read_dir(build::home().join("src")).unwrap().map(|file| file.unwrap().path()) {
+        let text = fs::read_to_string(&file).unwrap();
+        for function in text.split("extern \"C\" fn ta_").skip(1) {
+            let (name, rest) = function.split_once('(').unwrap();
+            let body = rest.split_once("{\n").unwrap().1.split("\n}\n").next().unwrap().trim_start();
+            let first = body.split('(').next().unwrap();
+            let walled = ["wall", "crate::wall::wall", "answer", "report::answer", "binary!"].contains(&first)
+                && body.ends_with(')');
+            let longer = first.starts_with("ta_") && body.ends_with(')') && !body.contains(';');
+            assert!(walled || longer || body == "TA_ABI_VERSION", "{file:?}: {name} does something outside the wall");
+            bodies += 1;
+        }
+    }
+    // Those that macros make, of the same shape, are not counted.
+    assert!(bodies * 10 > declared().len() * 8, "only {bodies} bodies were found");
+}
+
 // Another symbol that is exported can take the place of one of the host's, and one that is missing breaks loading.
 #[test]
 fn the_library_exports_what_the_header_declares_and_nothing_else() {

@@ -16,10 +16,12 @@ UNREADABLE = [
     ("install.sql", "THROW 50000", "IF (SELECT ...) with a scalar subquery"),
     ("migrate_filestream.sql", "PROCEDURE tensoratom.MigrateBatch", "table variables, TRY and CATCH"),
     ("reconcile.sql", "PROCEDURE tensoratom.CollectOrphans", "TRY and CATCH in a WHILE"),
+    ("reconcile.sql", "PROCEDURE tensoratom.ReconcileStores", "TRY and CATCH in a WHILE"),
     ("trust_hash.sql", "OPENROWSET(BULK", "bulk rowsets"),
     ("trust_key.sql", "FROM EXECUTABLE FILE", "IF followed by EXEC and another IF"),
     ("uninstall.sql", "DROP AGGREGATE", "DROP AGGREGATE"),
     ("uninstall.sql", "DROP ASSEMBLY", "DROP ASSEMBLY"),
+    ("uninstall.sql", "DROP ROLE IF EXISTS", "DROP ROLE"),
     ("upgrade.sql", "BEGIN TRY", "TRY and CATCH outside a procedure"),
 ]
 # Words that must not appear: each would weaken the server for everybody.

@@ -11,6 +11,14 @@ IF OBJECT_ID(N'dbo.PrincipalComponentAnalysis', N'AF') IS NULL
     EXEC (N'CREATE AGGREGATE dbo.PrincipalComponentAnalysis (@vector nvarchar(max), @components int) RETURNS nvarchar(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.PrincipalComponentAnalysis]');
 GRANT EXECUTE ON dbo.PrincipalComponentAnalysis TO tensoratom_math;
 GO
+IF OBJECT_ID(N'dbo.RandomProjection', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.RandomProjection (@vector nvarchar(max), @axes int, @seed int) RETURNS nvarchar(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.RandomProjection]');
+GRANT EXECUTE ON dbo.RandomProjection TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.StreamingSoftmax', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.StreamingSoftmax (@vector nvarchar(max)) RETURNS nvarchar(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.StreamingSoftmax]');
+GRANT EXECUTE ON dbo.StreamingSoftmax TO tensoratom_math;
+GO
 IF OBJECT_ID(N'dbo.VectorCentroid', N'AF') IS NULL
     EXEC (N'CREATE AGGREGATE dbo.VectorCentroid (@vector nvarchar(max)) RETURNS nvarchar(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorCentroid]');
 GRANT EXECUTE ON dbo.VectorCentroid TO tensoratom_math;
@@ -47,6 +55,10 @@ IF OBJECT_ID(N'dbo.clr_VectorKMeans', N'AF') IS NULL
     EXEC (N'CREATE AGGREGATE dbo.clr_VectorKMeans (@vector varbinary(max), @k int) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorKMeans]');
 GRANT EXECUTE ON dbo.clr_VectorKMeans TO tensoratom_math;
 GO
+IF OBJECT_ID(N'dbo.clr_VectorLogSumExp', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorLogSumExp (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorLogSumExp]');
+GRANT EXECUTE ON dbo.clr_VectorLogSumExp TO tensoratom_math;
+GO
 IF OBJECT_ID(N'dbo.clr_VectorMax', N'AF') IS NULL
     EXEC (N'CREATE AGGREGATE dbo.clr_VectorMax (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorMax]');
 GRANT EXECUTE ON dbo.clr_VectorMax TO tensoratom_math;
@@ -58,6 +70,10 @@ GO
 IF OBJECT_ID(N'dbo.clr_VectorMin', N'AF') IS NULL
     EXEC (N'CREATE AGGREGATE dbo.clr_VectorMin (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorMin]');
 GRANT EXECUTE ON dbo.clr_VectorMin TO tensoratom_math;
+GO
+IF OBJECT_ID(N'dbo.clr_VectorRandomProjection', N'AF') IS NULL
+    EXEC (N'CREATE AGGREGATE dbo.clr_VectorRandomProjection (@vector varbinary(max), @axes int, @seed int) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorRandomProjection]');
+GRANT EXECUTE ON dbo.clr_VectorRandomProjection TO tensoratom_math;
 GO
 IF OBJECT_ID(N'dbo.clr_VectorSum', N'AF') IS NULL
     EXEC (N'CREATE AGGREGATE dbo.clr_VectorSum (@vector varbinary(max)) RETURNS varbinary(max) EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.BinaryVectorSum]');
@@ -113,6 +129,18 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetProcedures].[De
 GO
 GRANT EXECUTE ON dbo.clr_DeleteVectors TO tensoratom_writer;
 GO
+CREATE OR ALTER FUNCTION dbo.clr_DequantizeBlocks (@layout nvarchar(16), @blocks varbinary(max), @elements int)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.QuantizationFunctions].[DequantizeBlocks];
+GO
+GRANT EXECUTE ON dbo.clr_DequantizeBlocks TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_GetTensor (@store nvarchar(64), @atomName nvarchar(1024))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[GetTensor];
+GO
+GRANT EXECUTE ON dbo.clr_GetTensor TO tensoratom_reader;
+GO
 CREATE OR ALTER FUNCTION dbo.clr_GetTensorAtomPayload (@tensorAtomId bigint)
 RETURNS varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[GetPayload];
@@ -142,6 +170,30 @@ RETURNS TABLE (atom_id bigint, atom_key nvarchar(max), dtype nvarchar(16), shape
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[ListAtoms];
 GO
 GRANT SELECT ON dbo.clr_ListAtoms TO tensoratom_reader;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_MatrixFromSvd (@u varbinary(max), @singularValues varbinary(max), @vt varbinary(max))
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.MatrixFunctions].[FromSvd];
+GO
+GRANT EXECUTE ON dbo.clr_MatrixFromSvd TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_MatrixMultiply (@a varbinary(max), @b varbinary(max), @inner int)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.MatrixFunctions].[Multiply];
+GO
+GRANT EXECUTE ON dbo.clr_MatrixMultiply TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_MatrixSvd (@matrix varbinary(max), @columns int, @rank int)
+RETURNS TABLE (u varbinary(max), singular_values varbinary(max), vt varbinary(max))
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.MatrixFunctions].[Svd];
+GO
+GRANT SELECT ON dbo.clr_MatrixSvd TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_ProjectTo3D (@vector varbinary(max))
+RETURNS TABLE (x float, y float, z float)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ProjectionFunctions].[ProjectTo3D];
+GO
+GRANT SELECT ON dbo.clr_ProjectTo3D TO tensoratom_math;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_PutVectors
     @store nvarchar(64), @setName nvarchar(1024), @ids nvarchar(max), @vectors varbinary(max)
@@ -328,6 +380,12 @@ RETURNS varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[NormalizeOf];
 GO
 GRANT EXECUTE ON dbo.clr_VectorNormalizeOf TO tensoratom_math;
+GO
+CREATE OR ALTER FUNCTION dbo.clr_VectorProject (@vector varbinary(max), @axes int, @seed int)
+RETURNS varbinary(max)
+AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ProjectionFunctions].[Project];
+GO
+GRANT EXECUTE ON dbo.clr_VectorProject TO tensoratom_math;
 GO
 CREATE OR ALTER FUNCTION dbo.clr_VectorQuantize (@vector varbinary(max), @blockElements int, @isSymmetric bit)
 RETURNS TABLE (block int, scale float, zero_point int, codes varbinary(max))

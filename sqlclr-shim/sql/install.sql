@@ -1,6 +1,7 @@
--- Puts the assembly and the tables of the integration into the current database. May be run again: it changes what differs.
+-- Puts the assembly and the tables of the integration into the current database. May be run again: it adds what is missing, and
+-- leaves an assembly that is there to upgrade.sql.
 -- Run trust_hash.sql or trust_key.sql first, functions.sql and roles.sql afterwards. TRUSTWORTHY stays off.
--- sqlcmd -d MyDatabase -v AssemblyPath="C:\TensorAtom\TensorAtom.SqlClr.dll" -i install.sql
+-- sqlcmd -b -d MyDatabase -v AssemblyPath="C:\TensorAtom\TensorAtom.SqlClr.dll" -i install.sql
 SET NOCOUNT ON;
 SET XACT_ABORT ON;
 GO

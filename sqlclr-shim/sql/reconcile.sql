@@ -6,12 +6,14 @@ SET XACT_ABORT ON;
 GO
 -- Findings as rows. Marks payloads without rows; with @collect = 1 deletes those that an earlier run had marked and that have
 -- been without a row for the whole grace period: choose it longer than the longest transaction, and than the age of the
--- oldest backup that may be restored. @compare_sha2 = 1 reads every payload through and compares its SHA2_256, too.
+-- oldest backup that may be restored. @compare_sha2 = 1 reads every payload through and compares its SHA2_256, too. With
+-- @fail_on_damage = 1 it ends with an error when a row has no payload, or another one; the findings are returned all the same.
 CREATE OR ALTER PROCEDURE tensoratom.ReconcileStore
     @store_alias nvarchar(64),
     @grace_hours int = 72,
     @collect bit = 0,
-    @compare_sha2 bit = 0
+    @compare_sha2 bit = 0,
+    @fail_on_damage bit = 0
 AS
 BEGIN
     SET NOCOUNT ON;
@@ -78,6 +80,34 @@ BEGIN
     IF @collect = 1
         EXEC tensoratom.CollectOrphans @store_alias = @store_alias, @before_utc = @before_utc;
     SELECT f.finding, f.atom_id, f.row_bytes, f.store_bytes FROM #finding AS f ORDER BY f.finding, f.atom_id;
+    IF @fail_on_damage = 1 AND EXISTS (SELECT 1 FROM #finding AS f WHERE f.finding <> N'payload without row')
+        THROW 50003, N'TensorAtom: rows have no payload, or another one; run tensoratom.ReconcileStore to see which', 1;
+END;
+GO
+-- Every store that rows refer to, one after the other; an error at the end when one of them has damage, or could not be read.
+CREATE OR ALTER PROCEDURE tensoratom.ReconcileStores
+    @grace_hours int = 72,
+    @collect bit = 0,
+    @compare_sha2 bit = 0
+AS
+BEGIN
+    SET NOCOUNT ON;
+    DECLARE @failed int = 0;
+    DECLARE @store_alias nvarchar(64) = (SELECT MIN(store_alias) FROM tensoratom.PayloadReference);
+    WHILE @store_alias IS NOT NULL
+    BEGIN
+        BEGIN TRY
+            EXEC tensoratom.ReconcileStore @store_alias = @store_alias, @grace_hours = @grace_hours, @collect = @collect,
+                @compare_sha2 = @compare_sha2, @fail_on_damage = 1;
+        END TRY
+        BEGIN CATCH
+            SET @failed = @failed + 1;
+            PRINT CONCAT(N'TensorAtom: store ', @store_alias, N': ', ERROR_MESSAGE());
+        END CATCH;
+        SET @store_alias = (SELECT MIN(store_alias) FROM tensoratom.PayloadReference WHERE store_alias > @store_alias);
+    END;
+    IF @failed > 0
+        THROW 50004, N'TensorAtom: a store has damage, or could not be read; the messages say which', 1;
 END;
 GO
 -- The second phase, called by tensoratom.ReconcileStore.
@@ -118,19 +148,25 @@ GO
 DROP PROCEDURE IF EXISTS tensoratom.Reconcile;
 GO
 GRANT EXECUTE ON tensoratom.ReconcileStore TO tensoratom_operator;
+GRANT EXECUTE ON tensoratom.ReconcileStores TO tensoratom_operator;
 GO
+-- The nightly job fails where there is damage, so that whoever is told of failed jobs is told. Needs a role in msdb that may
+-- make jobs.
 IF DB_ID(N'msdb') IS NOT NULL AND SERVERPROPERTY('EngineEdition') <> 4
 BEGIN
     DECLARE @job nvarchar(128) = CONCAT(N'TensorAtom reconcile ', DB_NAME());
+    DECLARE @database nvarchar(128) = DB_NAME();
+    DECLARE @step nvarchar(max) = N'EXEC tensoratom.ReconcileStores;';
     IF NOT EXISTS (SELECT 1 FROM msdb.dbo.sysjobs WHERE name = @job)
     BEGIN
-        DECLARE @database nvarchar(128) = DB_NAME();
         EXEC msdb.dbo.sp_add_job @job_name = @job, @description = N'Rows without payload, payloads without row.';
         EXEC msdb.dbo.sp_add_jobstep @job_name = @job, @step_name = N'compare', @subsystem = N'TSQL',
-            @database_name = @database, @command = N'EXEC tensoratom.ReconcileStore @store_alias = N''default'';';
+            @database_name = @database, @command = @step;
         EXEC msdb.dbo.sp_add_jobschedule @job_name = @job, @name = N'nightly', @freq_type = 4, @freq_interval = 1,
             @active_start_time = 30000;
         EXEC msdb.dbo.sp_add_jobserver @job_name = @job;
     END;
+    ELSE
+        EXEC msdb.dbo.sp_update_jobstep @job_name = @job, @step_id = 1, @command = @step;
 END;
 GO

@@ -12,3 +12,10 @@ IF DATABASE_PRINCIPAL_ID(N'tensoratom_writer') IS NULL
 IF DATABASE_PRINCIPAL_ID(N'tensoratom_operator') IS NULL
     EXEC (N'CREATE ROLE tensoratom_operator AUTHORIZATION dbo');
 GO
+-- What rows refer to is written with them, by the writers; nobody else changes what reconciliation goes by.
+GRANT SELECT ON tensoratom.PayloadReference TO tensoratom_reader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON tensoratom.PayloadReference TO tensoratom_writer;
+GRANT SELECT ON tensoratom.PayloadReference TO tensoratom_operator;
+GRANT SELECT ON tensoratom.OrphanPayload TO tensoratom_operator;
+GRANT SELECT ON tensoratom.MigrationRow TO tensoratom_operator;
+GO

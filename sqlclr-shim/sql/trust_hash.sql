@@ -1,5 +1,6 @@
--- Trusts exactly one build of the assembly by its SHA2_512. Needs CONTROL SERVER. Run again after each upgrade.
--- sqlcmd -v AssemblyPath="C:\TensorAtom\TensorAtom.SqlClr.dll" -i trust_hash.sql
+-- Trusts exactly one build of the assembly by its SHA2_512. Needs CONTROL SERVER. Run again before each upgrade; once all
+-- databases have been upgraded, untrust.sql and this script together leave the newest build as the only trusted one.
+-- sqlcmd -b -v AssemblyPath="C:\TensorAtom\TensorAtom.SqlClr.dll" -i trust_hash.sql
 SET NOCOUNT ON;
 SET XACT_ABORT ON;
 

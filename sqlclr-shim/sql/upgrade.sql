@@ -1,6 +1,6 @@
 -- Replaces the assembly by a newer build with the same signatures. Trust the new build first (hash variant), copy the new
 -- native library beside the old one (its name and hash belong to the assembly), then run this and functions.sql again.
--- sqlcmd -d MyDatabase -v AssemblyPath="C:\TensorAtom\TensorAtom.SqlClr.dll" -i upgrade.sql
+-- sqlcmd -b -d MyDatabase -v AssemblyPath="C:\TensorAtom\TensorAtom.SqlClr.dll" -i upgrade.sql
 SET NOCOUNT ON;
 SET XACT_ABORT ON;
 GO

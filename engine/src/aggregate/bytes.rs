@@ -98,7 +98,8 @@ impl Aggregate {
         }
         let Some(budget) = self.spec.points_max() else {
             let len = if self.dim == 0 { Some(0) } else { linear::numbers_len(self.spec, self.dim) };
-            let from = if let Aggregation::Variance { .. } = self.spec { self.dim } else { self.numbers.len() };
+            let is_signed = !matches!(self.spec, Aggregation::Variance { .. } | Aggregation::LogSumExp);
+            let from = if is_signed { self.numbers.len() } else { self.dim };
             return self.threshold == 0.0
                 && len == Some(self.numbers.len())
                 && !self.numbers.iter().skip(from).any(|m2| *m2 < 0.0)

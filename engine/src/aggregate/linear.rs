@@ -3,12 +3,13 @@
 use super::{Aggregated, Aggregation, NUMBERS_MAX, zeros};
 use crate::error::{Error, Result};
 
-/// Numbers of a state: sums or extremes; for variances mean and squared deviations; for covariances and components the mean
+/// Numbers of a state: sums or extremes; for variances mean and squared deviations; for sums of
+/// exponentials the largest exponents and the sums relative to them; for covariances and components the mean
 /// and the upper triangle of the co-moments, row by row. `None` beyond what a state may hold.
 pub(super) fn numbers_len(spec: Aggregation, dim: usize) -> Option<usize> {
     let len = match spec {
         Aggregation::Count => Some(0),
-        Aggregation::Variance { .. } => dim.checked_mul(2),
+        Aggregation::Variance { .. } | Aggregation::LogSumExp => dim.checked_mul(2),
         Aggregation::Covariance { .. } | Aggregation::Pca { .. } => {
             dim.checked_add(1).and_then(|n| n.checked_mul(dim)).and_then(|n| (n / 2).checked_add(dim))
         }
@@ -27,6 +28,7 @@ pub(super) fn start(spec: Aggregation, dim: usize) -> Result<Vec<f64>> {
     match spec {
         Aggregation::Min => numbers.fill(f64::INFINITY),
         Aggregation::Max => numbers.fill(f64::NEG_INFINITY),
+        Aggregation::LogSumExp => numbers.iter_mut().take(dim).for_each(|most| *most = f64::NEG_INFINITY),
         _ => {}
     }
     Ok(numbers)
@@ -40,6 +42,11 @@ pub(super) fn push(spec: Aggregation, numbers: &mut [f64], before: f64, row: &mu
         }
         Aggregation::Min | Aggregation::Max => extremes(spec, numbers, row),
         Aggregation::Count => {}
+        Aggregation::LogSumExp => {
+            let (most, sums) = numbers.split_at_mut(row.len());
+            let places = most.iter_mut().zip(sums).zip(row.iter());
+            places.for_each(|((most, sum), x)| add_exponentials(most, sum, *x, weight));
+        }
         _ => {
             let (mean, second) = numbers.split_at_mut(row.len());
             let share = weight / (before + weight);
@@ -63,6 +70,12 @@ pub(super) fn merge(spec: Aggregation, numbers: &mut [f64], before: f64, other: 
         Aggregation::Sum | Aggregation::Mean => numbers.iter_mut().zip(other).for_each(|(sum, x)| *sum += x),
         Aggregation::Min | Aggregation::Max => extremes(spec, numbers, other),
         Aggregation::Count => {}
+        Aggregation::LogSumExp => {
+            let (most, sums) = numbers.split_at_mut(dim);
+            let others = other.iter().zip(other.iter().skip(dim));
+            let places = most.iter_mut().zip(sums).zip(others);
+            places.for_each(|((most, sum), (x, parts))| add_exponentials(most, sum, *x, *parts));
+        }
         _ if weight == 0.0 => {}
         _ => {
             let (other_mean, other_second) = other.split_at(dim);
@@ -86,10 +99,24 @@ pub(super) fn finish(spec: Aggregation, numbers: &[f64], weight: f64, dim: usize
             of(2, mean.iter().copied().chain(second.iter().map(|m2| m2 / divisor)).collect())
         }
         Aggregation::Covariance { ddof } => of(dim, full(second, dim, weight - f64::from(ddof))?),
+        Aggregation::LogSumExp => of(1, mean.iter().zip(second).map(|(most, sum)| most + sum.ln()).collect()),
         Aggregation::Pca { .. } if weight <= 1.0 => None,
         Aggregation::Pca { components } => components_of(mean, &full(second, dim, weight - 1.0)?, components)?,
         _ => of(1, mean.to_vec()),
     })
+}
+
+/// Adds `parts` times the exponential of `x` to a sum that is told relative to its largest exponent. NaN stays.
+fn add_exponentials(most: &mut f64, sum: &mut f64, x: f64, parts: f64) {
+    if x.is_nan() || most.is_nan() {
+        *most = f64::NAN;
+    } else if x > *most {
+        *sum = *sum * (*most - x).exp() + parts;
+        *most = x;
+    } else {
+        // Equal infinities have no difference.
+        *sum += if x == *most { parts } else { parts * (x - *most).exp() };
+    }
 }
 
 /// NaN seen once stays.

@@ -14,8 +14,8 @@
 //! # }
 //! ```
 //!
-//! **Order and partition.** `count`, `min`, `max`, `geometric_median` and `k_means` give the same bits for any order of
-//! the rows and any split into merged parts. Sums, means, variances, covariances and components depend on both in their
+//! **Order and partition.** `count`, `min`, `max`, `geometric_median`, `k_means` and `random_projection` give the same bits for
+//! any order of the rows and any split into merged parts. Sums (of exponentials too), means, variances, covariances and components depend on both in their
 //! last digits: `n` rows err by at most about `n 2⁻⁵³` relative to the sum of magnitudes (variances: times
 //! `√(1 + mean² / variance)`).
 
@@ -31,6 +31,7 @@ mod tests;
 pub use spec::{Aggregation, POINTS_DEFAULT};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernels::project::Projection;
 use crate::kernels::{Rows, check_arithmetic, widen};
 use crate::memory;
 
@@ -100,7 +101,7 @@ impl Aggregate {
     ///
     /// Weights are finite and 0 to [`WEIGHT_MAX`] (negative ones for `sum` only); a row of weight 0 is skipped. They count
     /// as frequencies. NaN and infinities spread as IEEE 754 says in sums, means, variances and covariances; NaN makes a
-    /// minimum and a maximum NaN; `geometric_median`, `k_means` and `pca` refuse both with `InvalidArgument`.
+    /// minimum, a maximum and a sum of exponentials NaN; `geometric_median`, `k_means`, `random_projection` and `pca` refuse both with `InvalidArgument`.
     ///
     /// `InvalidShape` for another dimension than the first row's, for none, or for another number of weights than rows;
     /// `Unsupported` for other types; `OutOfMemory`, or `InvalidArgument` beyond [`NUMBERS_MAX`].
@@ -194,8 +195,19 @@ impl Aggregate {
                 Ok(Some(Aggregated { rows: 1, dim: self.dim, values, beside: vec![self.weight] }))
             }
             Aggregation::KMeans { k, seed, .. } => k_means::lloyd(&self.sample()?, k, seed).map(Some),
+            Aggregation::RandomProjection { axes, seed, .. } => self.projected(axes, seed).map(Some),
             _ => linear::finish(self.spec, &self.numbers, self.weight, self.dim),
         }
+    }
+
+    /// The kept points on random axes.
+    fn projected(&self, axes: u32, seed: u64) -> Result<Aggregated> {
+        let (sample, axes) = (self.sample()?, usize::try_from(axes).unwrap_or(usize::MAX));
+        let projection = Projection::random(self.dim, axes, seed)?;
+        let rows = sample.weights.len();
+        let mut values = zeros(rows.saturating_mul(axes))?;
+        projection.project_wide(&sample.coordinates, &mut values)?;
+        Ok(Aggregated { rows, dim: axes, values, beside: sample.weights })
     }
 
     fn check_weights(&self, rows: usize, weights: Option<&[f64]>) -> Result<()> {

@@ -10,10 +10,12 @@ pub const POINTS_DEFAULT: u32 = 4096;
 
 const POINTS_MAX: u32 = 1 << 20;
 
+const AXES_MAX: u32 = 1 << 20;
+
 /// A kind of aggregate with its parameters. As text it is a name and `key=value` pairs, as in `k_means k=8 seed=7`;
 /// parameters left out have the defaults told here, and `k` has none.
 ///
-/// `geometric_median` and `k_means` keep up to `points` rows. Of more they keep a priority sample (Duffield, Lund and
+/// `geometric_median`, `k_means` and `random_projection` keep up to `points` rows. Of more they keep a priority sample (Duffield, Lund and
 /// Thorup, *Priority sampling for estimation of arbitrary subset sums*, 2007) whose draw is a hash of the row: an unbiased
 /// sample that depends on the set of rows alone, not on their order. Equal rows are kept or let go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +57,20 @@ pub enum Aggregation {
         /// Of the draws of k-means++ and of the sample.
         seed: u64,
     },
+    /// `log_sum_exp`: element by element the logarithm of the sum of exponentials times weights, with no exponential larger
+    /// than 1 on the way; softmax over the rows is `exp(x - log_sum_exp)`.
+    LogSumExp,
+    /// `random_projection axes=... seed=0 points=4096`: the kept points on axes of random signs
+    /// ([`Projection::random`](crate::kernels::project::Projection::random)), one row of `axes` numbers for each, with its
+    /// weight beside it, in an order that depends on the points alone.
+    RandomProjection {
+        /// Dimensions of the value, 1 to 2^20.
+        axes: u32,
+        /// Of the axes.
+        seed: u64,
+        /// Rows kept, 2 to 1,048,576.
+        points: u32,
+    },
     /// `pca components=2`: the mean (beside it the variance of all columns), then unit vectors of largest variance (beside
     /// each its variance, with divisor weight - 1). Signs as in `kernels::linalg::svd`. Needs the feature `linalg`.
     Pca {
@@ -77,6 +93,8 @@ impl Aggregation {
         "covariance",
         "k_means",
         "pca",
+        "log_sum_exp",
+        "random_projection",
     ];
 
     /// The name, without parameters.
@@ -92,6 +110,8 @@ impl Aggregation {
             Aggregation::Covariance { .. } => "covariance",
             Aggregation::KMeans { .. } => "k_means",
             Aggregation::Pca { .. } => "pca",
+            Aggregation::LogSumExp => "log_sum_exp",
+            Aggregation::RandomProjection { .. } => "random_projection",
         }
     }
 
@@ -101,6 +121,9 @@ impl Aggregation {
             Aggregation::GeometricMedian { points } => (2..=POINTS_MAX).contains(&points),
             Aggregation::KMeans { k, points, .. } => (2..=POINTS_MAX).contains(&points) && (1..=points).contains(&k),
             Aggregation::Pca { components } => components >= 1,
+            Aggregation::RandomProjection { axes, points, .. } => {
+                (1..=AXES_MAX).contains(&axes) && (2..=POINTS_MAX).contains(&points)
+            }
             _ => true,
         };
         if !in_range {
@@ -114,9 +137,9 @@ impl Aggregation {
 
     pub(super) fn points_max(&self) -> Option<usize> {
         match *self {
-            Aggregation::GeometricMedian { points } | Aggregation::KMeans { points, .. } => {
-                usize::try_from(points).ok()
-            }
+            Aggregation::GeometricMedian { points }
+            | Aggregation::KMeans { points, .. }
+            | Aggregation::RandomProjection { points, .. } => usize::try_from(points).ok(),
             _ => None,
         }
     }
@@ -138,6 +161,8 @@ impl Aggregation {
             Aggregation::Covariance { ddof } => (8, [ddof.into(), 0, 0]),
             Aggregation::KMeans { k, points, seed } => (9, [k.into(), points.into(), seed]),
             Aggregation::Pca { components } => (10, [components.into(), 0, 0]),
+            Aggregation::LogSumExp => (11, [0; 3]),
+            Aggregation::RandomProjection { axes, seed, points } => (12, [axes.into(), points.into(), seed]),
         }
     }
 
@@ -157,6 +182,8 @@ impl Aggregation {
             8 => Aggregation::Covariance { ddof: ddof? },
             9 => Aggregation::KMeans { k: small(a)?, points: small(b)?, seed: c },
             10 => Aggregation::Pca { components: small(a)? },
+            11 => Aggregation::LogSumExp,
+            12 => Aggregation::RandomProjection { axes: small(a)?, points: small(b)?, seed: c },
             _ => return None,
         };
         (spec.to_numbers() == (kind, parameters)).then_some(spec)
@@ -171,6 +198,9 @@ impl fmt::Display for Aggregation {
             Aggregation::GeometricMedian { points } => write!(f, " points={points}"),
             Aggregation::KMeans { k, points, seed } => write!(f, " k={k} points={points} seed={seed}"),
             Aggregation::Pca { components } => write!(f, " components={components}"),
+            Aggregation::RandomProjection { axes, seed, points } => {
+                write!(f, " axes={axes} seed={seed} points={points}")
+            }
             _ => Ok(()),
         }
     }
@@ -214,6 +244,12 @@ impl FromStr for Aggregation {
                 seed: take("seed", Some(0))?,
             },
             "pca" => Aggregation::Pca { components: small(take("components", Some(2))?)? },
+            "log_sum_exp" => Aggregation::LogSumExp,
+            "random_projection" => Aggregation::RandomProjection {
+                axes: small(take("axes", None)?)?,
+                seed: take("seed", Some(0))?,
+                points: small(take("points", points)?)?,
+            },
             other => {
                 let known = Aggregation::NAMES.join(" ");
                 return Err(bad(format!("no aggregate is called '{}'; there are {known}", other.escape_debug())));

@@ -22,11 +22,14 @@ const SPECS: &[&str] = &[
     "k_means k=3 points=8 seed=5",
     "k_means k=2",
     "pca components=2",
+    "log_sum_exp",
+    "random_projection axes=2 seed=5",
+    "random_projection axes=3 points=8",
 ];
 
 /// Those whose value is the same to the bit for every order and partition.
 fn is_exact(spec: &str) -> bool {
-    ["count", "min", "max", "geometric", "k_means"].iter().any(|exact| spec.starts_with(exact))
+    ["count", "min", "max", "geometric", "k_means", "random"].iter().any(|exact| spec.starts_with(exact))
 }
 
 fn empty(spec: &str) -> Aggregate {
@@ -158,6 +161,13 @@ fn values_are_those_computed_by_hand() {
     close(&clusters.values, &[1.0, 10.5]);
     close(&clusters.beside, &[3.0, 2.0]);
     assert_eq!(value("k_means k=3", 1, &[4.0, 4.0]).rows, 1, "no more centres than distinct points");
+    // Exponentials of 710 and more are beyond f64.
+    close(&value("log_sum_exp", 1, &[1000.0, 1000.0, 0.0]).values, &[1000.0 + 2.0_f64.ln()]);
+    let projected = value("random_projection axes=2 seed=9", 2, &data[..2]);
+    let axes = crate::kernels::project::Projection::random(2, 2, 9).unwrap();
+    let along = |axis: usize| axes.axis(axis).unwrap().iter().zip(&data).map(|(a, x)| a * x).sum::<f64>();
+    assert_eq!((projected.rows, projected.beside[0]), (1, 1.0));
+    close(&projected.values, &[along(0), along(1)]);
     let line = value("pca components=1", 2, &[0.0, 0.0, 3.0, 4.0, 6.0, 8.0]);
     close(&line.values, &[3.0, 4.0, 0.6, 0.8]);
     close(&line.beside, &[25.0, 25.0]);
@@ -176,6 +186,9 @@ fn a_weight_counts_as_so_many_rows() {
         let (found, expected) = (weighted.finish().unwrap().unwrap(), value(spec, 3, &repeated));
         if *spec == "count" {
             assert_eq!((found.values[0], found.beside[0]), (6.0, 12.0));
+        } else if spec.starts_with("random") {
+            let weight = |value: &Aggregated| value.beside.iter().sum::<f64>();
+            assert_eq!((found.rows, weight(&found), weight(&expected)), (6, 12.0, 12.0));
         } else if spec.starts_with("pca") {
             check_same(spec, &Some(found), &Some(expected));
         } else {
@@ -240,7 +253,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
 #[test]
 fn nan_and_infinity_spread_where_they_are_taken() {
     let data = [f64::NAN, 1.0, 2.0, f64::INFINITY];
-    for spec in ["sum", "mean", "min", "max"] {
+    for spec in ["sum", "mean", "min", "max", "log_sum_exp"] {
         let found = value(spec, 2, &data).values;
         assert!(found[0].is_nan(), "{spec}");
         assert_eq!(found[1], if spec == "min" { 1.0 } else { f64::INFINITY }, "{spec}");
@@ -262,6 +275,7 @@ proptest! {
             super::Aggregation::GeometricMedian { points },
             super::Aggregation::Variance { ddof },
             super::Aggregation::Pca { components: k },
+            super::Aggregation::RandomProjection { axes: k, seed, points },
         ] {
             prop_assert_eq!(spec.to_string().parse::<super::Aggregation>().unwrap(), spec);
         }

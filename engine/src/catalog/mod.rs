@@ -8,6 +8,7 @@ mod apply_vectors;
 mod changes;
 mod commit;
 mod connection;
+mod interrupt;
 mod page;
 mod query;
 mod query_tiers;
@@ -211,9 +212,10 @@ impl Catalog {
     }
 
     /// Runs a user's query on a connection that can only read, and returns all rows.
-    pub(crate) fn user_query(&self, sql: &str, row_limit: usize) -> Result<QueryResult> {
+    pub(crate) fn user_query(&self, sql: &str, row_limit: usize, control: &Control<'_>) -> Result<QueryResult> {
         let mut connection = connection::open(&self.mount, self.name, Role::Read, true)?;
-        user_query::run(&mut connection, sql, row_limit)
+        user_query::restrict(&mut connection)?;
+        interrupt::interruptible(&connection, control, || user_query::run(&connection, sql, row_limit))
     }
 }
 
@@ -238,6 +240,18 @@ impl Reader<'_> {
     /// Questions, each answered from the newest state.
     pub(crate) fn view(&self) -> Result<View<'_>> {
         self.connection.as_ref().map(View::new).ok_or_else(|| Error::internal("a reader without a connection"))
+    }
+
+    /// As [`Reader::consistently`], ended with `Cancelled` once the control says so.
+    pub(crate) fn consistently_within<T>(
+        &self,
+        control: &Control<'_>,
+        ask: impl FnOnce(View<'_>) -> Result<T>,
+    ) -> Result<T> {
+        match self.connection.as_ref() {
+            Some(connection) => interrupt::interruptible(connection, control, || self.consistently(ask)),
+            None => self.consistently(ask),
+        }
     }
 
     /// Runs several questions on one and the same state.

@@ -59,7 +59,13 @@ fn is_ours(primary: i32) -> bool {
     )
 }
 
-pub(super) fn run(connection: &mut Connection, sql: &str, row_limit: usize) -> Result<QueryResult> {
+/// Lets a connection read, and nothing else.
+pub(super) fn restrict(connection: &mut Connection) -> Result<()> {
+    connection.authorizer(Some(authorize)).map_err(|e| error("querying", e))
+}
+
+/// Runs a statement on a connection that was restricted.
+pub(super) fn run(connection: &Connection, sql: &str, row_limit: usize) -> Result<QueryResult> {
     // Whatever is no failure of the file or the system is a fault of the query.
     let wrong = |e: rusqlite::Error| {
         match &e {
@@ -69,7 +75,6 @@ pub(super) fn run(connection: &mut Connection, sql: &str, row_limit: usize) -> R
             .hint("one SELECT over atoms, versions, payloads, segments, commits, changes, lineages, manifests, vector_sets or vector_parts"),
     }
     };
-    connection.authorizer(Some(authorize)).map_err(wrong)?;
     let mut statement = connection.prepare(sql).map_err(wrong)?;
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query([]).map_err(wrong)?;

@@ -107,6 +107,15 @@ impl Projection {
     /// `((0+1)+(2+3))+((4+5)+(6+7))`. NaN and infinity spread by the rules of IEEE 754. Fails with `InvalidShape` unless
     /// both slices hold the same whole number of rows. Does not allocate.
     pub fn project(&self, vectors: &[f32], target: &mut [f64]) -> Result<()> {
+        self.fill(vectors, target, |&value| f64::from(value))
+    }
+
+    /// As [`Projection::project`], of f64.
+    pub(crate) fn project_wide(&self, vectors: &[f64], target: &mut [f64]) -> Result<()> {
+        self.fill(vectors, target, |&value| value)
+    }
+
+    fn fill<T>(&self, vectors: &[T], target: &mut [f64], wide: impl Fn(&T) -> f64 + Copy) -> Result<()> {
         let fits = vectors.len().is_multiple_of(self.dim)
             && target.len().is_multiple_of(self.axes)
             && vectors.len() / self.dim == target.len() / self.axes;
@@ -122,7 +131,7 @@ impl Projection {
         }
         for (vector, target) in vectors.chunks_exact(self.dim).zip(target.chunks_exact_mut(self.axes)) {
             for (axis, coordinate) in self.basis.chunks_exact(self.dim).zip(target) {
-                *coordinate = dot(vector, axis, |&value| f64::from(value));
+                *coordinate = dot(vector, axis, wide);
             }
         }
         Ok(())

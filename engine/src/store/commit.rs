@@ -82,7 +82,7 @@ impl CommitQueue {
             if !state.leading {
                 break;
             }
-            if !control.can_end() {
+            if !control.can_stop() {
                 self.turn.wait(&mut state);
                 continue;
             }

@@ -127,10 +127,11 @@ impl Store {
         if !(0.0..=1.0).contains(&options.dead_share) {
             return Err(Error::new(ErrorKind::InvalidArgument, "the share of dead bytes is a number from 0 to 1"));
         }
+        control.check()?;
         let inner = &*self.inner;
         if options.dry_run {
             inner.check_usable()?;
-            return self.foresee(options);
+            return self.foresee(options, control);
         }
         inner.check_writable()?;
         // One at a time: two would copy the same payloads.
@@ -144,7 +145,7 @@ impl Store {
         self.forget(options, &mut report)?;
         let found = {
             let reader = inner.catalog.read()?;
-            reader.consistently(|view| candidates(view, options, &Forgettable::default()))?
+            reader.consistently_within(control, |view| candidates(view, options, &Forgettable::default()))?
         };
         let mut candidates = Vec::new();
         for candidate in found {
@@ -182,11 +183,11 @@ impl Store {
     }
 
     /// What a run would do now.
-    fn foresee(&self, options: &GcOptions) -> Result<GcReport> {
+    fn foresee(&self, options: &GcOptions, control: &Control<'_>) -> Result<GcReport> {
         let inner = &*self.inner;
         let wanted = self.horizon(options)?;
         let reader = inner.catalog.read()?;
-        reader.consistently(|view| {
+        reader.consistently_within(control, |view| {
             let mut report = GcReport { horizon: view.reclaimed()?.forgotten.horizon, ..GcReport::default() };
             let mut forgettable = Forgettable::default();
             if let Some(forget) = wanted {

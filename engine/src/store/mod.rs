@@ -36,6 +36,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, CommitId, Found, QueryResult, View, Watch};
+use crate::control::Control;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{File, ForkGuard, Volume};
 use crate::tensor::Tensor;
@@ -325,8 +326,7 @@ impl Store {
     /// `lineages`, `manifests`, `vector_sets`, `vector_parts`); see `FORMAT.md` for their columns. Fails with `InvalidArgument` for anything else, or
     /// for more than `row_limit` rows.
     pub fn query(&self, sql: &str, row_limit: usize) -> Result<QueryResult> {
-        self.inner.check_usable()?;
-        self.inner.catalog.user_query(sql, row_limit).map_err(|e| e.during("query"))
+        self.query_within(sql, row_limit, &Control::new())
     }
 
     /// Random number that names this store, as 32 hexadecimal digits.

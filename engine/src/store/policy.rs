@@ -105,8 +105,13 @@ impl Store {
     /// All payloads follow the policy: those of atoms, past versions included, of vector sets and of imported files'
     /// headers. A payload with several names follows the warmest of their wishes.
     pub fn plan(&self) -> Result<TierPlan> {
+        self.plan_within(&Control::new())
+    }
+
+    /// As [`Store::plan`], ended by the flag or the deadline within 5 ms of reading the catalog.
+    pub fn plan_within(&self, control: &Control<'_>) -> Result<TierPlan> {
         self.inner.check_usable()?;
-        self.plan_inner().map_err(|e| e.during("plan"))
+        self.plan_inner(control).map_err(|e| e.during("plan"))
     }
 
     /// Carries a plan out, in steps of at most 1,024 payloads and about 256 MiB, each committed when its copies were
@@ -128,7 +133,7 @@ impl Store {
             Err(e) if e.kind() == ErrorKind::Busy => 0,
             Err(e) => return Err(e.during("maintain")),
         };
-        let plan = self.plan()?;
+        let plan = self.plan_within(control)?;
         let applied = self.apply(&plan, control)?;
         let reclaimed = match self.gc(&GcOptions::new(), control) {
             // Another process does it.
@@ -160,16 +165,16 @@ impl Store {
         Ok(true)
     }
 
-    fn plan_inner(&self) -> Result<TierPlan> {
-        let (policy, states) = self.survey()?;
+    fn plan_inner(&self, control: &Control<'_>) -> Result<TierPlan> {
+        let (policy, states) = self.survey(control)?;
         let now_us = u64::try_from(self.inner.segments.now_us()).unwrap_or(0);
         Ok(plan(&policy, &states, now_us))
     }
 
     /// The policy, and what is known of every payload.
-    fn survey(&self) -> Result<(TierPolicy, Vec<PayloadState>)> {
+    fn survey(&self, control: &Control<'_>) -> Result<(TierPolicy, Vec<PayloadState>)> {
         let reader = self.inner.catalog.read()?;
-        reader.consistently(|view| {
+        reader.consistently_within(control, |view| {
             let policy = policy_in(view)?;
             let states = survey(view, &policy)?;
             Ok((policy, states))

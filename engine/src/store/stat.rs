@@ -1,6 +1,7 @@
 //! What the store holds, and what every byte of its directory is for.
 
 use crate::catalog::{FILES, SegmentState};
+use crate::control::Control;
 use crate::error::{Result, ResultExt};
 use crate::file::Open;
 use crate::format::{LEASE_READER, SEGMENT_HEADER_AREA, Tier, names};
@@ -155,14 +156,19 @@ impl Store {
     ///
     /// While others write, sizes and sums may be of slightly different moments; the parts add up all the same.
     pub fn stat(&self) -> Result<Stat> {
-        self.inner.check_usable()?;
-        self.stat_inner().map_err(|e| e.during("stat"))
+        self.stat_within(&Control::new())
     }
 
-    fn stat_inner(&self) -> Result<Stat> {
+    /// As [`Store::stat`], ended by the flag or the deadline within 5 ms of reading the catalog, or between two segments.
+    pub fn stat_within(&self, control: &Control<'_>) -> Result<Stat> {
+        self.inner.check_usable()?;
+        self.stat_inner(control).map_err(|e| e.during("stat"))
+    }
+
+    fn stat_inner(&self, control: &Control<'_>) -> Result<Stat> {
         let volume = &self.inner.volume;
         let reader = self.inner.catalog.read()?;
-        let ((lsn, totals, rows, sums, namespaces), tiers) = reader.consistently(|view| {
+        let ((lsn, totals, rows, sums, namespaces), tiers) = reader.consistently_within(control, |view| {
             let sums =
                 (view.head()?.lsn, view.totals()?, view.segments()?, view.segment_sums()?, view.namespaces()?.len());
             Ok((sums, view.tier_sums()?))
@@ -179,6 +185,7 @@ impl Store {
         let mut accounted = Accounted::default();
         let mut disk_bytes = 0;
         for entry in volume.list(names::SEGMENTS).doing("listing the segments")? {
+            control.check()?;
             disk_bytes += entry.len_bytes;
             let Some(id) = names::parse_segment(&entry.name) else {
                 accounted.other += entry.len_bytes;

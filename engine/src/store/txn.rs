@@ -289,8 +289,21 @@ impl WriteTxn {
         shape: &[Option<u64>],
         options: &PutOptions,
     ) -> Result<PayloadWriter<'_>> {
+        self.writer_encoded(key, dtype, shape, Encoding::Plain, options)
+    }
+
+    /// As [`WriteTxn::writer`], for elements that are not plain.
+    pub fn writer_encoded<'k>(
+        &mut self,
+        key: impl Into<Address<'k>>,
+        dtype: DType,
+        shape: &[Option<u64>],
+        encoding: Encoding,
+        options: &PutOptions,
+    ) -> Result<PayloadWriter<'_>> {
         let address = key.into();
-        PayloadWriter::new(self, address, dtype, shape, options).map_err(|e| e.during("put").key(address.key))
+        let writer = PayloadWriter::encoded(self, address, dtype, shape, encoding, options);
+        writer.map_err(|e| e.during("put").key(address.key))
     }
 
     /// Deletes a key. Returns whether it existed. Its payload stays readable in snapshots made before.
@@ -318,6 +331,17 @@ impl WriteTxn {
     /// that prefix. Returns how many keys existed. An empty prefix deletes all atoms of the namespace, integers included;
     /// vector sets stay.
     pub fn delete_prefix(&mut self, namespace: Option<&Namespace>, prefix: &str) -> Result<u64> {
+        self.delete_prefix_within(namespace, prefix, &Control::new())
+    }
+
+    /// As [`WriteTxn::delete_prefix`], ended by the flag or the deadline between two keys; the transaction is as it was
+    /// before then, and goes on.
+    pub fn delete_prefix_within(
+        &mut self,
+        namespace: Option<&Namespace>,
+        prefix: &str,
+        control: &Control<'_>,
+    ) -> Result<u64> {
         let namespace = namespace.map_or(0, Namespace::id);
         self.store.inner.check_writable()?;
         let inner = Arc::clone(&self.store.inner);
@@ -325,6 +349,7 @@ impl WriteTxn {
         let mut keys: BTreeSet<Key> = self.staged_keys(namespace, prefix);
         let mut after: Option<Key> = None;
         loop {
+            control.check().map_err(|e| e.during("delete"))?;
             let span = Span { prefix, after: after.as_ref().map(Key::as_ref), limit: LIST_PAGE };
             let page = reader.view()?.list(namespace, span, self.lsn.min(LATEST)).map_err(|e| e.during("delete"))?;
             after = page.last().map(|(row, _)| row.key.clone());
@@ -334,10 +359,15 @@ impl WriteTxn {
             }
         }
         let mut deleted = 0;
-        for key in keys {
-            deleted += u64::from(self.delete(Address { namespace, key: key.as_ref() })?);
+        for key in &keys {
+            control.check().map_err(|e| e.during("delete"))?;
+            let address = Address { namespace, key: key.as_ref() };
+            deleted += u64::from(self.version(address).map_err(|e| e.during("delete").key(key))?.is_some());
         }
-        for manifest in reader.view()?.manifests(namespace, prefix, self.lsn.min(LATEST))? {
+        let manifests = reader.view()?.manifests(namespace, prefix, self.lsn.min(LATEST))?;
+        // From here on nothing fails, so that nothing is deleted in part.
+        self.staged.changes.extend(keys.into_iter().map(|key| ((namespace, key), Change::Delete)));
+        for manifest in manifests {
             self.staged.manifests.insert((namespace, manifest.prefix, manifest.name), ManifestChange::Delete);
         }
         Ok(deleted)

@@ -1,4 +1,4 @@
-//! Calls on one payload, one transaction or one vector set that a cancel flag or a deadline may end: read, put, commit.
+//! Calls that a cancel flag or a deadline may end, for those that have a shorter form without: read, put, commit, query.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 
 use super::snapshot::Address;
 use super::writer::PayloadWriter;
-use super::{Payload, PutOptions, VectorSet, WriteTxn};
+use super::{Payload, PutOptions, QueryResult, Store, VectorSet, WriteTxn};
 
 /// Bytes between two looks at the flag.
 const BLOCK_BYTES: usize = 4 << 20;
@@ -54,6 +54,14 @@ impl Payload {
             control.report(Progress { bytes_done: done, bytes_total: total, ..Progress::default() });
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// As [`Store::query`], ended by the flag or the deadline within 5 ms, in the middle of a statement.
+    pub fn query_within(&self, sql: &str, row_limit: usize, control: &Control<'_>) -> Result<QueryResult> {
+        self.inner.check_usable()?;
+        self.inner.catalog.user_query(sql, row_limit, control).map_err(|e| e.during("query"))
     }
 }
 
@@ -120,5 +128,10 @@ impl VectorSet {
     /// As [`VectorSet::upsert`], ended as [`VectorSet::append_within`] is.
     pub fn upsert_within(&self, ids: &[i64], rows: Rows<'_>, control: &Control<'_>) -> Result<()> {
         self.change(control, |writer| writer.upsert(ids, rows))
+    }
+
+    /// As [`VectorSet::delete`], ended as [`VectorSet::append_within`] is.
+    pub fn delete_within(&self, ids: &[i64], control: &Control<'_>) -> Result<u64> {
+        self.change(control, |writer| writer.delete(ids))
     }
 }

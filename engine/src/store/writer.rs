@@ -27,17 +27,6 @@ pub struct PayloadWriter<'t> {
 }
 
 impl<'t> PayloadWriter<'t> {
-    pub(super) fn new(
-        txn: &'t mut WriteTxn,
-        address: Address<'_>,
-        dtype: DType,
-        shape: &[Option<u64>],
-        options: &PutOptions,
-    ) -> Result<Self> {
-        Self::encoded(txn, address, dtype, shape, Encoding::Plain, options)
-    }
-
-    /// As [`WriteTxn::writer`], for elements that are not plain.
     pub(crate) fn encoded(
         txn: &'t mut WriteTxn,
         address: Address<'_>,

@@ -52,6 +52,34 @@ fn a_large_put_with_a_deadline_keeps_encoding_and_bytes() {
     assert!(read == codes[1..]);
 }
 
+// A query, a count or a listing over all of a large catalog held its thread for as long as it took.
+#[test]
+fn questions_to_the_catalog_and_changes_of_many_keys_end_at_a_deadline_that_has_passed() {
+    let (_folder, store) = store();
+    let (past, hour) = (Control::new().deadline(Instant::now()), Control::new());
+    let set = store.vectors("set", 1, DType::F32, Metric::Dot).unwrap();
+    set.append_within(&[1], Rows::one(&[1.0_f32]).unwrap(), &hour).unwrap();
+    store.put("p/a", &Tensor::new(DType::U8, &[2], &[1, 2]).unwrap()).unwrap();
+    let mut txn = store.begin().unwrap();
+    let calls = [
+        store.query_within("SELECT 1", 1, &past).map(|_| 0),
+        store.stat_within(&past).map(|_| 0),
+        store.plan_within(&past).map(|_| 0),
+        txn.delete_prefix_within(None, "p/", &past),
+        set.append_within(&[2], Rows::one(&[1.0_f32]).unwrap(), &past).map(|()| 0),
+        set.upsert_within(&[2], Rows::one(&[1.0_f32]).unwrap(), &past).map(|()| 0),
+        set.delete_within(&[1], &past),
+    ];
+    for (number, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.unwrap_err().kind(), ErrorKind::Cancelled, "call {number}");
+    }
+    txn.commit().unwrap();
+    assert!(store.exists("p/a").unwrap() && set.len().unwrap() == 1);
+    assert_eq!(store.query_within("SELECT 1", 1, &hour).unwrap().rows.len(), 1);
+    let mut txn = store.begin().unwrap();
+    assert_eq!(txn.delete_prefix_within(None, "p/", &hour).unwrap(), 1);
+}
+
 // A deadline that only some calls heed is one that a service cannot promise.
 #[test]
 fn reads_and_commits_end_at_a_deadline_that_has_passed() {
@@ -91,6 +119,8 @@ fn a_first_touch_ends_between_blocks_and_what_was_verified_stays() {
         }
         assert!(payload.range_within(1..payload.len(), &Control::new()).unwrap()[..] == bytes[1..]);
         assert_eq!(payload.is_ready(), mode == ReadMode::Mapped);
+        let beyond = payload.range_within(0..payload.len() + 1, &Control::new());
+        assert_eq!(beyond.unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
 }
 

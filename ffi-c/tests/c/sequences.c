@@ -5,7 +5,7 @@
 #include <string.h>
 #include "tensoratom.h"
 
-enum { STORE = 1, TXN, SNAPSHOT, MAPPING, CANCEL, LIST, VECTORS, AGGREGATE, SLOTS = 24 };
+enum { STORE = 1, TXN, SNAPSHOT, MAPPING, CANCEL, LIST, VECTORS, AGGREGATE, PROJECTION, CHANGES = 16, SLOTS = 28 };
 
 static struct { uint64_t handle; int type; } slots[SLOTS]; /* type 0: closed, or never open */
 static const void *mapped[SLOTS];
@@ -57,9 +57,19 @@ static void keep(int made, const uint64_t *place, int type, const void *data) {
     slots[at].handle = handle, slots[at].type = type, mapped[at] = data;
 }
 
+/* As many bytes as the number at `context` says. */
+static int64_t sevens(void *context, uint8_t *buffer, uint64_t capacity) {
+    uint64_t *rest = context, count = *rest < capacity ? *rest : capacity;
+    memset(buffer, 7, count);
+    *rest -= count;
+    return (int64_t)count;
+}
+
 static void step(const char *path) {
     static const int wanted[] = {0, STORE, STORE, TXN, TXN, TXN, TXN, SNAPSHOT, LIST, STORE, VECTORS, VECTORS, 0, AGGREGATE,
-                                 AGGREGATE, AGGREGATE, AGGREGATE, 0, CANCEL, TXN, 0, SNAPSHOT, MAPPING, STORE};
+                                 AGGREGATE, AGGREGATE, AGGREGATE, 0, CANCEL, TXN, 0, SNAPSHOT, MAPPING, STORE,
+                                 STORE, CHANGES, 0, PROJECTION, SNAPSHOT, TXN, STORE, STORE, STORE, VECTORS, TXN, TXN, STORE, VECTORS,
+                                 TXN, 0, STORE};
     unsigned op = draw(sizeof wanted / sizeof *wanted);
     int at = pick(wanted[op]), other = pick(AGGREGATE), fits = slots[at].type == wanted[op];
     uint64_t handle = slots[at].handle, made = 7, count = 0, length = 0, rows, dim;
@@ -148,6 +158,59 @@ static void step(const char *path) {
     case 22: /* lent memory stays, whatever was closed since */
         if (fits && mapped[at] && *(volatile const char *)mapped[at] == 127) fail("a byte that was not stored", 0);
         break;
+    case 24: keep(CALL(ta_changes, fits, handle, NULL, 0, draw(30), &made), &made, CHANGES, NULL); break;
+    case 25: {
+        uint64_t lsn = 0;
+        uint32_t is_put = 9;
+        int good = CALL(ta_changes_next, fits, handle, &lsn, &is_put, json, draw(2) ? sizeof json : draw(3), &length);
+        if (good && (lsn == 0 || is_put > 1)) fail("a change of no commit", 0);
+        break;
+    }
+    case 26: keep(CALL(ta_projection_random, 1, 1 + draw(3), draw(4), 7, &made), &made, PROJECTION, NULL); break;
+    case 27: CALL(ta_project, fits, handle, numbers, draw(9), values, draw(9)); break;
+    case 28: keep(CALL(ta_list_in, fits, handle, NULL, 0, "n", draw(2), &made), &made, LIST, NULL); break;
+    case 29: CALL(ta_delete_prefix_with, fits, handle, NULL, 0, "n", 1, 0, &count); break;
+    case 30: CALL(ta_move_to_tier, fits, handle, NULL, 0, "", 0, draw(2) ? TA_WARM : TA_COLD, 0, json, sizeof json, &length); break;
+    case 31: CALL(ta_gc, fits, handle, (double)draw(3) - 1, 0.1 * draw(11), (int32_t)draw(2), 0, json, sizeof json, &length); break;
+    case 32:
+        switch (draw(4)) {
+        case 0: CALL(ta_tier_pin, fits, handle, "n", 1, (int32_t)draw(2)); break;
+        case 1: CALL(ta_tier_unpin, fits, handle, "n", 1, (int32_t)draw(2)); break;
+        case 2: CALL(ta_tier_plan_with, fits, handle, 0, json, sizeof json, &length); break;
+        default: CALL(ta_tier_maintain, fits, handle, 0, json, sizeof json, &length); break;
+        }
+        break;
+    case 33: {
+        uint8_t found[8] = {0};
+        if (CALL(ta_vectors_get, fits, handle, ids, few, numbers, few * 8, found))
+            for (unsigned i = 0; i < 8; i++) if (found[i] > (i < few)) fail("a vector that was not asked for", 0);
+        break;
+    }
+    case 34: { ta_key to = {0}; to.number = draw(6); CALL(ta_rename, fits, handle, &key, &to); break; }
+    case 35: {
+        uint64_t rest = draw(200), open[1] = {UINT64_MAX};
+        ta_key name = {0};
+        name.name = "name", name.name_length = 4;
+        CALL(ta_put_stream_with, fits, handle, &name, TA_U8, open, 1, NULL, sevens, &rest, 0);
+        break;
+    }
+    case 36: { /* a deadline may have passed; a cancel handle that is none is refused as that of a store is */
+        int at_cancel = pick(CANCEL);
+        uint64_t cancel = draw(2) ? slots[at_cancel].handle : 0;
+        int known = !cancel || slots[at_cancel].type == CANCEL;
+        CALL(ta_query_with, fits && known, handle, "SELECT * FROM atoms", 19, 99, cancel, json, sizeof json, &length);
+        break;
+    }
+    case 37: CALL(ta_vectors_compact, fits, handle, 0, &count); break;
+    case 38: { uint32_t existed; CALL(ta_txn_vectors_drop, fits, handle, &set, &existed); break; }
+    case 39: {
+        ta_moments moments;
+        unsigned char bytes[64];
+        if (CALL(ta_moments_push, 1, NULL, 0, TA_F32, 1, numbers, few, 0, bytes, sizeof bytes, &length))
+            if (!CALL(ta_moments_finish, 1, bytes, length, 0, &moments) || moments.count != few) fail("moments of others", 0);
+        break;
+    }
+    case 40: CALL(ta_verify_in, fits, handle, NULL, 0, "", 0, 0, json, sizeof json, &length); break;
     default: CALL(ta_read, fits || slots[at].type == SNAPSHOT, handle, &key, draw(8), numbers, draw(16)); break;
     }
 }

@@ -74,6 +74,28 @@ namespace TensorAtom.SqlClr
             return Each(value, 1, start, "{\"direction\":", ",\"variance\":", "]}");
         }
 
+        /// <summary>`{"log_sum_exp":[..],"avg_probabilities":[..],"count":n}`: probabilities over n rows have the mean 1/n.</summary>
+        internal static SqlString Softmax(AggregateValue value)
+        {
+            if (value == null)
+            {
+                return SqlString.Null;
+            }
+            StringBuilder text = value.Row(new StringBuilder("{\"log_sum_exp\":"), 0).Append(",\"avg_probabilities\":[");
+            for (int i = 0; i < value.dim; i++)
+            {
+                bool isNothing = double.IsNegativeInfinity(value.values[i]); // no row has a probability there
+                Number(text.Append(i > 0 ? "," : ""), isNothing ? 0 : 1 / value.beside[0]);
+            }
+            return Number(text.Append("],\"count\":"), value.beside[0]).Append('}').ToString();
+        }
+
+        /// <summary>`{"projected_vectors":[[..],..]}`.</summary>
+        internal static SqlString Projected(AggregateValue value)
+        {
+            return Each(value, 0, "{\"projected_vectors\":[", "", null, "]}");
+        }
+
         // `besideName` null: a row stands alone.
         private static SqlString Each(AggregateValue value, int first, string start, string rowName, string besideName, string end)
         {

@@ -84,7 +84,7 @@ namespace TensorAtom.SqlClr
         internal ulong LockTimeoutMs;
     }
 
-    /// <summary>`ta_key` of the header; here a number, or a name in memory that somebody holds.</summary>
+    /// <summary>`ta_key` of the header; the texts lie in memory that somebody holds.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct TaKey
     {
@@ -93,11 +93,6 @@ namespace TensorAtom.SqlClr
         internal IntPtr Name;
         internal ulong NameLength;
         internal long Number;
-
-        internal static TaKey Of(long number)
-        {
-            return new TaKey { Number = number };
-        }
     }
 
     /// <summary>`ta_search_options` of the header.</summary>
@@ -149,24 +144,28 @@ namespace TensorAtom.SqlClr
         internal delegate int StoreOpen(byte[] path, ulong pathLength, ref TaOptions options, out ulong store, TaError* error);
         internal delegate int Snapshot(SafeHandle store, uint asOf, ulong moment, out ulong snapshot, TaError* error);
         internal delegate int Begin(SafeHandle store, out ulong txn, TaError* error);
-        internal delegate int Commit(SafeHandle txn, IntPtr lsn, TaError* error);
+        internal delegate int NamespaceCreate(SafeHandle store, byte[] name, ulong nameLength, TaError* error);
+        internal delegate int Commit(SafeHandle txn, ulong cancel, IntPtr lsn, TaError* error);
         internal delegate long Source(IntPtr context, IntPtr buffer, ulong capacity);
-        internal delegate int PutStream(SafeHandle txn, ref TaKey key, uint dtype, ulong[] shape, uint rank, IntPtr metadata,
-            ulong metadataLength, Source source, IntPtr context, TaError* error);
+        internal delegate int PutStream(SafeHandle txn, ref TaKey key, uint dtype, ulong[] shape, uint rank, IntPtr options, Source source,
+            IntPtr context, ulong cancel, TaError* error);
         internal delegate int Delete(SafeHandle txn, ref TaKey key, out uint existed, TaError* error);
         internal delegate int DeleteVersion(SafeHandle txn, ref TaKey key, ulong lsn, out uint existed, TaError* error);
         internal delegate int GetInfo(SafeHandle from, ref TaKey key, out TaInfo info, TaError* error);
         internal delegate int Read(SafeHandle from, ref TaKey key, ulong offset, IntPtr target, ulong count, TaError* error);
-        internal delegate int List(SafeHandle snapshot, byte[] prefix, ulong prefixLength, out ulong list, TaError* error);
+        internal delegate int List(SafeHandle snapshot, byte[] ns, ulong nsLength, byte[] prefix, ulong prefixLength, out ulong list, TaError* error);
         internal delegate int ListNext(SafeHandle list, out TaInfo info, [In, Out] byte[] key, ulong capacity, out ulong length, TaError* error);
         internal delegate int Changes(SafeHandle store, byte[] ns, ulong nsLength, ulong since, out ulong list, TaError* error);
         internal delegate int ChangesNext(SafeHandle list, out ulong lsn, out uint isPut, [In, Out] byte[] key, ulong capacity, out ulong length,
             TaError* error);
         internal delegate int Report(SafeHandle store, [In, Out] byte[] target, ulong capacity, out ulong length, TaError* error);
+        internal delegate int StatWith(SafeHandle store, ulong cancel, [In, Out] byte[] target, ulong capacity, out ulong length, TaError* error);
+        internal delegate int VerifyIn(SafeHandle store, byte[] ns, ulong nsLength, byte[] prefix, ulong prefixLength, ulong cancel,
+            [In, Out] byte[] target, ulong capacity, out ulong length, TaError* error);
         internal delegate int Verify(SafeHandle store, byte[] prefix, ulong prefixLength, ulong cancel, [In, Out] byte[] target, ulong capacity,
             out ulong length, TaError* error);
-        internal delegate int Query(SafeHandle store, byte[] sql, ulong sqlLength, ulong rowLimit, [In, Out] byte[] target, ulong capacity,
-            out ulong length, TaError* error);
+        internal delegate int Query(SafeHandle store, byte[] sql, ulong sqlLength, ulong rowLimit, ulong cancel, [In, Out] byte[] target,
+            ulong capacity, out ulong length, TaError* error);
         internal delegate int AggregateNew(byte[] kind, ulong kindLength, out ulong aggregate, TaError* error);
         internal delegate int AggregatePush(SafeHandle aggregate, uint dtype, ulong dim, byte[] data, ulong rows, ulong stride, double[] weights,
             TaError* error);
@@ -181,8 +180,8 @@ namespace TensorAtom.SqlClr
         internal delegate int DequantizeI8(byte[] codes, ulong count, ulong block, float[] scale, int[] zeroPoint, [In, Out] byte[] target,
             TaError* error);
         internal delegate int VectorsCreate(SafeHandle txn, ref TaKey name, ulong dim, uint dtype, uint metric, TaError* error);
-        internal delegate int VectorsPut(SafeHandle vectors, long[] ids, ulong count, byte[] data, ulong stride, TaError* error);
-        internal delegate int VectorsDelete(SafeHandle vectors, long[] ids, ulong count, out ulong deleted, TaError* error);
+        internal delegate int VectorsPut(SafeHandle vectors, long[] ids, ulong count, byte[] data, ulong stride, ulong cancel, TaError* error);
+        internal delegate int VectorsDelete(SafeHandle vectors, long[] ids, ulong count, ulong cancel, out ulong deleted, TaError* error);
         internal delegate int VectorsFind(SafeHandle store, ref TaKey name, out ulong vectors, TaError* error);
         internal delegate int VectorsFacts(SafeHandle vectors, out ulong dim, out uint dtype, out uint metric, TaError* error);
         internal delegate int VectorsCount(SafeHandle vectors, out ulong count, TaError* error);
@@ -190,6 +189,15 @@ namespace TensorAtom.SqlClr
             [In, Out] long[] ids, [In, Out] double[] distances, [In, Out] ulong[] counts, TaError* error);
         internal delegate int SearchMatrix(SafeHandle snapshot, ref TaKey key, uint metric, byte[] query, ulong queries, ulong k, ulong cancel,
             [In, Out] long[] ids, [In, Out] double[] distances, [In, Out] ulong[] counts, TaError* error);
+
+        internal delegate int GgufDequantize(byte[] layout, ulong layoutLength, byte[] blocks, ulong blockBytes, [In, Out] byte[] target, ulong count,
+            TaError* error);
+        internal delegate int Matmul(uint dtype, ulong rows, ulong inner, ulong cols, byte[] a, byte[] b, [In, Out] byte[] target, TaError* error);
+        internal delegate int Svd(uint dtype, ulong rows, ulong cols, byte[] a, ulong rank, [In, Out] byte[] u, [In, Out] byte[] values,
+            [In, Out] byte[] vt, TaError* error);
+        internal delegate int ProjectionRandom(ulong dim, ulong axes, ulong seed, out ulong projection, TaError* error);
+        internal delegate int ProjectionLandmarks(ulong dim, out ulong projection, TaError* error);
+        internal delegate int Project(SafeHandle projection, byte[] vectors, ulong count, [In, Out] double[] target, ulong targetCount, TaError* error);
 
         internal static readonly Lazy<Close> CloseHandle = Bind<Close>("ta_close");
         internal static readonly Lazy<Pair> Dot = Bind<Pair>("ta_dot");
@@ -208,19 +216,27 @@ namespace TensorAtom.SqlClr
         internal static readonly Lazy<StoreOpen> OpenStore = Bind<StoreOpen>("ta_store_open");
         internal static readonly Lazy<Snapshot> TakeSnapshot = Bind<Snapshot>("ta_snapshot");
         internal static readonly Lazy<Begin> BeginTxn = Bind<Begin>("ta_begin");
-        internal static readonly Lazy<Commit> CommitTxn = Bind<Commit>("ta_commit");
-        internal static readonly Lazy<PutStream> Put = Bind<PutStream>("ta_put_stream");
+        internal static readonly Lazy<Commit> CommitTxn = Bind<Commit>("ta_commit_with");
+        internal static readonly Lazy<PutStream> Put = Bind<PutStream>("ta_put_stream_with");
         internal static readonly Lazy<Delete> DeleteKey = Bind<Delete>("ta_delete");
         internal static readonly Lazy<DeleteVersion> DeleteKeyVersion = Bind<DeleteVersion>("ta_delete_version");
         internal static readonly Lazy<GetInfo> Info = Bind<GetInfo>("ta_get_info");
         internal static readonly Lazy<Read> ReadRange = Bind<Read>("ta_read");
-        internal static readonly Lazy<List> ListAtoms = Bind<List>("ta_list");
+        internal static readonly Lazy<List> ListAtoms = Bind<List>("ta_list_in");
         internal static readonly Lazy<ListNext> NextAtom = Bind<ListNext>("ta_list_next");
         internal static readonly Lazy<Changes> ListChanges = Bind<Changes>("ta_changes");
         internal static readonly Lazy<ChangesNext> NextChange = Bind<ChangesNext>("ta_changes_next");
-        internal static readonly Lazy<Report> Stat = Bind<Report>("ta_stat");
+        internal static readonly Lazy<StatWith> Stat = Bind<StatWith>("ta_stat_with");
         internal static readonly Lazy<Verify> VerifyStore = Bind<Verify>("ta_verify");
-        internal static readonly Lazy<Query> QueryStore = Bind<Query>("ta_query");
+        internal static readonly Lazy<VerifyIn> VerifyNamespace = Bind<VerifyIn>("ta_verify_in");
+        internal static readonly Lazy<NamespaceCreate> CreateNamespace = Bind<NamespaceCreate>("ta_namespace_create");
+        internal static readonly Lazy<GgufDequantize> DequantizeGguf = Bind<GgufDequantize>("ta_gguf_dequantize");
+        internal static readonly Lazy<Matmul> Multiply = Bind<Matmul>("ta_matmul");
+        internal static readonly Lazy<Svd> Decompose = Bind<Svd>("ta_svd");
+        internal static readonly Lazy<ProjectionRandom> NewRandomProjection = Bind<ProjectionRandom>("ta_projection_random");
+        internal static readonly Lazy<ProjectionLandmarks> NewLandmarks = Bind<ProjectionLandmarks>("ta_projection_landmarks");
+        internal static readonly Lazy<Project> ProjectVectors = Bind<Project>("ta_project");
+        internal static readonly Lazy<Query> QueryStore = Bind<Query>("ta_query_with");
         internal static readonly Lazy<SearchMatrix> Search = Bind<SearchMatrix>("ta_search_matrix");
 
         internal static readonly Lazy<AggregateNew> NewAggregate = Bind<AggregateNew>("ta_aggregate_new");
@@ -233,8 +249,8 @@ namespace TensorAtom.SqlClr
         internal static readonly Lazy<QuantizeI8> Quantize = Bind<QuantizeI8>("ta_quantize_i8");
         internal static readonly Lazy<DequantizeI8> Dequantize = Bind<DequantizeI8>("ta_dequantize_i8");
         internal static readonly Lazy<VectorsCreate> CreateVectors = Bind<VectorsCreate>("ta_txn_vectors_create");
-        internal static readonly Lazy<VectorsPut> UpsertVectors = Bind<VectorsPut>("ta_vectors_upsert");
-        internal static readonly Lazy<VectorsDelete> DeleteVectors = Bind<VectorsDelete>("ta_vectors_delete");
+        internal static readonly Lazy<VectorsPut> UpsertVectors = Bind<VectorsPut>("ta_vectors_upsert_with");
+        internal static readonly Lazy<VectorsDelete> DeleteVectors = Bind<VectorsDelete>("ta_vectors_delete_with");
         internal static readonly Lazy<VectorsFind> FindVectors = Bind<VectorsFind>("ta_vectors_find");
         internal static readonly Lazy<VectorsFacts> FactsOfVectors = Bind<VectorsFacts>("ta_vectors_facts");
         internal static readonly Lazy<VectorsCount> CountVectors = Bind<VectorsCount>("ta_vectors_count");

@@ -56,9 +56,10 @@ namespace TensorAtom.SqlClr
 
         private static NativeHandle Open(string alias, ulong since)
         {
-            NativeHandle store = Stores.Open(alias);
+            OpenStore store = Stores.Open(alias);
+            byte[] space = store.Namespace.Bytes;
             return NativeHandle.Own((out ulong handle, ref ErrorSpace error) =>
-                Api.ListChanges.Value(store, null, 0, since, out handle, error.Open()));
+                Api.ListChanges.Value(store.Handle, space, (ulong)space.Length, since, out handle, error.Open()));
         }
 
         private static Change Next(NativeHandle list, byte[] key)

@@ -1,6 +1,8 @@
-//! The file an administrator writes: where the native library and the stores lie. T-SQL can name an alias, never a path.
+//! The file an administrator writes: where the native library and the stores lie, and what an alias means besides. T-SQL can
+//! name an alias, never a path.
 using System;
 using System.Collections.Generic;
+using System.Data.SqlTypes;
 using System.Globalization;
 using System.IO;
 using System.Text;
@@ -8,14 +10,16 @@ using System.Text;
 namespace TensorAtom.SqlClr
 {
     /// <summary>
-    /// Lines of `key = value`: `library = ...` once, `store.ALIAS = ...` for each store; `#` starts a comment. Paths are
-    /// absolute. The file is read anew at each question, so that a new alias needs no restart; it must not be larger than 1 MiB.
+    /// Lines of `key = value`: `library = PATH` once, `store.ALIAS = PATH` for each store, and where wanted
+    /// `namespace.ALIAS = NAME` and `deadline_ms.ALIAS = NUMBER`; `#` starts a comment. Paths are absolute. The file is read anew at each question, so that a new alias needs no restart; it must not be larger than 1 MiB.
     /// </summary>
     internal static class Configuration
     {
         internal const string FileVariable = "TENSORATOM_SQL_CONFIG";
         private const string LibraryKey = "library";
         private const string StorePrefix = "store.";
+        private const string NamespacePrefix = "namespace.";
+        private const string DeadlinePrefix = "deadline_ms.";
         private const int FileBytesMax = 1 << 20;
         private const int AliasCharsMax = 64;
 
@@ -47,17 +51,32 @@ namespace TensorAtom.SqlClr
             return path;
         }
 
-        /// <summary>The directory of an alias. The error does not name directories: the caller may be anyone.</summary>
-        internal static string Store(string alias)
+        /// <summary>What an alias means: a directory, in it a namespace ('' for the default one), and how long a call may take.</summary>
+        internal struct Registered
+        {
+            internal string Directory;
+            internal string Namespace;
+            internal SqlInt32 DeadlineMs;
+        }
+
+        /// <summary>What is registered for an alias. The error does not name directories: the caller may be anyone.</summary>
+        internal static Registered Store(string alias)
         {
             CheckAlias(alias);
-            string path;
-            if (!Read().TryGetValue(StorePrefix + alias, out path))
+            Dictionary<string, string> lines = Read();
+            string path, space, deadline;
+            if (!lines.TryGetValue(StorePrefix + alias, out path))
             {
                 throw new TensorAtomException(
                     "opening store '" + alias + "': no such alias is registered; an administrator adds it to the configuration file");
             }
-            return path;
+            return new Registered
+            {
+                Directory = path,
+                Namespace = lines.TryGetValue(NamespacePrefix + alias, out space) ? space : "",
+                DeadlineMs = lines.TryGetValue(DeadlinePrefix + alias, out deadline)
+                    ? int.Parse(deadline, NumberStyles.None, CultureInfo.InvariantCulture) : SqlInt32.Null,
+            };
         }
 
         /// <summary>Aliases in order, without their directories.</summary>
@@ -103,14 +122,24 @@ namespace TensorAtom.SqlClr
                 int at = line.IndexOf('=');
                 string key = at < 0 ? line : line.Substring(0, at).Trim();
                 string value = at < 0 ? "" : line.Substring(at + 1).Trim();
-                if (value.Length == 0 || !IsLocalAbsolute(value) || found.ContainsKey(key))
+                if (value.Length == 0 || !IsValue(key, value) || found.ContainsKey(key))
                 {
                     throw new TensorAtomException("reading the configuration, line " + number.ToString(CultureInfo.InvariantCulture)
-                        + ": expected 'key = ABSOLUTE LOCAL PATH', each key once; correct the file");
+                        + ": expected 'key = ABSOLUTE LOCAL PATH', 'namespace.ALIAS = NAME' or 'deadline_ms.ALIAS = NUMBER', each key once; correct the file");
                 }
                 found.Add(key, value);
             }
             return found;
+        }
+
+        private static bool IsValue(string key, string value)
+        {
+            if (key.StartsWith(DeadlinePrefix, StringComparison.Ordinal))
+            {
+                int milliseconds;
+                return int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out milliseconds);
+            }
+            return key.StartsWith(NamespacePrefix, StringComparison.Ordinal) || IsLocalAbsolute(value);
         }
 
         // A share would hand the service account's credentials to whoever answers for it.

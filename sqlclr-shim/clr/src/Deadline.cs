@@ -7,6 +7,12 @@ namespace TensorAtom.SqlClr
     {
         internal delegate T Call<T>(ulong cancel);
 
+        /// <summary>As below; where the caller says nothing, as long as the configuration allows calls on that store.</summary>
+        internal static T Within<T>(OpenStore store, SqlInt32 milliseconds, Call<T> call)
+        {
+            return Within(milliseconds.IsNull ? store.DeadlineMs : milliseconds, call);
+        }
+
         /// <summary>Runs a call that ends with an error after so many milliseconds; NULL is for ever, and 0 ends at once.</summary>
         internal static T Within<T>(SqlInt32 milliseconds, Call<T> call)
         {

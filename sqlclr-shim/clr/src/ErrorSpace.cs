@@ -42,6 +42,13 @@ namespace TensorAtom.SqlClr
             }
         }
 
+        /// <summary>As <see cref="Check"/>, for expressions; gives 0.</summary>
+        internal int Checked(int status)
+        {
+            Check(status);
+            return status;
+        }
+
         private string Text()
         {
             fixed (ErrorSpace* self = &this)

@@ -27,13 +27,16 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("verifying a store: alias and prefix must not be NULL; '' verifies everything");
             }
-            NativeHandle handle = Stores.Open(store.Value);
+            OpenStore opened = Stores.Open(store.Value);
             byte[] text = Encoding.UTF8.GetBytes(prefix.Value);
-            report = Deadline.Within(deadlineMs, cancel => ReadFunctions.Report((byte[] target, out ulong length, ref ErrorSpace error) =>
-                Api.VerifyStore.Value(handle, text, (ulong)text.Length, cancel, target, ReadFunctions.Capacity(target), out length, error.Open())));
+            byte[] space = opened.Namespace.Bytes;
+            report = Deadline.Within(opened, deadlineMs, cancel => ReadFunctions.Report((byte[] target, out ulong length, ref ErrorSpace error) => space.Length == 0
+                ? Api.VerifyStore.Value(opened.Handle, text, (ulong)text.Length, cancel, target, ReadFunctions.Capacity(target), out length, error.Open())
+                : Api.VerifyNamespace.Value(opened.Handle, space, (ulong)space.Length, text, (ulong)text.Length, cancel, target,
+                    ReadFunctions.Capacity(target), out length, error.Open())));
         }
 
-        /// <summary>A SELECT on the store's public views (atoms, versions, payloads, segments, changes), as JSON for OPENJSON.</summary>
+        /// <summary>A SELECT on the store's public views (atoms, versions, payloads, segments, changes), of all its namespaces, as JSON for OPENJSON.</summary>
         [SqlProcedure(Name = "clr_QueryStore")]
         public static void QueryStore([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = -1)] SqlString query, SqlInt32 rowsMax, [SqlFacet(MaxSize = -1)] out SqlString result)
         {
@@ -41,10 +44,11 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("querying a store: alias, query and rowsMax must not be NULL, rowsMax not negative");
             }
-            NativeHandle handle = Stores.Open(store.Value);
+            OpenStore opened = Stores.Open(store.Value);
             byte[] text = Encoding.UTF8.GetBytes(query.Value);
-            result = ReadFunctions.Report((byte[] target, out ulong length, ref ErrorSpace error) =>
-                Api.QueryStore.Value(handle, text, (ulong)text.Length, (ulong)rowsMax.Value, target, ReadFunctions.Capacity(target), out length, error.Open()));
+            ulong limit = (ulong)rowsMax.Value;
+            result = Deadline.Within(opened, SqlInt32.Null, cancel => ReadFunctions.Report((byte[] target, out ulong length, ref ErrorSpace error) =>
+                Api.QueryStore.Value(opened.Handle, text, (ulong)text.Length, limit, cancel, target, ReadFunctions.Capacity(target), out length, error.Open())));
         }
     }
 }

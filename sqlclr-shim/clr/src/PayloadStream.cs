@@ -8,14 +8,16 @@ namespace TensorAtom.SqlClr
     internal sealed unsafe class PayloadStream : Stream
     {
         private readonly NativeHandle snapshot;
+        private readonly NativeText name; // what the key points to, if it has one
         private readonly long start;
         private readonly long length;
         private TaKey key;
         private long position;
 
-        internal PayloadStream(NativeHandle snapshot, TaKey key, long start, long length)
+        internal PayloadStream(NativeHandle snapshot, NativeText name, TaKey key, long start, long length)
         {
             this.snapshot = snapshot;
+            this.name = name;
             this.key = key;
             this.start = start;
             this.length = length;
@@ -46,6 +48,7 @@ namespace TensorAtom.SqlClr
                 {
                     error.Check(Api.ReadRange.Value(snapshot, ref key, (ulong)(start + position), (IntPtr)target, (ulong)taken, error.Open()));
                 }
+                GC.KeepAlive(name);
                 position += taken;
             }
             return taken;

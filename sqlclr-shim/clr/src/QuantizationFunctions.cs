@@ -3,6 +3,7 @@ using System;
 using System.Collections;
 using System.Collections.Generic;
 using System.Data.SqlTypes;
+using System.Text;
 using Microsoft.SqlServer.Server;
 
 namespace TensorAtom.SqlClr
@@ -70,6 +71,27 @@ namespace TensorAtom.SqlClr
             var target = new byte[count * sizeof(float)];
             var error = new ErrorSpace();
             error.Check(Api.Dequantize.Value(blob.Buffer, count, 0, new[] { (float)scale.Value }, new[] { zeroPoint.Value }, target, error.Open()));
+            return new SqlBytes(target);
+        }
+
+        /// <summary>Blocks of a GGUF layout (Q4_0 .. Q6_K) as an f32 blob of so many elements.</summary>
+        [SqlFunction(Name = "clr_DequantizeBlocks", IsDeterministic = true)]
+        [return: SqlFacet(MaxSize = -1)]
+        public static SqlBytes DequantizeBlocks([SqlFacet(MaxSize = 16)] SqlString layout, [SqlFacet(MaxSize = -1)] SqlBytes blocks, SqlInt32 elements)
+        {
+            if (Blob.AnyNull(layout, blocks, elements))
+            {
+                return SqlBytes.Null;
+            }
+            if (elements.Value < 0 || elements.Value > int.MaxValue / sizeof(float))
+            {
+                throw new TensorAtomException("dequantising blocks: elements must be 0 to 536,870,911, which fit a value");
+            }
+            Blob blob = Blob.Of(blocks);
+            byte[] name = Encoding.UTF8.GetBytes(layout.Value);
+            var target = new byte[elements.Value * sizeof(float)];
+            var error = new ErrorSpace();
+            error.Check(Api.DequantizeGguf.Value(name, (ulong)name.Length, blob.Buffer, (ulong)blob.Length, target, (ulong)elements.Value, error.Open()));
             return new SqlBytes(target);
         }
 

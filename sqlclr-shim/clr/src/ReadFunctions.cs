@@ -47,8 +47,27 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("reading a payload: offset and count must not be negative");
             }
-            NativeHandle snapshot = Stores.Snapshot(store.Value);
-            TaKey key = TaKey.Of(tensorAtomId.Value);
+            OpenStore opened = Stores.Open(store.Value);
+            return Stream(opened, null, opened.Key(tensorAtomId.Value), byteOffset.Value, byteCount.Value);
+        }
+
+        /// <summary>The bytes of an atom with a name, as clr_StoreTensor took them, streamed to whoever reads the value.</summary>
+        [SqlFunction(Name = "clr_GetTensor")]
+        [return: SqlFacet(MaxSize = -1)]
+        public static SqlBytes GetTensor([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString atomName)
+        {
+            if (Blob.AnyNull(store, atomName))
+            {
+                return SqlBytes.Null;
+            }
+            OpenStore opened = Stores.Open(store.Value);
+            var name = new NativeText(atomName.Value);
+            return Stream(opened, name, opened.Key(name), 0, long.MaxValue);
+        }
+
+        private static SqlBytes Stream(OpenStore opened, NativeText name, TaKey key, long byteOffset, long byteCount)
+        {
+            NativeHandle snapshot = opened.Snapshot();
             TaInfo info;
             var error = new ErrorSpace();
             int status = Api.Info.Value(snapshot, ref key, out info, error.Open());
@@ -61,8 +80,9 @@ namespace TensorAtom.SqlClr
                 }
                 error.Check(status);
             }
-            long start = Math.Min(byteOffset.Value, (long)info.Bytes);
-            return new SqlBytes(new PayloadStream(snapshot, key, start, Math.Min(byteCount.Value, (long)info.Bytes - start)));
+            GC.KeepAlive(name);
+            long start = Math.Min(byteOffset, (long)info.Bytes);
+            return new SqlBytes(new PayloadStream(snapshot, name, key, start, Math.Min(byteCount, (long)info.Bytes - start)));
         }
 
         /// <summary>BLAKE3-256 of a payload, as the store holds it; reads no byte of it.</summary>
@@ -74,11 +94,11 @@ namespace TensorAtom.SqlClr
             {
                 return SqlBytes.Null;
             }
-            NativeHandle handle = Stores.Open(store.Value);
-            TaKey key = TaKey.Of(tensorAtomId.Value);
+            OpenStore opened = Stores.Open(store.Value);
+            TaKey key = opened.Key(tensorAtomId.Value);
             TaInfo info;
             var error = new ErrorSpace();
-            int status = Api.Info.Value(handle, ref key, out info, error.Open());
+            int status = Api.Info.Value(opened.Handle, ref key, out info, error.Open());
             if (status == NotFound)
             {
                 return SqlBytes.Null;
@@ -122,17 +142,25 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("searching: k must be 0 to 1,048,576");
             }
-            byte[] name = Encoding.UTF8.GetBytes(atomName.Value);
-            if (name.Length == 0)
-            {
-                throw new TensorAtomException("searching: the name of the atom is empty"); // a name of NULL would mean the number 0
-            }
+            OpenStore opened = Stores.Open(store.Value);
             var ids = new long[k.Value];
             var distances = new double[k.Value];
             var counts = new ulong[1];
-            using (NativeHandle snapshot = Stores.Snapshot(store.Value))
+            using (NativeHandle snapshot = opened.Snapshot())
             {
-                Nearest(snapshot, name, Metric.Number(metric.Value), Blob.Of(query), deadlineMs, ids, distances, counts);
+                opened.WithKey(atomName.Value, key =>
+                {
+                    Blob blob = Blob.Of(query);
+                    uint number = Metric.Number(metric.Value);
+                    CheckQuery(snapshot, ref key, blob);
+                    return Deadline.Within(opened, deadlineMs, cancel =>
+                    {
+                        TaKey here = key;
+                        var error = new ErrorSpace();
+                        error.Check(Api.Search.Value(snapshot, ref here, number, blob.Buffer, 1, (ulong)ids.Length, cancel, ids, distances, counts, error.Open()));
+                        return counts[0];
+                    });
+                });
             }
             return Neighbor.Rows(ids, distances, (int)counts[0]);
         }
@@ -151,9 +179,9 @@ namespace TensorAtom.SqlClr
             {
                 return SqlString.Null;
             }
-            NativeHandle handle = Stores.Open(store.Value);
-            return Report((byte[] target, out ulong length, ref ErrorSpace error) =>
-                Api.Stat.Value(handle, target, Capacity(target), out length, error.Open()));
+            OpenStore opened = Stores.Open(store.Value);
+            return Deadline.Within(opened, SqlInt32.Null, cancel => Report((byte[] target, out ulong length, ref ErrorSpace error) =>
+                Api.Stat.Value(opened.Handle, cancel, target, Capacity(target), out length, error.Open())));
         }
 
         /// <summary>Registered aliases, without their directories.</summary>
@@ -210,22 +238,6 @@ namespace TensorAtom.SqlClr
             return (ulong)target.Length;
         }
 
-        private static void Nearest(NativeHandle snapshot, byte[] name, uint metric, Blob query, SqlInt32 deadlineMs, long[] ids, double[] distances, ulong[] counts)
-        {
-            fixed (byte* text = name)
-            {
-                var key = new TaKey { Name = (IntPtr)text, NameLength = (ulong)name.Length };
-                CheckQuery(snapshot, ref key, query);
-                Deadline.Within(deadlineMs, cancel =>
-                {
-                    TaKey here = key;
-                    var error = new ErrorSpace();
-                    error.Check(Api.Search.Value(snapshot, ref here, metric, query.Buffer, 1, (ulong)ids.Length, cancel, ids, distances, counts, error.Open()));
-                    return counts[0];
-                });
-            }
-        }
-
         // The native side reads as many bytes as a row has; only here is it known how many the value has.
         private static void CheckQuery(NativeHandle snapshot, ref TaKey key, Blob query)
         {
@@ -244,8 +256,9 @@ namespace TensorAtom.SqlClr
         // The enumerator owns the native list: Dispose of an abandoned scan closes it, or its finalizer does.
         private static IEnumerable<Atom> Atoms(string alias, byte[] prefix)
         {
-            using (NativeHandle snapshot = Stores.Snapshot(alias))
-            using (NativeHandle list = Listing(snapshot, prefix))
+            OpenStore opened = Stores.Open(alias);
+            using (NativeHandle snapshot = opened.Snapshot())
+            using (NativeHandle list = Listing(opened, snapshot, prefix))
             {
                 var key = new byte[KeyBytesMax];
                 for (Atom atom = Next(list, key); atom != null; atom = Next(list, key))
@@ -255,10 +268,11 @@ namespace TensorAtom.SqlClr
             }
         }
 
-        private static NativeHandle Listing(NativeHandle snapshot, byte[] prefix)
+        private static NativeHandle Listing(OpenStore opened, NativeHandle snapshot, byte[] prefix)
         {
+            byte[] space = opened.Namespace.Bytes;
             return NativeHandle.Own((out ulong handle, ref ErrorSpace error) =>
-                Api.ListAtoms.Value(snapshot, prefix, (ulong)prefix.Length, out handle, error.Open()));
+                Api.ListAtoms.Value(snapshot, space, (ulong)space.Length, prefix, (ulong)prefix.Length, out handle, error.Open()));
         }
 
         private static Atom Next(NativeHandle list, byte[] key)

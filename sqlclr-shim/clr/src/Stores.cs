@@ -1,14 +1,69 @@
-//! Open stores by alias, one handle for each alias in an AppDomain; the native side shares the store itself.
+//! Open stores by alias, one handle for each directory in an AppDomain; the native side shares the store itself.
 using System;
 using System.Collections.Generic;
+using System.Data.SqlTypes;
 using System.Text;
 
 namespace TensorAtom.SqlClr
 {
+    /// <summary>What an alias means: a store, in it a namespace, and how long a call may take that says nothing else.</summary>
+    internal sealed class OpenStore
+    {
+        internal readonly NativeHandle Handle;
+        internal readonly NativeText Namespace;
+        internal readonly SqlInt32 DeadlineMs;
+
+        internal OpenStore(NativeHandle handle, NativeText space, SqlInt32 deadlineMs)
+        {
+            Handle = handle;
+            Namespace = space;
+            DeadlineMs = deadlineMs;
+        }
+
+        /// <summary>The key of a number.</summary>
+        internal TaKey Key(long number)
+        {
+            return new TaKey { Namespace = Namespace.Pointer, NamespaceLength = Namespace.Length, Number = number };
+        }
+
+        /// <summary>The key of a name. The text must outlive the calls that take it.</summary>
+        internal TaKey Key(NativeText name)
+        {
+            if (name.Length == 0)
+            {
+                throw new TensorAtomException("opening an atom or a vector set: the name is empty"); // a name of NULL would mean the number 0
+            }
+            TaKey key = Key(0);
+            key.Name = name.Pointer;
+            key.NameLength = name.Length;
+            return key;
+        }
+
+        internal delegate T Named<T>(TaKey key);
+
+        /// <summary>Runs a call with the key of a name, whose text stays where it is meanwhile.</summary>
+        internal T WithKey<T>(string name, Named<T> call)
+        {
+            using (var text = new NativeText(name))
+            {
+                return call(Key(text));
+            }
+        }
+
+        /// <summary>The store as it is now, unmoved by later commits.</summary>
+        internal unsafe NativeHandle Snapshot()
+        {
+            return NativeHandle.Own((out ulong handle, ref ErrorSpace error) => Api.TakeSnapshot.Value(Handle, 0, 0, out handle, error.Open()));
+        }
+    }
+
     internal static unsafe class Stores
     {
         /// <summary>The alias behind the functions that have no parameter for it.</summary>
         internal const string Default = "default";
+
+        // Kept until the AppDomain ends, for keys point to them; there are no more than the configuration has ever named.
+        private static readonly Dictionary<string, NativeText> Namespaces = new Dictionary<string, NativeText>(StringComparer.Ordinal);
 
         private static readonly Dictionary<string, Entry> Opened = new Dictionary<string, Entry>(StringComparer.Ordinal);
 
@@ -16,33 +71,41 @@ namespace TensorAtom.SqlClr
         /// The store of a registered alias. The configuration is read at each call: an alias that was taken away stops working,
         /// one that was pointed elsewhere is opened anew.
         /// </summary>
-        internal static NativeHandle Open(string alias)
+        internal static OpenStore Open(string alias)
         {
-            string path = Configuration.Store(alias);
+            Configuration.Registered registered = Configuration.Store(alias);
             lock (Opened)
             {
+                NativeText space;
+                if (!Namespaces.TryGetValue(registered.Namespace, out space))
+                {
+                    space = new NativeText(registered.Namespace);
+                    Namespaces.Add(registered.Namespace, space);
+                }
                 Entry entry;
-                if (!Opened.TryGetValue(alias, out entry) || entry.Path != path)
+                if (!Opened.TryGetValue(alias, out entry) || entry.Path != registered.Directory)
                 {
                     // An old handle is left to its finalizer: calls may be using it.
-                    entry = new Entry { Path = path, Handle = OpenPath(path, 0) };
+                    entry = new Entry { Path = registered.Directory, Handle = OpenPath(registered.Directory, 0) };
                     Opened[alias] = entry;
                 }
-                return entry.Handle;
+                return new OpenStore(entry.Handle, space, registered.DeadlineMs);
             }
         }
 
-        /// <summary>Makes the directory of a registered alias a store, if it is none yet.</summary>
+        /// <summary>Makes the directory of a registered alias a store, and its namespace, where they are not there yet.</summary>
         internal static void Create(string alias)
         {
-            OpenPath(Configuration.Store(alias), TaOptions.Create).Dispose();
-        }
-
-        /// <summary>The store as it is now, unmoved by later commits.</summary>
-        internal static NativeHandle Snapshot(string alias)
-        {
-            NativeHandle store = Open(alias);
-            return NativeHandle.Own((out ulong handle, ref ErrorSpace error) => Api.TakeSnapshot.Value(store, 0, 0, out handle, error.Open()));
+            Configuration.Registered registered = Configuration.Store(alias);
+            using (NativeHandle store = OpenPath(registered.Directory, TaOptions.Create))
+            {
+                byte[] name = Encoding.UTF8.GetBytes(registered.Namespace);
+                if (name.Length > 0)
+                {
+                    var error = new ErrorSpace();
+                    error.Check(Api.CreateNamespace.Value(store, name, (ulong)name.Length, error.Open()));
+                }
+            }
         }
 
         private static NativeHandle OpenPath(string path, uint flags)

@@ -1,6 +1,5 @@
 //! An open vector set, and what it was made with.
 using System;
-using System.Text;
 
 namespace TensorAtom.SqlClr
 {
@@ -19,27 +18,10 @@ namespace TensorAtom.SqlClr
         }
 
         /// <summary>Opens a set that is there.</summary>
-        internal static VectorSet Open(string alias, string setName)
+        internal static VectorSet Open(OpenStore store, string setName)
         {
-            NativeHandle store = Stores.Open(alias);
-            return WithName(setName, key => new VectorSet(NativeHandle.Own((out ulong handle, ref ErrorSpace error) =>
-                Api.FindVectors.Value(store, ref key, out handle, error.Open()))));
-        }
-
-        internal delegate T Named<T>(TaKey key);
-
-        /// <summary>Runs a call with a key whose text stays where it is meanwhile.</summary>
-        internal static T WithName<T>(string setName, Named<T> call)
-        {
-            if (setName.Length == 0)
-            {
-                throw new TensorAtomException("opening a vector set: the name is empty"); // a name of NULL would mean the number 0
-            }
-            byte[] name = Encoding.UTF8.GetBytes(setName);
-            fixed (byte* text = name)
-            {
-                return call(new TaKey { Name = (IntPtr)text, NameLength = (ulong)name.Length });
-            }
+            return store.WithKey(setName, key => new VectorSet(NativeHandle.Own((out ulong handle, ref ErrorSpace error) =>
+                Api.FindVectors.Value(store.Handle, ref key, out handle, error.Open()))));
         }
 
         /// <summary>Number of vectors in a blob. The native side reads as many bytes as the numbers say; only here is it known how many there are.</summary>

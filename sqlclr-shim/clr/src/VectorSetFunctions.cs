@@ -49,7 +49,8 @@ namespace TensorAtom.SqlClr
             };
             long[] allow = onlyIds.IsNull ? new long[0] : Ids.Parse(onlyIds);
             long[] deny = notIds.IsNull ? new long[0] : Ids.Parse(notIds);
-            using (VectorSet set = VectorSet.Open(store.Value, setName.Value))
+            OpenStore opened = Stores.Open(store.Value);
+            using (VectorSet set = VectorSet.Open(opened, setName.Value))
             {
                 Blob blob = Blob.Of(query);
                 if (set.Rows(blob) != 1)
@@ -61,7 +62,7 @@ namespace TensorAtom.SqlClr
                 var ids = new long[room];
                 var distances = new double[room];
                 var counts = new ulong[1];
-                Deadline.Within(deadlineMs, cancel =>
+                Deadline.Within(opened, deadlineMs, cancel =>
                 {
                     fixed (long* only = allow, not = deny)
                     {
@@ -92,7 +93,7 @@ namespace TensorAtom.SqlClr
             {
                 return new Facts[0];
             }
-            using (VectorSet set = VectorSet.Open(store.Value, setName.Value))
+            using (VectorSet set = VectorSet.Open(Stores.Open(store.Value), setName.Value))
             {
                 return new[] { new Facts { Dim = (long)set.Dim, DType = DType.Name(set.DType), Metric = Metric.Name(set.Metric), Vectors = (long)set.Count() } };
             }

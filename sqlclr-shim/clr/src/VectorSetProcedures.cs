@@ -17,16 +17,12 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("making a vector set: dim must be 1 or more");
             }
-            using (NativeHandle txn = WriteProcedures.Begin(store.Value))
+            OpenStore opened = Stores.Open(store.Value);
+            WriteProcedures.Transact(opened, (txn, cancel) => opened.WithKey(setName.Value, key =>
             {
-                VectorSet.WithName(setName.Value, key =>
-                {
-                    var error = new ErrorSpace();
-                    error.Check(Api.CreateVectors.Value(txn, ref key, (ulong)dim.Value, DType.Number(dtype.Value), Metric.Number(metric.Value), error.Open()));
-                    return 0;
-                });
-                WriteProcedures.Commit(txn);
-            }
+                var error = new ErrorSpace();
+                return error.Checked(Api.CreateVectors.Value(txn, ref key, (ulong)dim.Value, DType.Number(dtype.Value), Metric.Number(metric.Value), error.Open()));
+            }));
         }
 
         /// <summary>Puts vectors, one after the other in `vectors`, under the ids of a list; ids that are there are replaced.</summary>
@@ -36,7 +32,8 @@ namespace TensorAtom.SqlClr
         {
             Refuse(store, setName, ids, vectors);
             long[] numbers = Ids.Parse(ids);
-            using (VectorSet set = VectorSet.Open(store.Value, setName.Value))
+            OpenStore opened = Stores.Open(store.Value);
+            using (VectorSet set = VectorSet.Open(opened, setName.Value))
             {
                 Blob blob = Blob.Of(vectors);
                 ulong rows = set.Rows(blob);
@@ -44,8 +41,11 @@ namespace TensorAtom.SqlClr
                 {
                     throw new TensorAtomException("putting vectors: " + numbers.Length + " ids and " + rows + " vectors; pass as many of both");
                 }
-                var error = new ErrorSpace();
-                error.Check(Api.UpsertVectors.Value(set.Handle, numbers, rows, blob.Buffer, 0, error.Open()));
+                Deadline.Within(opened, SqlInt32.Null, cancel =>
+                {
+                    var error = new ErrorSpace();
+                    return error.Checked(Api.UpsertVectors.Value(set.Handle, numbers, rows, blob.Buffer, 0, cancel, error.Open()));
+                });
             }
         }
 
@@ -56,12 +56,16 @@ namespace TensorAtom.SqlClr
         {
             Refuse(store, setName, ids);
             long[] numbers = Ids.Parse(ids);
-            using (VectorSet set = VectorSet.Open(store.Value, setName.Value))
+            OpenStore opened = Stores.Open(store.Value);
+            using (VectorSet set = VectorSet.Open(opened, setName.Value))
             {
-                ulong count;
-                var error = new ErrorSpace();
-                error.Check(Api.DeleteVectors.Value(set.Handle, numbers, (ulong)numbers.Length, out count, error.Open()));
-                deleted = (long)count;
+                deleted = Deadline.Within(opened, SqlInt32.Null, cancel =>
+                {
+                    ulong count;
+                    var error = new ErrorSpace();
+                    error.Check(Api.DeleteVectors.Value(set.Handle, numbers, (ulong)numbers.Length, cancel, out count, error.Open()));
+                    return (long)count;
+                });
             }
         }
 

@@ -2,7 +2,6 @@
 using System;
 using System.Data.SqlTypes;
 using System.Runtime.InteropServices;
-using System.Text;
 using Microsoft.SqlServer.Server;
 
 namespace TensorAtom.SqlClr
@@ -31,11 +30,8 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("storing a payload: store, id and payload must not be NULL; for no payload store no row");
             }
-            using (NativeHandle txn = Begin(store.Value))
-            {
-                Send(txn, TaKey.Of(tensorAtomId.Value), DType.U8, new[] { Open }, payload);
-                Commit(txn);
-            }
+            OpenStore opened = Stores.Open(store.Value);
+            Transact(opened, (txn, cancel) => Send(txn, opened.Key(tensorAtomId.Value), DType.U8, new[] { Open }, payload, cancel));
         }
 
         /// <summary>Stores a matrix under a name: rows of `rowElements` elements of a type, as many as the payload holds.</summary>
@@ -47,16 +43,9 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("storing a tensor: no argument may be NULL, the name not empty, rowElements above 0");
             }
-            byte[] name = Encoding.UTF8.GetBytes(atomName.Value);
-            using (NativeHandle txn = Begin(store.Value))
-            {
-                fixed (byte* text = name)
-                {
-                    var key = new TaKey { Name = (IntPtr)text, NameLength = (ulong)name.Length };
-                    Send(txn, key, DType.Number(dtype.Value), new[] { Open, (ulong)rowElements.Value }, payload);
-                }
-                Commit(txn);
-            }
+            OpenStore opened = Stores.Open(store.Value);
+            var shape = new[] { Open, (ulong)rowElements.Value };
+            Transact(opened, (txn, cancel) => opened.WithKey(atomName.Value, key => Send(txn, key, DType.Number(dtype.Value), shape, payload, cancel)));
         }
 
         /// <summary>Deletes a payload; one that is not there is no error.</summary>
@@ -67,14 +56,14 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("deleting a payload: store and id must not be NULL");
             }
-            using (NativeHandle txn = Begin(store.Value))
+            OpenStore opened = Stores.Open(store.Value);
+            Transact(opened, (txn, cancel) =>
             {
-                TaKey key = TaKey.Of(tensorAtomId.Value);
+                TaKey key = opened.Key(tensorAtomId.Value);
                 uint existed;
                 var error = new ErrorSpace();
-                error.Check(Api.DeleteKey.Value(txn, ref key, out existed, error.Open()));
-                Commit(txn);
-            }
+                return error.Checked(Api.DeleteKey.Value(txn, ref key, out existed, error.Open()));
+            });
         }
 
         /// <summary>Deletes the version of a payload that clr_ListAtoms showed; an error where it was replaced since, and nothing is deleted.</summary>
@@ -85,29 +74,33 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("deleting a version of a payload: store, id and lsn must not be NULL");
             }
-            using (NativeHandle txn = Begin(store.Value))
+            OpenStore opened = Stores.Open(store.Value);
+            Transact(opened, (txn, cancel) =>
             {
-                TaKey key = TaKey.Of(tensorAtomId.Value);
+                TaKey key = opened.Key(tensorAtomId.Value);
                 uint existed;
                 var error = new ErrorSpace();
-                error.Check(Api.DeleteKeyVersion.Value(txn, ref key, (ulong)lsn.Value, out existed, error.Open()));
-                Commit(txn);
-            }
+                return error.Checked(Api.DeleteKeyVersion.Value(txn, ref key, (ulong)lsn.Value, out existed, error.Open()));
+            });
         }
 
-        internal static NativeHandle Begin(string alias)
+        internal delegate int Change(NativeHandle txn, ulong cancel);
+
+        /// <summary>Makes a change and commits it, both within the time that the store's alias allows.</summary>
+        internal static void Transact(OpenStore store, Change change)
         {
-            NativeHandle store = Stores.Open(alias);
-            return NativeHandle.Own((out ulong handle, ref ErrorSpace error) => Api.BeginTxn.Value(store, out handle, error.Open()));
+            Deadline.Within(store, SqlInt32.Null, cancel =>
+            {
+                using (NativeHandle txn = NativeHandle.Own((out ulong handle, ref ErrorSpace space) => Api.BeginTxn.Value(store.Handle, out handle, space.Open())))
+                {
+                    change(txn, cancel);
+                    var error = new ErrorSpace();
+                    return error.Checked(Api.CommitTxn.Value(txn, cancel, IntPtr.Zero, error.Open()));
+                }
+            });
         }
 
-        internal static void Commit(NativeHandle txn)
-        {
-            var error = new ErrorSpace();
-            error.Check(Api.CommitTxn.Value(txn, IntPtr.Zero, error.Open()));
-        }
-
-        private static void Send(NativeHandle txn, TaKey key, uint dtype, ulong[] shape, SqlBytes payload)
+        private static int Send(NativeHandle txn, TaKey key, uint dtype, ulong[] shape, SqlBytes payload, ulong cancel)
         {
             var block = new byte[BlockBytes];
             long offset = 0;
@@ -134,13 +127,13 @@ namespace TensorAtom.SqlClr
                 }
             };
             var space = new ErrorSpace();
-            int status = Api.Put.Value(txn, ref key, dtype, shape, (uint)shape.Length, IntPtr.Zero, 0, source, IntPtr.Zero, space.Open());
+            int status = Api.Put.Value(txn, ref key, dtype, shape, (uint)shape.Length, IntPtr.Zero, source, IntPtr.Zero, cancel, space.Open());
             GC.KeepAlive(source);
             if (failure != null)
             {
                 throw new TensorAtomException("storing a payload: reading the value failed: " + failure.Message);
             }
-            space.Check(status);
+            return space.Checked(status);
         }
     }
 }

@@ -13,10 +13,13 @@ internal static class AggregateTests
     private static readonly Host Host = new Host(Program.AssemblyPath);
 
     // Further arguments of Accumulate by the name of the aggregate; those that are not here take a row alone.
-    private static readonly Dictionary<string, object> Further = new Dictionary<string, object>
+    private static readonly Dictionary<string, object[]> Further = new Dictionary<string, object[]>
     {
-        { "clr_VectorWeightedCentroid", new SqlDouble(2) }, { "clr_VectorWeightedSum", new SqlDouble(2) }, { "clr_VectorKMeans", new SqlInt32(2) },
-        { "clr_PrincipalComponents", new SqlInt32(2) }, { "VectorKMeansCluster", new SqlInt32(2) }, { "PrincipalComponentAnalysis", new SqlInt32(2) },
+        { "clr_VectorWeightedCentroid", new object[] { new SqlDouble(2) } }, { "clr_VectorWeightedSum", new object[] { new SqlDouble(2) } },
+        { "clr_VectorKMeans", new object[] { new SqlInt32(2) } }, { "clr_PrincipalComponents", new object[] { new SqlInt32(2) } },
+        { "VectorKMeansCluster", new object[] { new SqlInt32(2) } }, { "PrincipalComponentAnalysis", new object[] { new SqlInt32(2) } },
+        { "clr_VectorRandomProjection", new object[] { new SqlInt32(3), new SqlInt32(-7) } },
+        { "RandomProjection", new object[] { new SqlInt32(3), new SqlInt32(-7) } },
     };
 
     public static void Values_are_those_of_plain_loops()
@@ -80,6 +83,10 @@ internal static class AggregateTests
         Check.Equal("[{\"centroid\":[0,0,0],\"weight\":20},{\"centroid\":[10,0,0],\"weight\":10}]", clusters);
         string components = ((SqlString)Finish(Fed("PrincipalComponentAnalysis", rows.ToArray()))).Value;
         Check.True(components.StartsWith("{\"mean\":[3.33333", StringComparison.Ordinal) && components.EndsWith("}]}", StringComparison.Ordinal), components);
+        // Exponentials of these are beyond f64; the sum of two equal ones is log 2 more than each.
+        string softmax = ((SqlString)Finish(Fed("StreamingSoftmax", new float[] { 1000, 0 }, new float[] { 1000, -2000 }))).Value;
+        Check.Equal("{\"log_sum_exp\":[1000.6931471805599,0],\"avg_probabilities\":[0.5,0.5],\"count\":2}", softmax);
+        Check.Close(1000.6931, Blob("clr_VectorLogSumExp", new float[] { 1000 }, new float[] { 1000 })[0], 1e-3);
         Check.Equal("[2,1.5]", ((SqlString)Finish(Fed("VectorCentroid", new float[] { 1, 1 }, new float[] { 3, 2 }))).Value);
         Check.Equal("{\"weight\":2,\"mean\":[2],\"variance\":[1]}", ((SqlString)Finish(Fed("VectorMeanVariance", new float[] { 1 }, new float[] { 3 }))).Value);
         Check.Equal("[[1]]", ((SqlString)Finish(Fed("VectorCovariance", new float[] { 1 }, new float[] { 3 }))).Value);
@@ -289,8 +296,10 @@ internal static class AggregateTests
 
     private static void Accumulate(string name, object aggregate, object row)
     {
-        object further;
-        Host.Do(aggregate, "Accumulate", Further.TryGetValue(name, out further) ? new[] { row, further } : new[] { row });
+        object[] further;
+        var arguments = new List<object> { row };
+        arguments.AddRange(Further.TryGetValue(name, out further) ? further : new object[0]);
+        Host.Do(aggregate, "Accumulate", arguments.ToArray());
     }
 
     private static object Null(Type aggregate)

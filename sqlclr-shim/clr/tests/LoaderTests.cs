@@ -68,13 +68,19 @@ internal static class LoaderTests
         try
         {
             Environment.SetEnvironmentVariable(Configuration.FileVariable, path);
-            foreach (string line in new[] { "store.a", "store.a =", "store.a = relative", "store.a = /x/../y", "store.a = \\\\host\\share", "store.a = /x\nstore.a = /y" })
+            foreach (string line in new[] { "store.a", "store.a =", "store.a = relative", "store.a = /x/../y", "store.a = \\\\host\\share", "store.a = /x\nstore.a = /y",
+                "store.a = /x\nnamespace.a =", "store.a = /x\ndeadline_ms.a = -1", "store.a = /x\ndeadline_ms.a = soon" })
             {
                 File.WriteAllText(path, "# stores\n" + line + "\n");
                 Check.Fails("line", () => Configuration.Store("a"));
             }
             File.WriteAllText(path, "# stores\r\n\r\n store.a = /x y \r\n");
-            Check.Equal("/x y", Configuration.Store("a"));
+            Configuration.Registered plain = Configuration.Store("a");
+            Check.Equal("/x y", plain.Directory);
+            Check.True(plain.Namespace == "" && plain.DeadlineMs.IsNull, "the default namespace, and no deadline");
+            File.WriteAllText(path, "store.a = /x\nnamespace.a = tenant 7\ndeadline_ms.a = 500\n");
+            Configuration.Registered more = Configuration.Store("a");
+            Check.Equal("tenant 7, 500", more.Namespace + ", " + more.DeadlineMs);
             File.Delete(path);
             Check.Fails("create it", () => Configuration.Store("a"));
         }

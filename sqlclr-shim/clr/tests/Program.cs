@@ -42,10 +42,16 @@ internal static class Program
             "library = " + Path.Combine(build, "libtensoratom-1.so"),
             "store.main = " + Path.Combine(stores, "main"),
             "store.default = " + Path.Combine(stores, "default"),
+            "store.tenant = " + Path.Combine(stores, "main"),
+            "namespace.tenant = tenant 7",
+            "store.late = " + Path.Combine(stores, "main"),
+            "deadline_ms.late = 0",
         };
         File.WriteAllLines(Environment.GetEnvironmentVariable("TENSORATOM_SQL_CONFIG"), lines);
         var host = new Host(AssemblyPath);
         host.Call("clr_CreateStore", new SqlString("main"));
         host.Call("clr_CreateStore", new SqlString("default"));
+        host.Call("clr_CreateStore", new SqlString("tenant"));
+        host.Call("clr_CreateStore", new SqlString("tenant"));
     }
 }

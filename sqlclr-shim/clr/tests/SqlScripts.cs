@@ -20,6 +20,8 @@ internal static class SqlScripts
         { "ReadFunctions", "tensoratom_reader" },
         { "TypedVectorFunctions", "tensoratom_math" },
         { "QuantizationFunctions", "tensoratom_math" },
+        { "ProjectionFunctions", "tensoratom_math" },
+        { "MatrixFunctions", "tensoratom_math" },
         { "VectorSetFunctions", "tensoratom_reader" },
         { "ChangeFunctions", "tensoratom_reader" },
         { "VectorSetProcedures", "tensoratom_writer" },
@@ -35,7 +37,10 @@ internal static class SqlScripts
         var drop = new StringBuilder("-- Takes TensorAtom out of the current database. Stores and their files are not touched. Written by `make clr-sql`.\n"
             + "-- The tables tensoratom.PayloadReference, OrphanPayload and MigrationRow are kept: they say what the stores hold.\n"
             + "SET NOCOUNT ON;\nSET XACT_ABORT ON;\nGO\n"
-            + "DROP PROCEDURE IF EXISTS tensoratom.ReconcileStore;\nDROP PROCEDURE IF EXISTS tensoratom.CollectOrphans;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateBatch;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateRollback;\nGO\n");
+            + "IF DB_ID(N'msdb') IS NOT NULL AND SERVERPROPERTY('EngineEdition') <> 4\nBEGIN\n"
+            + "    DECLARE @job nvarchar(128) = CONCAT(N'TensorAtom reconcile ', DB_NAME());\n"
+            + "    IF EXISTS (SELECT 1 FROM msdb.dbo.sysjobs WHERE name = @job)\n        EXEC msdb.dbo.sp_delete_job @job_name = @job;\nEND;\nGO\n"
+            + "DROP PROCEDURE IF EXISTS tensoratom.ReconcileStore;\nDROP PROCEDURE IF EXISTS tensoratom.CollectOrphans;\nDROP PROCEDURE IF EXISTS tensoratom.ReconcileStores;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateBatch;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateCheck;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateRollback;\nGO\n");
         foreach (KeyValuePair<string, Type> aggregate in host.Aggregates)
         {
             MethodInfo accumulate = aggregate.Value.GetMethod("Accumulate");
@@ -67,6 +72,14 @@ internal static class SqlScripts
             drop.Append("DROP " + kind + " IF EXISTS dbo." + routine.Key + ";\n");
         }
         drop.Append("GO\nDROP ASSEMBLY IF EXISTS [" + AssemblyName + "];\n");
+        // A role with members cannot be dropped.
+        drop.Append("GO\nDECLARE @members nvarchar(max) = (\n"
+            + "    SELECT STRING_AGG(CAST(CONCAT(N'ALTER ROLE ', QUOTENAME(r.name), N' DROP MEMBER ', QUOTENAME(u.name)) AS nvarchar(max)), N'; ')\n"
+            + "    FROM sys.database_role_members AS m\n"
+            + "    INNER JOIN sys.database_principals AS r ON r.principal_id = m.role_principal_id\n"
+            + "    INNER JOIN sys.database_principals AS u ON u.principal_id = m.member_principal_id\n"
+            + "    WHERE r.name IN (N'tensoratom_math', N'tensoratom_reader', N'tensoratom_writer', N'tensoratom_operator'));\n"
+            + "SET @members = COALESCE(@members, N'');\nEXEC sys.sp_executesql @members;\nGO\n");
         foreach (string role in new[] { "math", "reader", "writer", "operator" })
         {
             drop.Append("DROP ROLE IF EXISTS tensoratom_" + role + ";\n");

@@ -123,6 +123,72 @@ internal static class StoreTests
         Check.Equal(0, Host.Rows("clr_ListAtoms", 1, SqlString.Null, new SqlString("")).Count);
     }
 
+    // A tenant whose alias is not heeded in one function sees, and deletes, what belongs to others.
+    public static void An_alias_with_a_namespace_sees_that_alone()
+    {
+        var tenant = new SqlString("tenant");
+        Store(500, new SqlBytes(new byte[] { 1 }));
+        Host.Call("clr_StoreTensorAtomPayloadIn", tenant, new SqlInt64(500), new SqlBytes(new byte[] { 2, 2 }));
+        Host.Call("clr_StoreTensor", tenant, new SqlString("plane"), new SqlString("f32"), new SqlInt64(2), Values.Vector(1, 2, 3, 4));
+        Func<byte[]> read = () => ((SqlBytes)Host.Call("clr_GetTensorAtomPayloadFrom", tenant, new SqlInt64(500))).Value;
+        Check.Bytes(new byte[] { 2, 2 }, read());
+        Check.Bytes(new byte[] { 1 }, Get(500).Value);
+        List<object[]> listed = Host.Rows("clr_ListAtoms", int.MaxValue, tenant, new SqlString(""));
+        Check.Equal("500, \"plane\"", string.Join(", ", listed.ConvertAll(row => row[2].ToString())));
+        List<object[]> changes = Host.Rows("clr_Changes", int.MaxValue, tenant, new SqlInt64(0));
+        Check.Equal("500, \"plane\"", string.Join(", ", changes.ConvertAll(row => row[4].ToString())));
+        Check.Bytes(Values.Floats(1, 2, 3, 4), ((SqlBytes)Host.Call("clr_GetTensor", tenant, new SqlString("plane"))).Value);
+        Check.True(((SqlBytes)Host.Call("clr_GetTensor", Main, new SqlString("plane"))).IsNull, "the atom of another namespace");
+        Check.Fails("empty", () => Host.Call("clr_GetTensor", Main, new SqlString("")));
+        Check.Equal(2, Host.Rows("clr_SearchMatrix", 9, tenant, new SqlString("plane"), new SqlString("dot"), Values.Vector(1, 1), new SqlInt32(9), SqlInt32.Null).Count);
+        Check.Fails("", () => Host.Call("clr_SearchMatrix", Main, new SqlString("plane"), new SqlString("dot"), Values.Vector(1, 1), new SqlInt32(9), SqlInt32.Null));
+        var digest = (SqlBytes)Host.Call("clr_TensorAtomPayloadDigest", tenant, new SqlInt64(500));
+        Check.True(BitConverter.ToString(digest.Value) != BitConverter.ToString(((SqlBytes)Host.Call("clr_TensorAtomPayloadDigest", Main, new SqlInt64(500))).Value), "two payloads");
+        Host.Call("clr_CreateVectorSet", tenant, new SqlString("own"), new SqlInt64(1), new SqlString("f32"), new SqlString("dot"));
+        Host.Call("clr_PutVectors", tenant, new SqlString("own"), new SqlString("4"), Values.Vector(1));
+        Check.Equal(1, Host.Rows("clr_SearchVectors", 9, tenant, new SqlString("own"), Values.Vector(1), new SqlInt32(9)).Count);
+        Check.Fails("", () => Host.Rows("clr_VectorSetInfo", 9, Main, new SqlString("own")));
+        var verify = new object[] { tenant, new SqlString(""), SqlInt32.Null, SqlString.Null };
+        Host.Call("clr_VerifyStore", verify);
+        Check.True(((SqlString)verify[3]).Value.Contains("\"atoms_checked\":2,"), "verify: " + verify[3]);
+        Host.Call("clr_DeleteTensorAtomPayloadVersion", tenant, new SqlInt64(500), new SqlInt64(Lsn(changes[0])));
+        Check.True(((SqlBytes)Host.Call("clr_GetTensorAtomPayloadFrom", tenant, new SqlInt64(500))).IsNull, "deleted there");
+        Host.Call("clr_DeleteTensorAtomPayload", tenant, new SqlInt64(500));
+        Check.Bytes(new byte[] { 1 }, Get(500).Value);
+    }
+
+    // The server cannot stop a thread in native code: what has no deadline of its own has that of its alias.
+    public static void Every_call_on_an_alias_with_a_deadline_ends_at_it()
+    {
+        var late = new SqlString("late");
+        Store(600, new SqlBytes(new byte[] { 1 }));
+        Host.Call("clr_CreateVectorSet", Main, new SqlString("late"), new SqlInt64(1), new SqlString("f32"), new SqlString("dot"));
+        Host.Call("clr_PutVectors", Main, new SqlString("late"), new SqlString("1"), Values.Vector(1));
+        long before = Lsn(Changes(0).FindLast(row => Id(row) == 600));
+        var calls = new List<Action>
+        {
+            () => Host.Call("clr_StoreTensorAtomPayloadIn", late, new SqlInt64(600), new SqlBytes(new byte[] { 2 })),
+            () => Host.Call("clr_StoreTensor", late, new SqlString("late"), new SqlString("u8"), new SqlInt64(1), new SqlBytes(new byte[] { 2 })),
+            () => Host.Call("clr_DeleteTensorAtomPayload", late, new SqlInt64(600)),
+            () => Host.Call("clr_DeleteTensorAtomPayloadVersion", late, new SqlInt64(600), new SqlInt64(before)),
+            () => Host.Call("clr_CreateVectorSet", late, new SqlString("never"), new SqlInt64(1), new SqlString("f32"), new SqlString("dot")),
+            () => Host.Call("clr_PutVectors", late, new SqlString("late"), new SqlString("2"), Values.Vector(1)),
+            () => Host.Call("clr_DeleteVectors", late, new SqlString("late"), new SqlString("1"), SqlInt64.Null),
+            () => Host.Call("clr_StoreStats", late),
+            () => Host.Call("clr_VerifyStore", late, new SqlString(""), SqlInt32.Null, SqlString.Null),
+            () => Host.Call("clr_QueryStore", late, new SqlString("SELECT 1"), new SqlInt32(1), SqlString.Null),
+            () => Host.Rows("clr_SearchVectors", 1, late, new SqlString("late"), Values.Vector(1), new SqlInt32(1)),
+        };
+        foreach (Action call in calls)
+        {
+            Check.Fails("deadline", call);
+        }
+        Check.Bytes(new byte[] { 1 }, Get(600).Value);
+        // What the caller says goes before it.
+        Check.Equal(1, Host.Rows("clr_SearchVectorsWhere", 9, late, new SqlString("late"), Values.Vector(1), new SqlInt32(9), SqlString.Null,
+            SqlString.Null, SqlString.Null, SqlInt64.Null, SqlInt64.Null, SqlDouble.Null, new SqlInt32(600000)).Count);
+    }
+
     // A collector deleted what had been stored under the id since it looked.
     public static void A_version_that_was_replaced_is_not_deleted()
     {
@@ -209,7 +275,7 @@ internal static class StoreTests
         Host.Call("clr_QueryStore", query);
         Check.True(((SqlString)query[3]).Value.Contains("[[1]]"), "query: " + query[3]);
         Check.Fails("", () => Host.Call("clr_QueryStore", Main, new SqlString("DELETE FROM atoms"), new SqlInt32(10), SqlString.Null));
-        Check.Equal(2, Host.Rows("clr_StoreAliases", int.MaxValue).Count);
+        Check.Equal(4, Host.Rows("clr_StoreAliases", int.MaxValue).Count);
     }
 
     public static void A_stored_matrix_is_searched_exactly()

@@ -56,6 +56,19 @@ internal static class TypedVectorTests
         Check.Fails("whole number", () => Host.Call("clr_VectorNormOf", new SqlString("f64"), a));
     }
 
+    // Blocks of a model that were read with the layout of another tool gave numbers that looked right.
+    public static void Blocks_of_a_layout_are_read()
+    {
+        var block = new byte[18];
+        block[1] = 0x3C; // a scale of 1; then pairs of codes, element i low, element i + 16 high, 8 for zero
+        block[2] = 0xF0;
+        float[] found = Values.Floats(((SqlBytes)Host.Call("clr_DequantizeBlocks", new SqlString("Q4_0"), new SqlBytes(block), new SqlInt32(32))).Value);
+        Check.Equal("-8, 7, -8", found[0] + ", " + found[16] + ", " + found[1]);
+        Check.Fails("", () => Host.Call("clr_DequantizeBlocks", new SqlString("Q4_0"), new SqlBytes(block), new SqlInt32(31)));
+        Check.Fails("", () => Host.Call("clr_DequantizeBlocks", new SqlString("Q9"), new SqlBytes(block), new SqlInt32(32)));
+        Check.True(((SqlBytes)Host.Call("clr_DequantizeBlocks", new SqlString("Q4_0"), SqlBytes.Null, new SqlInt32(32))).IsNull, "NULL gives NULL");
+    }
+
     public static void Codes_read_back_within_half_a_step_for_every_block_and_form()
     {
         float[] values = Values.Random(8, 100);

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use engine::{Error, Result};
 
-use crate::data::{self, Input};
+use crate::data::{self, Input, Type};
 use crate::session::{self, Session};
 
 const SUCCESS: i16 = 0;
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn InitColumn(
         data::width(ctype)?;
         session::with(guid.id(task), |session| {
             let column = session.columns.get_mut(usize::from(number)).ok_or_else(|| unknown("column", number))?;
-            *column = Input { ctype, size: length(size)?, cells: Vec::new() };
+            *column = Type { ctype, size: length(size)? };
             Ok(())
         })
     })
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn InitParam(
         session::with(guid.id(task), |session| {
             let param = session.params.get_mut(usize::from(number)).ok_or_else(|| unknown("parameter", number))?;
             param.name = name;
-            param.value = Input { ctype, size: length(size)?, cells: vec![cell] };
+            (param.kind, param.value) = (Type { ctype, size: length(size)? }, cell);
             Ok(())
         })
     })
@@ -148,14 +148,15 @@ pub unsafe extern "C" fn Execute(
     wall("Execute", || {
         let columns = session::with(guid.id(task), |session| {
             let rows = length(rows)?;
-            for (index, column) in session.columns.iter_mut().enumerate() {
+            let column = |(index, Type { ctype, size }): (usize, &Type)| {
                 let (data, indicators) = match rows {
                     0 => (std::ptr::null(), std::ptr::null()),
                     _ => (element(data, index), element(indicators, index)),
                 };
-                column.cells = cells(column.ctype, rows, data.cast(), indicators)?;
-            }
-            session.execute(rows)
+                Ok(Input { ctype: *ctype, size: *size, cells: cells(*ctype, rows, data.cast(), indicators)? })
+            };
+            let columns = session.columns.iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
+            session.execute(&columns, rows)
         })?;
         write(columns_out, columns);
         Ok(())
@@ -275,8 +276,9 @@ fn text(from: *const u8, bytes: u64) -> Result<String> {
     String::from_utf8(copy(from, length(bytes)?)?).map_err(|_| Error::invalid_argument("a text is not valid UTF-8"))
 }
 
-/// Values of a column: fixed widths lie as an array, others back to back, NULL without room.
-fn cells(ctype: i16, rows: usize, data: *const u8, indicators: *const i32) -> Result<Vec<Option<Vec<u8>>>> {
+/// Values of a column: fixed widths lie as an array, others back to back, NULL without room. They are the host's, and may be
+/// looked at until the call returns.
+fn cells<'h>(ctype: i16, rows: usize, data: *const u8, indicators: *const i32) -> Result<Vec<Option<&'h [u8]>>> {
     let fixed = data::width(ctype)?;
     let mut cells = Vec::new();
     cells.try_reserve_exact(rows).map_err(|_| Error::invalid_argument("no memory for the rows; send fewer"))?;
@@ -292,24 +294,30 @@ fn cells(ctype: i16, rows: usize, data: *const u8, indicators: *const i32) -> Re
             None if null => 0,
             None => value_length(indicator)?,
         };
-        cells.push(if null { None } else { Some(copy(data.wrapping_add(offset), bytes)?) });
+        cells.push(if null { None } else { Some(lent(data.wrapping_add(offset), bytes)?) });
         offset = offset.checked_add(bytes).ok_or_else(|| Error::invalid_argument("a column is too long"))?;
     }
     Ok(cells)
 }
 
-/// Bytes of the host, in memory of ours. NULL gives none, whatever the length, and is refused where some are told.
-fn copy(from: *const u8, bytes: usize) -> Result<Vec<u8>> {
+/// Bytes of the host, until the call returns. NULL where bytes are told is refused.
+fn lent<'h>(from: *const u8, bytes: usize) -> Result<&'h [u8]> {
     if bytes == 0 {
-        return Ok(Vec::new());
+        return Ok(&[]);
     }
     if from.is_null() {
         return Err(Error::invalid_argument("the host passed NULL where bytes are told"));
     }
+    // SAFETY: not NULL, at most isize::MAX bytes (`length` and 32-bit indicators), and the contract of `Init` says that as many
+    // lie there, unchanged during the call; what callers make of them does not outlive it.
+    Ok(unsafe { std::slice::from_raw_parts(from, bytes) })
+}
+
+/// Bytes of the host, in memory of ours.
+fn copy(from: *const u8, bytes: usize) -> Result<Vec<u8>> {
+    let from = lent(from, bytes)?;
     let mut to = Vec::new();
     to.try_reserve_exact(bytes).map_err(|_| Error::invalid_argument("no memory for a value"))?;
-    // SAFETY: not NULL, and the contract of `Init` says that as many bytes lie there, unchanged during the call.
-    let from = unsafe { std::slice::from_raw_parts(from, bytes) };
     to.extend_from_slice(from);
     Ok(to)
 }
@@ -355,5 +363,17 @@ mod tests {
     fn a_panic_is_a_status() {
         assert_eq!(wall("test", || panic!("on purpose")), FAILURE);
         assert_eq!(wall("test", || Ok(())), SUCCESS);
+    }
+
+    // One export outside the wall is enough for that.
+    #[test]
+    fn every_export_is_inside_the_wall() {
+        let exports: Vec<&str> = include_str!("abi.rs").split("pub unsafe extern \"C\" fn ").skip(1).collect();
+        assert_eq!(exports.len(), 10, "all but the number of the interface's version");
+        for export in exports {
+            let (name, rest) = export.split_once('(').unwrap_or_default();
+            let body = rest.split_once("-> i16 {\n").map_or("", |(_, body)| body);
+            assert!(body.trim_start().starts_with(&format!("wall(\"{name}\", ")), "{name}");
+        }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use engine::aggregate::{Aggregate, Aggregation};
 use engine::kernels::{Metric, Rows, distance, json};
 use engine::{
-    Control, DType, Error, ExportOptions, ImportOptions, ListOptions, Options, ReadMode, Result, SearchOptions, Store,
-    Tensor, VerifyOptions,
+    Address, Control, DType, Error, ExportOptions, ImportOptions, ListOptions, Namespace, Options, PutOptions,
+    ReadMode, Result, SearchOptions, Snapshot, Store, Tensor, VerifyOptions,
 };
 
 use crate::config;
@@ -18,7 +19,7 @@ use crate::script::{Script, fail};
 const K_MAX: usize = 10_000;
 
 /// Runs the script on rows; the columns of the result depend on the script and the types of the input alone.
-pub(crate) fn run(script: &str, file: &Path, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+pub(crate) fn run(script: &str, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let mut script = Script::parse(script)?;
     if let Ok(metric) = script.name.parse::<Metric>() {
         return pairs(&mut script, metric, columns, rows);
@@ -39,7 +40,7 @@ pub(crate) fn run(script: &str, file: &Path, columns: &[Input], rows: usize) -> 
     }
 }
 
-fn pairs(script: &mut Script, metric: Metric, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn pairs(script: &mut Script, metric: Metric, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let dtype = script.take("dtype")?.unwrap_or(DType::F32);
     script.end()?;
     let mut out = Output::double();
@@ -55,7 +56,7 @@ fn pairs(script: &mut Script, metric: Metric, columns: &[Input], rows: usize) ->
     Ok(vec![out])
 }
 
-fn json_to_bytes(script: &Script, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn json_to_bytes(script: &Script, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     script.end()?;
     let mut out = Output::binary();
     for row in 0..rows {
@@ -71,7 +72,7 @@ fn json_to_bytes(script: &Script, columns: &[Input], rows: usize) -> Result<Vec<
     Ok(vec![out])
 }
 
-fn bytes_to_json(script: &Script, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn bytes_to_json(script: &Script, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     script.end()?;
     let mut out = Output::text();
     for row in 0..rows {
@@ -91,10 +92,10 @@ fn bytes_to_json(script: &Script, columns: &[Input], rows: usize) -> Result<Vec<
     Ok(vec![out])
 }
 
-fn search(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn search(script: &mut Script, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let store = open(script, file)?;
     let (name, k): (String, usize) = (script.need("set")?, script.take("k")?.unwrap_or(10));
-    let mut options = SearchOptions::new();
+    let mut options = SearchOptions::new().control(store.control());
     if let Some(metric) = script.take("metric")? {
         options = options.metric(metric);
     }
@@ -102,7 +103,7 @@ fn search(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> R
     if k > K_MAX {
         return Err(fail(script.at, "k is at most 10000"));
     }
-    let set = store.vector_set(name.as_str())?.snapshot()?;
+    let set = store.store.vector_set(store.key(&name))?.snapshot()?;
     let mut out = vec![Output::bigint(), Output::bigint(), Output::double()];
     for row in 0..rows {
         let Some(query) = column(columns, 0)?.binary(row)? else { continue };
@@ -117,24 +118,27 @@ fn search(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> R
     Ok(out)
 }
 
-fn get(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn get(script: &mut Script, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let store = open(script, file)?;
     script.end()?;
     let mut out = Output::binary();
     for row in 0..rows {
         match column(columns, 0)?.text(row)? {
-            Some(key) => out.push(Some(&store.get(key.as_str())?.bytes()?))?,
+            Some(key) => {
+                let payload = store.store.get(store.key(&key))?;
+                out.push(Some(&payload.range_within(0..payload.len(), &store.control())?))?;
+            }
             None => out.push(None)?,
         }
     }
     Ok(vec![out])
 }
 
-fn put(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn put(script: &mut Script, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let store = open(script, file)?;
     let dtype = script.take("dtype")?.unwrap_or(DType::U8);
     script.end()?;
-    let mut txn = store.begin()?;
+    let mut txn = store.store.begin()?;
     let mut out = Output::bigint();
     for row in 0..rows {
         let (key, payload) = (column(columns, 0)?.text(row)?, column(columns, 1)?.binary(row)?);
@@ -142,11 +146,12 @@ fn put(script: &mut Script, file: &Path, columns: &[Input], rows: usize) -> Resu
             return Err(in_row(row, &Error::invalid_argument("key and payload must not be NULL; nothing was stored")));
         };
         let dim = u64::try_from(vector(dtype, payload).map_err(|e| in_row(row, &e))?.dim()).unwrap_or(u64::MAX);
-        txn.put(key.as_str(), &Tensor::new(dtype, &[dim], payload)?)?;
+        let tensor = Tensor::new(dtype, &[dim], payload)?;
+        txn.put_within(store.key(&key), &tensor, &PutOptions::new(), &store.control())?;
         out.push_count(payload.len())?;
     }
     if rows > 0 {
-        txn.commit()?;
+        txn.commit_within(&store.control())?;
     }
     Ok(vec![out])
 }
@@ -169,7 +174,7 @@ fn list(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
 fn stat(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
     let store = open(script, file)?;
     script.end()?;
-    let stat = store.stat()?;
+    let stat = store.store.stat_within(&store.control())?;
     let facts = [
         ("lsn", stat.lsn),
         ("atoms", stat.atoms),
@@ -190,7 +195,11 @@ fn stat(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
 fn verify(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
     let store = open(script, file)?;
     script.end()?;
-    let report = store.verify(&VerifyOptions::new(), &Control::new())?;
+    let options = match &store.space {
+        Some(space) => VerifyOptions::new().prefix_in(space, ""),
+        None => VerifyOptions::new(),
+    };
+    let report = store.store.verify(&options, &store.control())?;
     let (mut keys, mut what) = (Output::text(), Output::text());
     for damage in report.damaged {
         match damage.key {
@@ -206,8 +215,12 @@ fn import(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
     let store = open(script, file)?;
     let (path, prefix): (String, String) = (script.need("path")?, script.take("prefix")?.unwrap_or_default());
     script.end()?;
-    let (options, source) = (ImportOptions::new().prefix(prefix), files::source(file, &path)?);
-    let report = store.import_file(&source, &options, &Control::new()).map_err(|e| hidden(&source, &path, &e))?;
+    let (mut options, source) = (ImportOptions::new().prefix(prefix), files::source(file, &path)?);
+    if let Some(space) = &store.space {
+        options = options.namespace(space);
+    }
+    let imported = store.store.import_file(&source, &options, &store.control());
+    let report = imported.map_err(|e| hidden(&source, &path, &e))?;
     counts([report.atoms, report.payload_bytes, report.lsn])
 }
 
@@ -216,7 +229,8 @@ fn export(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
     let (path, prefix): (String, String) = (script.need("path")?, script.take("prefix")?.unwrap_or_default());
     script.end()?;
     let (options, target) = (ExportOptions::new().prefix(prefix), files::target(file, &path)?);
-    let report = store.export_file(&target, &options, &Control::new()).map_err(|e| hidden(&target, &path, &e))?;
+    let exported = store.snapshot()?.export_file(&target, &options, &store.control());
+    let report = exported.map_err(|e| hidden(&target, &path, &e))?;
     counts([report.atoms, report.file_bytes])
 }
 
@@ -234,7 +248,7 @@ fn counts<const N: usize>(numbers: [u64; N]) -> Result<Vec<Output>> {
     numbers.into_iter().map(column).collect()
 }
 
-fn aggregate(script: &mut Script, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
+fn aggregate(script: &mut Script, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let dtype = script.take("dtype")?.unwrap_or(DType::F32);
     let group = script.group.take();
     let at = script.at;
@@ -275,13 +289,40 @@ fn aggregate(script: &mut Script, columns: &[Input], rows: usize) -> Result<Vec<
     Ok(names.into_iter().chain([number, values, beside]).collect())
 }
 
-/// Never maps a payload: a disk that fails under the host's thread is an error, not a signal.
-fn open(script: &mut Script, file: &Path) -> Result<Store> {
-    let alias: String = script.take("store")?.unwrap_or_else(|| "default".to_owned());
-    Store::open(config::directory(file, "store", &alias)?, &Options::new().read_mode(ReadMode::Positioned))
+/// The store of an alias, the namespace that the alias means, and the moment by which the command has ended.
+struct Opened {
+    store: Store,
+    space: Option<Namespace>,
+    ends: Option<Instant>,
 }
 
-fn column(columns: &[Input], index: usize) -> Result<&Input> {
+impl Opened {
+    fn key<'k>(&self, name: &'k str) -> Address<'k> {
+        self.space.as_ref().map_or_else(|| name.into(), |space| space.key(name))
+    }
+
+    fn control(&self) -> Control<'static> {
+        self.ends.map_or_else(Control::new, |ends| Control::new().deadline(ends))
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        let snapshot = self.store.snapshot()?;
+        Ok(self.space.as_ref().map_or_else(|| snapshot.clone(), |space| snapshot.in_namespace(space)))
+    }
+}
+
+/// Never maps a payload: a disk that fails under the host's thread is an error, not a signal.
+fn open(script: &mut Script, file: &Path) -> Result<Opened> {
+    let alias: String = script.take("store")?.unwrap_or_else(|| "default".to_owned());
+    let registered = config::store(file, &alias)?;
+    let deadline_ms = script.take("deadline_ms")?.or(registered.deadline_ms);
+    let ends = deadline_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+    let store = Store::open(registered.directory, &Options::new().read_mode(ReadMode::Positioned))?;
+    let space = registered.namespace.map(|name| store.namespace(&name)).transpose()?;
+    Ok(Opened { store, space, ends })
+}
+
+fn column<'a, 'h>(columns: &'a [Input<'h>], index: usize) -> Result<&'a Input<'h>> {
     let what = || format!("the input has {} columns, column {index} is needed", columns.len());
     columns.get(index).ok_or_else(|| Error::invalid_argument(what()))
 }

@@ -1,4 +1,5 @@
-//! The administrator's file that says which store an alias means; the same file and rules as for the assembly.
+//! The administrator's file that says which store, and which namespace of it, an alias means; the same file and rules as for
+//! the assembly.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -23,8 +24,36 @@ pub(crate) fn file(parameters: &str) -> PathBuf {
     }
 }
 
-/// The directory of an alias, of `store` or `files`. Errors do not name directories: the caller may be anyone.
+/// What the file says of a store: its directory, and what every call on it keeps to.
+pub(crate) struct Registered {
+    pub(crate) directory: PathBuf,
+    /// Name of the namespace that the alias means; the default one where there is none.
+    pub(crate) namespace: Option<String>,
+    /// Milliseconds that a call may take; for ever where there is none.
+    pub(crate) deadline_ms: Option<u64>,
+}
+
+/// The store of an alias. Errors do not name directories: the caller may be anyone.
+pub(crate) fn store(file: &Path, alias: &str) -> Result<Registered> {
+    let text = read(file, alias)?;
+    Ok(Registered {
+        directory: directory_in(&text, "store", alias)?,
+        namespace: value(&text, &format!("namespace.{alias}"))?,
+        deadline_ms: value(&text, &format!("deadline_ms.{alias}"))?.and_then(|number| number.parse().ok()),
+    })
+}
+
+/// The directory of an alias of `files`.
 pub(crate) fn directory(file: &Path, kind: &str, alias: &str) -> Result<PathBuf> {
+    directory_in(&read(file, alias)?, kind, alias)
+}
+
+fn directory_in(text: &str, kind: &str, alias: &str) -> Result<PathBuf> {
+    let what = || format!("no '{kind}.{alias}' is registered; an administrator adds it to the configuration file");
+    value(text, &format!("{kind}.{alias}"))?.map(PathBuf::from).ok_or_else(|| Error::invalid_argument(what()))
+}
+
+fn read(file: &Path, alias: &str) -> Result<String> {
     let good = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
     if alias.is_empty() || alias.len() > ALIAS_BYTES_MAX || !alias.bytes().all(good) {
         let what = "an alias has 1 to 64 letters, digits, '_' or '-'; pass a registered alias, not a path";
@@ -34,25 +63,34 @@ pub(crate) fn directory(file: &Path, kind: &str, alias: &str) -> Result<PathBuf>
     if fs::metadata(file).map_err(failed)?.len() > FILE_BYTES_MAX {
         return Err(Error::invalid_argument("the configuration is larger than 1 MiB; correct it"));
     }
-    let text = fs::read_to_string(file).map_err(failed)?;
-    let wanted = format!("{kind}.{alias}");
+    fs::read_to_string(file).map_err(failed)
+}
+
+/// The value of a key. Every line is looked at: a file with one that cannot be right is not believed in the others.
+fn value(text: &str, wanted: &str) -> Result<Option<String>> {
     let mut found = None;
     for (number, line) in text.lines().enumerate().map(|(at, line)| (at.saturating_add(1), line.trim())) {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
         let (key, value) = line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
-        let repeated = key == wanted && found.is_some();
-        if !is_local_absolute(value) || repeated {
-            let what = format!("configuration, line {number}: expected 'key = ABSOLUTE LOCAL PATH', each key once");
+        let good = match key.split('.').next() {
+            Some("namespace") => !value.is_empty(),
+            Some("deadline_ms") => value.parse::<u32>().is_ok(),
+            _ => is_local_absolute(value),
+        };
+        if !good || (key == wanted && found.is_some()) {
+            let what = format!(
+                "configuration, line {number}: expected 'key = ABSOLUTE LOCAL PATH', 'namespace.ALIAS = NAME' or \
+                 'deadline_ms.ALIAS = NUMBER', each key once"
+            );
             return Err(Error::invalid_argument(what));
         }
         if key == wanted {
-            found = Some(PathBuf::from(value));
+            found = Some(value.to_owned());
         }
     }
-    let what = || format!("no '{kind}.{alias}' is registered; an administrator adds it to the configuration file");
-    found.ok_or_else(|| Error::invalid_argument(what()))
+    Ok(found)
 }
 
 // A share would hand the service account's credentials to whoever answers for it.

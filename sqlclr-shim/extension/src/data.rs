@@ -1,4 +1,4 @@
-//! Columns of values as the host lays them out, in owned memory: what came in, and what goes out.
+//! Columns of values as the host lays them out: what came in, lent for one call, and what goes out, in memory of ours.
 
 use engine::{Error, Result};
 
@@ -30,17 +30,24 @@ pub(crate) fn width(ctype: i16) -> Result<Option<usize>> {
     })
 }
 
-/// A column that came in: one entry per row, `None` for NULL.
-#[derive(Default)]
-pub(crate) struct Input {
+/// What the host tells of a column before its values come.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Type {
     pub(crate) ctype: i16,
     pub(crate) size: usize,
-    pub(crate) cells: Vec<Option<Vec<u8>>>,
 }
 
-impl Input {
+/// A column that came in: one entry per row, `None` for NULL. The values lie where the host has them: a copy of each would
+/// cost more than a distance of two.
+pub(crate) struct Input<'h> {
+    pub(crate) ctype: i16,
+    pub(crate) size: usize,
+    pub(crate) cells: Vec<Option<&'h [u8]>>,
+}
+
+impl<'h> Input<'h> {
     /// The bytes of a varbinary value.
-    pub(crate) fn binary(&self, row: usize) -> Result<Option<&[u8]>> {
+    pub(crate) fn binary(&self, row: usize) -> Result<Option<&'h [u8]>> {
         if self.ctype != ctype::BINARY {
             return Err(Error::invalid_argument("a varbinary column is expected here; cast it in the input query"));
         }
@@ -62,8 +69,8 @@ impl Input {
         }
     }
 
-    pub(crate) fn cell(&self, row: usize) -> Option<&[u8]> {
-        self.cells.get(row).and_then(Option::as_deref)
+    pub(crate) fn cell(&self, row: usize) -> Option<&'h [u8]> {
+        self.cells.get(row).copied().flatten()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use engine::{Error, Result};
 
 use crate::command;
-use crate::data::{Input, Output, ctype};
+use crate::data::{Input, Output, Type, ctype};
 
 /// A session: the bytes of its GUID, and the task.
 pub(crate) type Id = ([u8; 16], u16);
@@ -22,7 +22,8 @@ static SESSIONS: Mutex<Option<HashMap<Id, Arc<Mutex<Session>>>>> = Mutex::new(No
 #[derive(Default)]
 pub(crate) struct Param {
     pub(crate) name: String,
-    pub(crate) value: Input,
+    pub(crate) kind: Type,
+    pub(crate) value: Option<Vec<u8>>,
     pub(crate) words: Output8,
 }
 
@@ -33,7 +34,7 @@ pub(crate) type Output8 = Vec<u64>;
 #[derive(Default)]
 pub(crate) struct Session {
     script: String,
-    pub(crate) columns: Vec<Input>,
+    pub(crate) columns: Vec<Type>,
     pub(crate) params: Vec<Param>,
     pub(crate) rows: usize,
     rows_total: i64,
@@ -45,14 +46,14 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(script: String, columns: usize, params: usize) -> Self {
         let mut session = Session { script, ..Session::default() };
-        session.columns.resize_with(columns, Input::default);
+        session.columns.resize(columns, Type::default());
         session.params.resize_with(params, Param::default);
         session
     }
 
-    /// Runs the script on the rows in `columns` and keeps the result until the next call.
-    pub(crate) fn execute(&mut self, rows: usize) -> Result<u16> {
-        self.results = command::run(&self.script, &file(), &self.columns, rows)?;
+    /// Runs the script on rows and keeps the result until the next call.
+    pub(crate) fn execute(&mut self, columns: &[Input<'_>], rows: usize) -> Result<u16> {
+        self.results = command::run(&self.script, &file(), columns, rows)?;
         self.results.iter_mut().for_each(Output::finish);
         self.rows = self.results.first().map_or(0, |column| column.lengths.len());
         self.rows_total = self.rows_total.saturating_add(i64::try_from(self.rows).unwrap_or(i64::MAX));
@@ -64,13 +65,13 @@ impl Session {
         let total = self.rows_total;
         let unknown = || Error::invalid_argument(format!("there is no parameter {number}"));
         let param = self.params.get_mut(number).ok_or_else(unknown)?;
-        let mut out = Output::new(param.value.ctype, param.value.size);
-        match param.value.ctype {
+        let mut out = Output::new(param.kind.ctype, param.kind.size);
+        match param.kind.ctype {
             ctype::BIGINT if param.name == ROWS => out.push_i64(total)?,
             ctype::LONG if param.name == ROWS => {
                 out.push(Some(&i32::try_from(total).unwrap_or(i32::MAX).to_le_bytes()))?
             }
-            _ => out.push(param.value.cell(0))?,
+            _ => out.push(param.value.as_deref())?,
         }
         out.finish();
         param.words = out.words;

@@ -134,10 +134,12 @@ fn store() -> &'static Store {
         let files = folder.path().join("files");
         fs::create_dir_all(files.join("models/out")).unwrap();
         let text = format!(
-            "# stores\nstore.default = {}\nfiles.models = {}\n",
+            "# stores\nstore.default = {0}\nfiles.models = {1}\nstore.tenant = {0}\nnamespace.tenant = tenant 7\n\
+             store.late = {0}\ndeadline_ms.late = 0\n",
             path.display(),
             files.join("models").display()
         );
+        store.create_namespace("tenant 7").unwrap();
         fs::write(&file, text).unwrap();
         let file = file.to_str().unwrap();
         assert_eq!(Init(file.as_ptr(), file.len() as u64, null(), 0, null(), 0, null(), 0), 0);
@@ -278,6 +280,41 @@ fn files_are_read_and_written_below_registered_directories_alone() {
     assert!(!outside.join("new.safetensors").exists() && !outside.join("x").exists());
 }
 
+// An alias whose namespace one command does not heed shows one tenant the tensors of another; a command without an end holds a
+// process of the host for as long as it likes.
+#[test]
+fn an_alias_keeps_to_its_namespace_and_to_its_deadline() {
+    let space = store().namespace("tenant 7").unwrap();
+    let put = [vec![text("only")], vec![bytes(&[1.5, -2.0])]];
+    assert!(run(8, "put store=tenant dtype=f32", &[CHAR, BINARY], &put).is_some());
+    assert_eq!(run(8, "get store=tenant", &[CHAR], &[vec![text("only")]]).unwrap()[0], put[1]);
+    assert!(run(8, "get", &[CHAR], &[vec![text("only")]]).is_none());
+    assert!(run(8, "export store=tenant path=models/out/tenant.safetensors", &[], &[]).is_some());
+    assert!(run(8, "import store=tenant path=models/out/tenant.safetensors prefix=again/", &[], &[]).is_some());
+    assert_eq!(run(8, "list store=tenant", &[], &[]).unwrap()[0], [utf16("again/only"), utf16("only")]);
+    assert_eq!(run(8, "list prefix=again/", &[], &[]).unwrap()[0], Vec::<Cell>::new());
+    let set = store().vectors(space.key("own"), 1, DType::F32, Metric::SqEuclidean).unwrap();
+    set.append(&[5], Rows::of(1, &[0.0_f32]).unwrap()).unwrap();
+    let search = |store: &str| run(8, &format!("search set=own {store}"), &[BINARY], &[vec![bytes(&[3.0])]]);
+    assert_eq!(doubles(&search("store=tenant").unwrap()[2]), [Some(9.0)]);
+    assert!(search("store=default").is_none());
+    assert_eq!(run(8, "verify store=tenant", &[], &[]).unwrap()[0], Vec::<Cell>::new());
+
+    let late = [
+        ("put store=late", 2),
+        ("stat store=late", 0),
+        ("verify store=late", 0),
+        ("import store=late path=models/out/tenant.safetensors", 0),
+        ("export store=late path=models/out/late.safetensors", 0),
+    ];
+    for (script, columns) in late {
+        let (types, rows) = (&[CHAR, BINARY][..columns], &put[..columns]);
+        assert!(run(8, script, types, rows).is_none(), "{script}");
+        assert!(run(8, &format!("{script} deadline_ms=600000"), types, rows).is_some(), "{script}");
+    }
+    assert!(search("store=tenant deadline_ms=0").is_none());
+}
+
 // A value read with the width of another type shifts all that follow; a NULL where the host keeps no room does as well.
 #[test]
 fn every_type_comes_back_with_every_pattern_of_nulls() {
@@ -372,7 +409,7 @@ fn the_readme_shows_commands_that_run() {
     let rows = readme.lines().filter(|line| line.starts_with("| `"));
     let cells: Vec<&str> = rows.filter_map(|line| line.split('|').nth(1)).collect();
     let scripts: Vec<&str> = cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
-    assert_eq!(scripts.len(), 27);
+    assert_eq!(scripts.len(), 29);
     model("bert.safetensors");
     for script in scripts {
         assert!(run(6, script, &[BINARY, BINARY], &[vec![], vec![]]).is_some(), "{script}");

@@ -292,6 +292,7 @@ impl VectorSet {
         let mut tries = 0;
         loop {
             tries += 1;
+            control.check().map_err(|e| e.during("change vector set").key(self.name()))?;
             let mut txn = self.store.begin()?;
             let mut writer = txn.vectors(self.address())?.companions(self.companions).within(*control);
             if writer.number()? != self.row.spec.set {
@@ -318,7 +319,7 @@ impl VectorSet {
 
     /// Deletes vectors and returns how many there were, as [`VectorWriter::delete`].
     pub fn delete(&self, ids: &[i64]) -> Result<u64> {
-        self.change(&Control::new(), |writer| writer.delete(ids))
+        self.delete_within(ids, &Control::new())
     }
 
     /// Puts parts together, as [`VectorWriter::compact`].
