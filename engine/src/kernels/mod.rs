@@ -11,7 +11,7 @@
 //! let data = [0.0_f32, 1.0, 1.0, 0.0, 0.6, 0.8]; // three vectors of two
 //! let mut distances = [0.0; 3];
 //! one_to_many(Metric::Cosine, Rows::one(&[1.0_f32, 0.0])?, Rows::of(2, &data)?, &mut distances)?;
-//! assert_eq!(top_k(&distances, 2), [1, 2]);
+//! assert_eq!(top_k(&distances, 2)?, [1, 2]);
 //! # Ok(())
 //! # }
 //! ```
