@@ -116,3 +116,24 @@ impl<V: Visit> Kernel for Walk<'_, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Sums of 8-bit floats taken for integers would look plausible, and be wrong by powers of two.
+    #[test]
+    fn eight_bit_floats_are_widened_to_their_numbers() {
+        let codes: Vec<u8> = (0..=u8::MAX).collect();
+        let mut wide = vec![0.0; codes.len()];
+        let mut check = |dtype: DType, number: &dyn Fn(u8) -> f64| {
+            widen(Rows::new(dtype, 1, codes.len(), &codes).unwrap(), 0, &mut wide);
+            let expected = codes.iter().map(|&code| number(code).to_bits());
+            assert!(wide.iter().map(|x| x.to_bits()).eq(expected), "{dtype}");
+        };
+        check(DType::F8E4M3, &|code| F8E4M3(code).to_f64());
+        check(DType::F8E5M2, &|code| F8E5M2(code).to_f64());
+        let halves = [F8E4M3(0x30); 100]; // 0.5
+        assert_eq!(crate::kernels::sum(Rows::one(&halves).unwrap()).unwrap(), 50.0);
+    }
+}

@@ -35,7 +35,8 @@ impl Moments {
         Moments { count: 0, mean: 0.0, m2: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
     }
 
-    /// Adds every element of every row. `Unsupported` for types other than f64 f32 f16 bf16 i8 u8 i16 u16 i32 u32.
+    /// Adds every element of every row. `Unsupported` for types other than f64 f32 f16 bf16 f8e4m3 f8e5m2 i8 u8
+    /// i16 u16 i32 u32.
     pub fn push(&mut self, rows: Rows<'_>) -> Result<()> {
         supported(rows)?;
         (0..rows.rows()).for_each(|row| decode::visit(rows, row, self));

@@ -100,7 +100,13 @@ fn plot(path: &Path, lines: &[Line], machine: &str) {
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], color.stroke_width(2)));
         chart.draw_series(line.points.iter().map(|&point| Circle::new(point, 3, color.filled()))).unwrap();
     }
-    let labels = chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).label_font(("sans-serif", 14));
-    labels.border_style(BLACK.mix(0.3)).background_style(WHITE).draw().unwrap();
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .label_font(("sans-serif", 14))
+        .border_style(BLACK.mix(0.3))
+        .background_style(WHITE)
+        .draw()
+        .unwrap();
     area.present().unwrap();
 }
