@@ -93,7 +93,7 @@ JSON: {lsn}.")]
 
 JSON: {deleted, lsn}.")]
     Rm(Rm),
-    /// Vector sets: add vectors, show sets
+    /// Vector sets: add vectors, show, compact and drop sets
     #[command(subcommand, arg_required_else_help = true)]
     Vectors(Vectors),
     /// Find the nearest vectors, exactly
@@ -374,6 +374,56 @@ JSON: {added, lsn, set}.")]
     /// List vector sets
     #[command(after_help = "Example:\n  tensoratom vectors ls models\n\nJSON: as of info.")]
     Ls(VectorsLs),
+    /// Put parts of a vector set together, without the deleted rows
+    #[command(after_help = "Examples:
+  tensoratom vectors compact models words
+  tensoratom vectors compact models words --dead-fraction 0 --companions
+
+What was found before is found afterwards. Snapshots made before still read the old parts; `gc`
+gives their space back.
+
+JSON: {parts_replaced, companions_built, set}.")]
+    Compact(VectorsCompact),
+    /// Drop a vector set with all its vectors
+    #[command(after_help = "Example:
+  tensoratom vectors drop models words
+
+Snapshots made before still show it; `gc` gives the space back.
+
+JSON: {dropped, vectors, lsn}.")]
+    Drop(VectorsDrop),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VectorsCompact {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Name of the vector set
+    pub(crate) set: String,
+    /// Rewrite parts of which at least this share of rows is deleted; 0 for every part with one
+    #[arg(long, value_name = "F", default_value_t = tensoratom::CompactOptions::DEAD_FRACTION)]
+    pub(crate) dead_fraction: f64,
+    /// Also build the companions that parts lack, whatever their size, for faster searches
+    #[arg(long)]
+    pub(crate) companions: bool,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VectorsDrop {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Name of the vector set
+    pub(crate) set: String,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -219,7 +219,7 @@ pub extern "C" fn ta_top_k(
         let values = input(distances, count)?;
         apart(&[span(out, capacity), span(length, 1)], &[span(distances, count)])?;
         let out = Out::sized(out, capacity, length)?;
-        let nearest = kernels::top_k(values, size(k.min(count))?);
+        let nearest = kernels::top_k(values, size(k.min(count))?)?;
         out.fill(&nearest.into_iter().map(|index| index as u64).collect::<Vec<_>>())
     })
 }

@@ -97,11 +97,11 @@ pub(crate) fn topk_indices<'py>(py: Python<'py>, values: &Bound<'py, PyAny>, k: 
         for row in 0..rows.rows() {
             let (numbers, _) = rows.row_bytes(row).as_chunks::<8>();
             let numbers: Vec<f64> = numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
-            picked.extend(kernels::top_k(&numbers, k).into_iter().map(|index| index as i64));
+            picked.extend(kernels::top_k(&numbers, k)?.into_iter().map(|index| index as i64));
         }
-        picked
+        tensoratom::Result::Ok(picked)
     };
-    let (picked, width) = (py.detach(pick), k.min(rows.dim()));
+    let (picked, width) = (py.detach(pick).raise()?, k.min(rows.dim()));
     if input.shape.len() == 1 { owned(py, picked, &[width]) } else { owned(py, picked, &[rows.rows(), width]) }
 }
 

@@ -22,6 +22,8 @@ pub struct Settings {
     pub cli: PathBuf,
     /// A Python with `numpy` and `faiss-cpu`, for the rivals that are Python libraries.
     pub python: PathBuf,
+    /// The file for the raw numbers; plots go beside it.
+    pub out: Option<PathBuf>,
 }
 
 fn main() {
@@ -32,9 +34,9 @@ fn main() {
         memory: PathBuf::from("/dev/shm"),
         cli: PathBuf::from("../../target/release/tensoratom"),
         python: PathBuf::from("python3"),
+        out: None,
     };
     let mut only: Vec<String> = Vec::new();
-    let mut out = None;
     while let Some(arg) = args.next() {
         let mut value = || args.next().unwrap_or_else(|| panic!("{arg} needs a value"));
         match arg.as_str() {
@@ -43,12 +45,12 @@ fn main() {
             "--disk" => settings.disk = value().into(),
             "--cli" => settings.cli = value().into(),
             "--python" => settings.python = value().into(),
-            "--out" => out = Some(PathBuf::from(value())),
+            "--out" => settings.out = Some(PathBuf::from(value())),
             other => panic!("unknown argument {other}; see the first line of the source"),
         }
     }
     let mut report = Report::new(machine::describe());
-    let sections: [(&str, fn(&Settings, &mut Report)); 9] = [
+    let sections: [(&str, fn(&Settings, &mut Report)); 13] = [
         ("get", sections::get::known_keys),
         ("million", sections::million::run),
         ("touch", sections::touch::run),
@@ -57,6 +59,10 @@ fn main() {
         ("files", sections::files::run),
         ("memory", sections::memory::run),
         ("search", sections::search::run),
+        ("wide", sections::search::wide),
+        ("growth", sections::growth::run),
+        ("codecs", sections::codecs::run),
+        ("numpy", sections::numpy::run),
         ("kernels", sections::kernels::run),
     ];
     for (name, run) in sections {
@@ -64,7 +70,7 @@ fn main() {
             run(&settings, &mut report);
         }
     }
-    if let Some(out) = out {
-        report.write(&out);
+    if let Some(out) = &settings.out {
+        report.write(out);
     }
 }

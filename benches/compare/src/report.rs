@@ -16,6 +16,11 @@ impl Report {
         Report { machine, rows: Vec::new(), section: String::new() }
     }
 
+    /// The machine, in one line.
+    pub fn machine(&self) -> &str {
+        &self.machine
+    }
+
     /// Starts a section.
     pub fn section(&mut self, title: &str) {
         println!("\n{title}");

@@ -28,6 +28,8 @@ pub(crate) fn run(command: Command) -> Result<Outcome> {
         Command::Vectors(Vectors::Add(args)) => vectors::add(&args),
         Command::Vectors(Vectors::Info(args)) => vectors::info(&args),
         Command::Vectors(Vectors::Ls(args)) => vectors::ls(&args),
+        Command::Vectors(Vectors::Compact(args)) => vectors::compact(&args),
+        Command::Vectors(Vectors::Drop(args)) => vectors::drop(&args),
         Command::Search(args) => vectors::search(&args),
         Command::Stat(args) => check::stat(&args),
         Command::Verify(args) => check::verify(&args),

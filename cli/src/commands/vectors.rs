@@ -1,4 +1,4 @@
-//! `vectors add | info | ls` and `search`.
+//! `vectors add | info | ls | compact | drop` and `search`.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -7,9 +7,9 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tensoratom::kernels::convert::Overflow;
 use tensoratom::kernels::{Metric, Rows};
-use tensoratom::{DType, Error, ErrorKind, Neighbor, NpyArray, Result, SearchOptions, VectorSetInfo, VectorSnapshot};
+use tensoratom::{CompactOptions, DType, Error, ErrorKind, Neighbor, NpyArray, Result, SearchOptions, VectorSetInfo, VectorSnapshot};
 
-use crate::args::{Search, VectorsAdd, VectorsInfo, VectorsLs};
+use crate::args::{Search, VectorsAdd, VectorsCompact, VectorsDrop, VectorsInfo, VectorsLs};
 use crate::output::{Align, FAINT, GOOD, JsonList, Outcome, Table, count, grouped, plain_text, print_json, say, size};
 use crate::progress::Follow;
 
@@ -106,7 +106,7 @@ pub(crate) fn add(args: &VectorsAdd) -> Result<Outcome> {
     let namespace = super::namespace_to_write(&store, &args.namespace)?;
     let name = namespace.key(args.set.as_str());
     let mut txn = store.begin()?;
-    let existing = match txn.vectors(name).map(drop) {
+    let existing = match txn.vectors(name).map(std::mem::drop) {
         Err(e) if e.kind() == ErrorKind::NotFound && args.create => None,
         Err(e) => return Err(e),
         Ok(()) => Some(store.vector_set(name)?),
@@ -218,6 +218,48 @@ pub(crate) fn ls(args: &VectorsLs) -> Result<Outcome> {
     let store = super::open_to_read(&args.store)?;
     let namespace = super::namespace(&store, &args.namespace)?;
     list(store.snapshot()?.in_namespace(&namespace).vector_sets()?, args.json)
+}
+
+pub(crate) fn compact(args: &VectorsCompact) -> Result<Outcome> {
+    let store = super::open_to_write(&args.store)?;
+    let set = store.vector_set(super::namespace(&store, &args.namespace)?.key(args.set.as_str()))?;
+    let options = CompactOptions::new().dead_fraction(args.dead_fraction);
+    let (replaced, built) = Follow::new("compact").run(|control| -> Result<(u64, u64)> {
+        let replaced = set.compact(&options, control)?;
+        Ok((replaced, if args.companions { set.build_companions(control)? } else { 0 }))
+    })?;
+    let info = set.info()?;
+    if args.json {
+        let set = info_json(&info);
+        print_json(&json!({ "parts_replaced": replaced, "companions_built": built, "set": set }))?;
+        return Ok(Outcome::Done);
+    }
+    say!(
+        "{GOOD}compacted{GOOD:#} {}: {} replaced, {} built {FAINT}({} in {}, {} deleted){FAINT:#}",
+        plain_text(&args.set),
+        count(replaced, "part"),
+        count(built, "companion"),
+        count(info.vectors, "vector"),
+        count(info.parts, "part"),
+        grouped(info.deleted_rows),
+    )?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn drop(args: &VectorsDrop) -> Result<Outcome> {
+    let store = super::open_to_write(&args.store)?;
+    let namespace = super::namespace(&store, &args.namespace)?;
+    let name = namespace.key(args.set.as_str());
+    let vectors = store.vector_set(name)?.len()?;
+    let mut txn = store.begin()?;
+    let dropped = txn.drop_vectors(name)?;
+    let lsn = txn.commit()?;
+    if args.json {
+        print_json(&json!({ "dropped": dropped, "vectors": vectors, "lsn": lsn }))?;
+        return Ok(Outcome::Done);
+    }
+    say!("{GOOD}dropped{GOOD:#} {} of {}", plain_text(&args.set), count(vectors, "vector"))?;
+    Ok(Outcome::Done)
 }
 
 fn list(sets: Vec<VectorSnapshot>, as_json: bool) -> Result<Outcome> {

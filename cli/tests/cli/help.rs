@@ -2,7 +2,7 @@
 
 use crate::support::{Place, floats, many, npy, safetensors};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "init",
     "import",
     "export",
@@ -14,6 +14,8 @@ const COMMANDS: [&str; 19] = [
     "vectors info",
     "vectors ls",
     "search",
+    "vectors compact",
+    "vectors drop",
     "stat",
     "verify",
     "repair",

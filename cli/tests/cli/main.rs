@@ -12,3 +12,4 @@ mod sql;
 mod support;
 mod terminal;
 mod tiers;
+mod vectors;

@@ -4,15 +4,18 @@ use super::median::distance;
 use super::points::{Sample, mix, unit};
 use super::{Aggregated, zeros};
 use crate::error::Result;
+use crate::memory;
 
 const ITERATIONS_MAX: usize = 100;
 
 /// k-means++ (Arthur and Vassilvitskii 2007), then Lloyd's iteration until no point moves. Draws depend on `seed` alone.
 pub(super) fn lloyd(sample: &Sample, k: u32, seed: u64) -> Result<Aggregated> {
     let dim = sample.dim;
-    let mut centres = seeded(sample, k, seed);
+    let mut centres = seeded(sample, k, seed)?;
     let k = centres.len() / dim;
-    let mut owners = vec![usize::MAX; sample.weights.len()];
+    // No owner yet is one that no centre is.
+    let mut owners: Vec<usize> = memory::zeroed(sample.weights.len())?;
+    owners.fill(usize::MAX);
     let mut weights = zeros(k)?;
     for _ in 0..ITERATIONS_MAX {
         let mut moved = false;
@@ -36,17 +39,26 @@ pub(super) fn lloyd(sample: &Sample, k: u32, seed: u64) -> Result<Aggregated> {
             centre.zip(point).for_each(|(sum, x)| *sum += x * (weight / weights[owner]));
         }
     }
-    let mut order: Vec<usize> = (0..k).filter(|&i| weights[i] > 0.0).collect();
-    order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]));
-    let values = order.iter().flat_map(|&i| &centres[i * dim..][..dim]).copied().collect();
-    Ok(Aggregated { rows: order.len(), dim, values, beside: order.iter().map(|&i| weights[i]).collect() })
+    let mut order: Vec<usize> = Vec::new();
+    memory::reserve(&mut order, k)?;
+    order.extend((0..k).filter(|&i| weights[i] > 0.0));
+    // Ties by place: what a stable sort would do with more memory.
+    order.sort_unstable_by(|&a, &b| weights[b].total_cmp(&weights[a]).then(a.cmp(&b)));
+    let (mut values, mut beside) = (Vec::new(), Vec::new());
+    memory::reserve(&mut values, order.len() * dim)?;
+    memory::reserve(&mut beside, order.len())?;
+    values.extend(order.iter().flat_map(|&i| &centres[i * dim..][..dim]));
+    beside.extend(order.iter().map(|&i| weights[i]));
+    Ok(Aggregated { rows: order.len(), dim, values, beside })
 }
 
 /// Up to `k` distinct points.
-fn seeded(sample: &Sample, k: u32, seed: u64) -> Vec<f64> {
+fn seeded(sample: &Sample, k: u32, seed: u64) -> Result<Vec<f64>> {
     let mut centres: Vec<f64> = Vec::new();
-    let mut chances = sample.weights.clone();
-    let mut least = vec![f64::INFINITY; chances.len()];
+    let mut chances = zeros(sample.weights.len())?;
+    chances.copy_from_slice(&sample.weights);
+    let mut least = zeros(chances.len())?;
+    least.fill(f64::INFINITY);
     for draw in 0..u64::from(k) {
         let mut left = unit(mix(mix(seed) ^ draw)) * chances.iter().sum::<f64>();
         // The last possible one where rounding leaves a rest.
@@ -59,6 +71,7 @@ fn seeded(sample: &Sample, k: u32, seed: u64) -> Vec<f64> {
             }
         }
         let Some(centre) = chosen.and_then(|index| sample.points().nth(index)) else { break };
+        memory::reserve(&mut centres, sample.dim)?;
         centres.extend_from_slice(centre);
         for (((chance, least), weight), point) in
             chances.iter_mut().zip(&mut least).zip(&sample.weights).zip(sample.points())
@@ -67,7 +80,7 @@ fn seeded(sample: &Sample, k: u32, seed: u64) -> Vec<f64> {
             *chance = weight * *least * *least;
         }
     }
-    centres
+    Ok(centres)
 }
 
 fn nearest(point: &[f64], centres: &[f64], dim: usize) -> usize {

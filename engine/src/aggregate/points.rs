@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 
 use super::{Aggregate, Aggregation, reserve, zeros};
 use crate::error::Result;
+use crate::memory;
 
 /// Kept points in their one order, with the weights they stand for.
 pub(super) struct Sample {
@@ -52,7 +53,7 @@ impl Aggregate {
     }
 
     pub(super) fn merge_points(&mut self, other: &Aggregate) -> Result<()> {
-        let mut other = other.clone();
+        let mut other = other.copied()?;
         other.clear_out(other.dim)?;
         self.clear_out(other.dim)?;
         reserve(&mut self.numbers, other.numbers.len())?;
@@ -63,11 +64,12 @@ impl Aggregate {
 
     /// The kept points, each with the weight it stands for.
     pub(super) fn sample(&self) -> Result<Sample> {
-        let mut kept = self.clone();
+        let mut kept = self.copied()?;
         kept.clear_out(self.dim)?;
         let stride = self.dim.saturating_add(1);
         let mut sample = Sample { dim: self.dim, weights: Vec::new(), coordinates: Vec::new() };
         reserve(&mut sample.coordinates, kept.numbers.len())?;
+        reserve(&mut sample.weights, kept.numbers.len() / stride)?;
         for point in kept.numbers.chunks_exact(stride) {
             if let Some((weight, coordinates)) = point.split_first() {
                 sample.weights.push(weight.max(kept.threshold));
@@ -77,13 +79,22 @@ impl Aggregate {
         Ok(sample)
     }
 
+    /// A copy, or an error where memory is short.
+    fn copied(&self) -> Result<Aggregate> {
+        let mut numbers = Vec::new();
+        reserve(&mut numbers, self.numbers.len())?;
+        numbers.extend_from_slice(&self.numbers);
+        Ok(Aggregate { numbers, ..*self })
+    }
+
     /// Sorts by priority, keeps as many as the budget allows, remembers the largest priority of the others.
     fn clear_out(&mut self, dim: usize) -> Result<()> {
         let budget = self.spec.points_max().unwrap_or(0);
         let stride = dim.saturating_add(1);
         let seed = if let Aggregation::KMeans { seed, .. } = self.spec { seed } else { 0 };
-        let mut order: Vec<(f64, &[f64])> =
-            self.numbers.chunks_exact(stride).map(|point| (priority(seed, point), point)).collect();
+        let mut order: Vec<(f64, &[f64])> = Vec::new();
+        memory::reserve(&mut order, self.numbers.len() / stride)?;
+        order.extend(self.numbers.chunks_exact(stride).map(|point| (priority(seed, point), point)));
         order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then_with(|| compare(a.1, b.1)));
         if let Some((priority, _)) = order.get(budget) {
             self.threshold = self.threshold.max(*priority);

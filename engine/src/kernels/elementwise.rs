@@ -1,79 +1,15 @@
 //! Vectors out of vectors, element by element: add, sub, scale, lerp, fma, normalize, softmax.
 //!
-//! Element types are f64 f32 f16 bf16. f16 and bf16 are computed in f32 and rounded to nearest even; results beyond their
-//! range become infinite. Slices of different lengths are `InvalidShape`. NaN elements give NaN at their place.
-
-use half::{bf16, f16};
+//! Element types are f64 f32 f16 bf16 f8e4m3 f8e5m2. Those of 16 and 8 bits are computed in f32 and rounded to nearest
+//! even; results beyond their range become infinite, in f8e4m3 NaN. Slices of different lengths are `InvalidShape`. NaN elements give NaN at their place.
 
 use super::dispatch;
+use super::float::{Float, Overflow, Wide};
 use super::reduce::{max, scaled_norm, sum};
 use super::vector::{Isa, Kernel};
 use super::{Norm, Rows, norm};
-use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::reserve;
-
-/// An element type with floating-point arithmetic: f64, f32, f16, bf16. Sealed.
-pub trait Float: Element + Compute {}
-
-mod compute {
-    /// How a type is computed in: itself, or f32.
-    pub trait Compute: Copy {
-        type Wide: Wide;
-        fn widen(self) -> Self::Wide;
-        fn narrow(wide: Self::Wide) -> Self;
-        fn from_f64(x: f64) -> Self;
-        fn to_f64(self) -> f64;
-    }
-
-    /// f32 and f64.
-    pub trait Wide:
-        Copy + std::ops::Add<Output = Self> + std::ops::Sub<Output = Self> + std::ops::Mul<Output = Self>
-    {
-        fn of(x: f64) -> Self;
-        fn fma(self, b: Self, c: Self) -> Self;
-        fn negate(self) -> Self;
-    }
-}
-use compute::{Compute, Wide};
-
-macro_rules! wide {
-    ($($t:ty)*) => { $(
-        impl Wide for $t {
-            #[inline(always)]
-            fn of(x: f64) -> Self { x as $t }
-            #[inline(always)]
-            fn fma(self, b: Self, c: Self) -> Self { self.mul_add(b, c) }
-            #[inline(always)]
-            fn negate(self) -> Self { -self }
-        }
-    )* };
-}
-wide!(f32 f64);
-
-macro_rules! floats {
-    ($($t:ty => $wide:ty: $widen:expr, $narrow:expr, $from:expr, $to:expr;)*) => { $(
-        impl Float for $t {}
-        impl Compute for $t {
-            type Wide = $wide;
-            #[inline(always)]
-            fn widen(self) -> $wide { ($widen)(self) }
-            #[inline(always)]
-            fn narrow(wide: $wide) -> Self { ($narrow)(wide) }
-            #[inline(always)]
-            fn from_f64(x: f64) -> Self { ($from)(x) }
-            #[inline(always)]
-            fn to_f64(self) -> f64 { ($to)(self) }
-        }
-    )* };
-}
-
-floats! {
-    f64 => f64: |x| x, |x| x, |x| x, |x| x;
-    f32 => f32: |x| x, |x| x, |x| x as f32, f64::from;
-    f16 => f32: f16::to_f32, f16::from_f32, f16::from_f64, f64::from;
-    bf16 => f32: bf16::to_f32, bf16::from_f32, bf16::from_f64, f64::from;
-}
 
 /// `out[i] = a[i] + b[i]`, rounded once.
 pub fn add<T: Float>(a: &[T], b: &[T], out: &mut [T]) -> Result<()> {
@@ -93,14 +29,14 @@ pub fn scale<T: Float>(a: &[T], factor: f64, out: &mut [T]) -> Result<()> {
 
 /// `out[i] = (1 - t) a[i] + t b[i]`, as `fma(t, b, fma(-t, a, a))`: exactly `a` at `t = 0` and `b` at `t = 1` for finite
 /// elements; `t` outside [0, 1] extrapolates. The error is at most `u (|a| + |t a| + |result|)`, `u` that of `T`
-/// (of f32 and one rounding more for f16 and bf16); `t` is first rounded to f32 unless `T` is f64.
+/// (of f32 and one rounding more for narrower types); `t` is first rounded to f32 unless `T` is f64.
 pub fn lerp<T: Float>(a: &[T], b: &[T], t: f64, out: &mut [T]) -> Result<()> {
     let t = T::Wide::of(t);
     map([a, b, a], out, |[a, b, _]| t.fma(b, t.negate().fma(a, a)))
 }
 
-/// `out[i] = a[i] * b[i] + c[i]` with one rounding (IEEE 754 fusedMultiplyAdd) for f64 and f32; f16 and bf16 round to f32,
-/// then to their type.
+/// `out[i] = a[i] * b[i] + c[i]` with one rounding (IEEE 754 fusedMultiplyAdd) for f64 and f32; narrower types round to
+/// f32, then to their type.
 pub fn fma<T: Float>(a: &[T], b: &[T], c: &[T], out: &mut [T]) -> Result<()> {
     map([a, b, c], out, |[a, b, c]| a.fma(b, c))
 }
@@ -119,8 +55,8 @@ pub fn normalize<T: Float>(a: &[T], out: &mut [T]) -> Result<()> {
     for (out, a) in out.iter_mut().zip(a) {
         // Scaled first where the norm is beyond the numbers f64 divides by well.
         *out = match scale == 1.0 {
-            true => T::from_f64(a.to_f64() / length),
-            false => T::from_f64(a.to_f64() * scale / (length * scale)),
+            true => T::from_f64(a.to_f64() / length, Overflow::Infinity),
+            false => T::from_f64(a.to_f64() * scale / (length * scale), Overflow::Infinity),
         };
     }
     Ok(())
@@ -140,7 +76,7 @@ pub fn softmax<T: Float>(a: &[T], out: &mut [T]) -> Result<()> {
     reserve(&mut powers, a.len())?;
     powers.extend(a.iter().map(|a| (a.to_f64() - largest).exp()));
     let total = sum(Rows::one(&powers)?)?;
-    out.iter_mut().zip(&powers).for_each(|(out, power)| *out = T::from_f64(power / total));
+    out.iter_mut().zip(&powers).for_each(|(out, power)| *out = T::from_f64(power / total, Overflow::Infinity));
     Ok(())
 }
 
@@ -179,6 +115,8 @@ impl<T: Float, F: Fn([T::Wide; 3]) -> T::Wide> Kernel for Map<'_, T, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::element::{F8E4M3, F8E5M2};
+    use half::{bf16, f16};
 
     fn applied<T: Float>(len: usize, zero: T, f: impl Fn(&mut [T]) -> Result<()>) -> Vec<T> {
         let mut out = vec![zero; len];
@@ -200,6 +138,10 @@ mod tests {
         assert!((0..100).all(|i| out[i] == f16::from_f32(halves[i].to_f32() * 2.0)));
         let out = applied(1, bf16::ZERO, |out| scale(&[bf16::MAX], 2.0, out));
         assert_eq!(out, [bf16::INFINITY]);
+        // 1.75 + 0.25, 448 + 448; 57,344 + 57,344. The last two are beyond the types.
+        let out = applied(2, F8E4M3(0), |out| add(&[F8E4M3(0x3e), F8E4M3(0x7e)], &[F8E4M3(0x28), F8E4M3(0x7e)], out));
+        assert_eq!(out, [F8E4M3(0x40), F8E4M3(0x7f)]);
+        assert_eq!(applied(1, F8E5M2(0), |out| scale(&[F8E5M2(0x7b)], -2.0, out)), [F8E5M2(0xfc)]);
     }
 
     // Multiply, round, add, round again loses the whole result here.

@@ -11,7 +11,7 @@
 //! let data = [0.0_f32, 1.0, 1.0, 0.0, 0.6, 0.8]; // three vectors of two
 //! let mut distances = [0.0; 3];
 //! one_to_many(Metric::Cosine, Rows::one(&[1.0_f32, 0.0])?, Rows::of(2, &data)?, &mut distances)?;
-//! assert_eq!(top_k(&distances, 2), [1, 2]);
+//! assert_eq!(top_k(&distances, 2)?, [1, 2]);
 //! # Ok(())
 //! # }
 //! ```
@@ -25,6 +25,7 @@ mod decode;
 mod dispatch;
 mod distance;
 mod elementwise;
+mod float;
 mod metric;
 mod moments;
 mod panel;
@@ -53,7 +54,8 @@ pub(crate) use decode::{supported as check_arithmetic, widen};
 pub use companion::{DOT_I8_DIM_MAX, dot_i8_batch, dot_i8_many};
 pub use dispatch::{ISA_VARIABLE, Level, isa};
 pub use distance::{distance, many_to_many, one_to_many};
-pub use elementwise::{Float, add, fma, lerp, normalize, scale, softmax, sub};
+pub use elementwise::{add, fma, lerp, normalize, scale, softmax, sub};
+pub use float::Float;
 pub use metric::Metric;
 pub use moments::Moments;
 pub use reduce::{Norm, Reduction, argmax, argmin, centroid, log_sum_exp, max, mean, min, norm, reduce, sum, variance};

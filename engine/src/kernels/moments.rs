@@ -35,7 +35,8 @@ impl Moments {
         Moments { count: 0, mean: 0.0, m2: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
     }
 
-    /// Adds every element of every row. `Unsupported` for types other than f64 f32 f16 bf16 i8 u8 i16 u16 i32 u32.
+    /// Adds every element of every row. `Unsupported` for types other than f64 f32 f16 bf16 f8e4m3 f8e5m2 i8 u8
+    /// i16 u16 i32 u32.
     pub fn push(&mut self, rows: Rows<'_>) -> Result<()> {
         supported(rows)?;
         (0..rows.rows()).for_each(|row| decode::visit(rows, row, self));
@@ -49,7 +50,8 @@ impl Moments {
         self.merge(&Moments { count: 1, mean: x, m2, min: x, max: x });
     }
 
-    /// Adds what another state has seen. The order of merges matters only to the last digits.
+    /// Adds what another state has seen. The order of merges matters only to the last digits; which numbers are infinite
+    /// or NaN does not depend on it.
     pub fn merge(&mut self, other: &Moments) {
         if self.count == 0 || other.count == 0 {
             if self.count == 0 {
@@ -61,8 +63,15 @@ impl Moments {
         let share = other.count as f64 / count as f64;
         let delta = other.mean - self.mean;
         self.m2 += other.m2 + delta * delta * share * self.count as f64;
-        // Means of equal infinities have no difference, but a mean.
-        self.mean = if self.mean == other.mean { self.mean } else { self.mean + delta * share };
+        self.mean = if delta.is_finite() {
+            self.mean + delta * share
+        } else if self.mean.is_finite() && other.mean.is_finite() {
+            // Only their difference is beyond f64.
+            self.mean * (1.0 - share) + other.mean * share
+        } else {
+            // A sum, for it is the same from both sides; of unequal infinities it is NaN.
+            self.mean + other.mean
+        };
         self.count = count;
         let nan = self.min.is_nan() || other.min.is_nan();
         self.min = if nan { f64::NAN } else { self.min.min(other.min) };
@@ -148,6 +157,8 @@ impl Visit for Moments {
     fn visit(&mut self, x: &[f64]) {
         let count = x.len() as f64;
         let mean = lane_sum(x, |x| x) / count;
+        // The sum of finite numbers may be beyond f64 where their mean is not.
+        let mean = if mean.is_finite() { mean } else { lane_sum(x, |x| x / count) };
         let m2 = lane_sum(x, |x| (x - mean) * (x - mean));
         // What rounding of the mean left over, taken out again ("corrected two-pass").
         let rest = lane_sum(x, |x| x - mean);
@@ -217,6 +228,42 @@ mod tests {
         let mut one = of(&[2.0]);
         one.merge(&nothing);
         assert_eq!(one, of(&[2.0]));
+    }
+
+    // A parallel plan merges its parts in any order. One order made the mean of an infinity and a number NaN.
+    #[test]
+    fn infinities_merge_alike_in_every_order() {
+        let kind = |x: f64| if x.is_nan() { "NaN".to_owned() } else { x.to_string() };
+        let facts = |m: &Moments| [m.mean(), m.variance(0), m.min(), m.max()].map(kind);
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        let sets: [&[f64]; 6] = [&[inf, 1.0], &[inf, inf, 2.0], &[-inf, inf, 0.0], &[nan, inf, 3.0], &[-inf, -1.0], &[nan, 5.0]];
+        for set in sets {
+            let whole = facts(&of(set));
+            for start in 0..set.len() {
+                for backwards in [false, true] {
+                    let mut order: Vec<f64> = set.iter().cycle().skip(start).take(set.len()).copied().collect();
+                    if backwards {
+                        order.reverse();
+                    }
+                    let mut merged = Moments::new();
+                    order.iter().for_each(|&x| merged.merge(&of(&[x])));
+                    assert_eq!(facts(&merged), whole, "{order:?} one after the other");
+                    let (last, rest) = order.split_last().unwrap();
+                    let mut merged = of(&[*last]);
+                    merged.merge(&of(rest));
+                    assert_eq!(facts(&merged), whole, "{last} and then {rest:?}");
+                }
+            }
+        }
+    }
+
+    // The sum, or the difference of two means, overflows here, although every mean is a number.
+    #[test]
+    fn the_mean_of_huge_numbers_is_a_number() {
+        close(of(&[1e308; 200]).mean(), 1e308, 1e-15);
+        let mut apart = of(&[f64::MAX]);
+        apart.merge(&of(&[f64::MIN]));
+        assert_eq!(apart.mean(), 0.0);
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Projection {
     /// Axis `a` begins as numbers `k / 2^52` with `k = (next >> 11) - 2^52`, from SplitMix64 seeded with
     /// `0x54656e736f720001 + a`; then it is made orthogonal to the axes before it (modified Gram-Schmidt, twice) and
     /// divided by its length. Vectors of fewer than three dimensions have zeros on the axes they cannot fill. Fails with
-    /// `InvalidArgument` unless `dim` is 1..=[`DIM_MAX`].
+    /// `InvalidArgument` unless `dim` is 1..=[`DIM_MAX`], with `OutOfMemory` where the axes cannot be held.
     pub fn landmarks(dim: usize) -> Result<Self> {
         let mut projection = Self::zero(dim, 3)?;
         for axis in 0..3.min(dim) {
@@ -83,7 +83,7 @@ impl Projection {
             let what = format!("a projection of {dim} dimensions onto {axes} axes is not possible");
             return Err(Error::invalid_argument(what).hint("both are 1 to 2^20, and their product at most 2^28"));
         }
-        Ok(Projection { dim, axes, basis: vec![0.0; dim * axes] })
+        Ok(Projection { dim, axes, basis: crate::memory::zeroed(dim.saturating_mul(axes))? })
     }
 
     /// Dimension of the vectors.

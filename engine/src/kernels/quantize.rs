@@ -10,6 +10,7 @@ use super::convert::{Overflow, convert};
 use super::ggml::{BlockLayout, dequantize_blocks};
 use crate::dtype::{DType, Encoding, byte_len};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::zeroed;
 
 /// How codes are laid over the numbers of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +75,8 @@ pub fn quantize(
 /// As [`quantize`], into a vector of codes and the encoding to store them with.
 pub fn quantize_encoded(source: &[f32], scheme: Scheme, block: u32) -> Result<(Vec<i8>, Encoding)> {
     let count = scale_count(source.len(), block as usize);
-    let mut codes = vec![0; source.len()];
-    let mut scale = vec![0.0; count];
-    let mut zero_point = vec![0; if scheme == Scheme::Affine { count } else { 0 }];
+    let (mut codes, mut scale) = (zeroed(source.len())?, zeroed(count)?);
+    let mut zero_point = zeroed(if scheme == Scheme::Affine { count } else { 0 })?;
     quantize(source, scheme, block as usize, &mut codes, &mut scale, &mut zero_point)?;
     Ok((codes, Encoding::Quantized { block, scale, zero_point }))
 }

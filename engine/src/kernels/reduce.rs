@@ -1,7 +1,7 @@
 //! Numbers out of one vector: sums, norms, extremes and their places, log-sum-exp; and the centroid of many vectors.
 //!
-//! Every function takes one row of f64 f32 f16 bf16 i8 u8 i16 u16 i32 or u32 (`Unsupported` otherwise, `InvalidShape`
-//! for other than one row) and computes in f64. NaN elements give NaN.
+//! Every function takes one row of f64 f32 f16 bf16 f8e4m3 f8e5m2 i8 u8 i16 u16 i32 or u32 (`Unsupported` otherwise,
+//! `InvalidShape` for other than one row) and computes in f64. NaN elements give NaN.
 
 use super::decode::{self, Visit, one_row, supported};
 use super::{Moments, Rows};

@@ -101,7 +101,8 @@ impl<'a> SearchOptions<'a> {
         self
     }
 
-    /// Nothing farther away than this, and nothing whose distance is NaN. NaN itself excludes everything.
+    /// Nothing farther away than this, and nothing whose distance is NaN. NaN itself excludes everything. A least score is
+    /// a largest distance: of an inner product `s` it is `-s`, of a cosine similarity `1 - s`.
     #[must_use]
     pub fn distance_max(mut self, distance: f64) -> Self {
         self.distance_max = Some(distance);

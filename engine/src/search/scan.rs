@@ -10,6 +10,7 @@ use crate::bytes::Bytes;
 use crate::control::Progress;
 use crate::error::{Error, Result};
 use crate::kernels::{self, Metric, Rows};
+use crate::memory::{reserve, zeroed};
 
 use super::bound::{self, Bound};
 use super::companion::{self, CompanionBlock};
@@ -87,9 +88,10 @@ pub(super) fn search(
     let bytes_total = blocks.iter().map(|(_, rows)| (rows.end - rows.start) as u64 * row_bytes as u64).sum();
     let has_companion = !options.full_scan && corpus.parts.iter().any(|part| part.companion.is_some());
     let bounded = has_companion && bound::is_bounded(metric);
-    let mut codes = vec![0; if bounded { 2 * count * corpus.dim } else { 0 }];
-    let mut prepared = Vec::with_capacity(count);
-    let mut values = vec![0.0; corpus.dim];
+    let mut codes = zeroed(if bounded { count.saturating_mul(2).saturating_mul(corpus.dim) } else { 0 })?;
+    let mut prepared = Vec::new();
+    reserve(&mut prepared, count)?;
+    let mut values = zeroed(corpus.dim)?;
     for i in 0..count {
         let row = queries.row(i);
         let bound = bounded.then(|| {

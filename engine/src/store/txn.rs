@@ -492,10 +492,16 @@ impl WriteTxn {
                 return Ok(Payload::stored(atom, self.store.read_mode));
             }
         };
-        let payload = self.staged.payloads.get(&(address.namespace, version.digest));
+        let row = self.staged_row(address, &version);
+        self.staged_payload(address.namespace, row)
+    }
+
+    /// The payload of a version that this transaction adds.
+    pub(super) fn staged_payload(&mut self, namespace: u32, row: VersionRow) -> Result<Payload> {
+        let payload = self.staged.payloads.get(&(namespace, row.digest));
         let content = payload.map(|payload| payload.content.clone());
         let place = match content.ok_or_else(|| Error::internal("a version without a payload"))? {
-            Content::Buffered(bytes) => return Ok(Payload::staged(self.staged_info(address, &version), bytes)),
+            Content::Buffered(bytes) => return Ok(Payload::staged(AtomInfo::new(row, None), bytes)),
             Content::Written(written) => {
                 self.staged.appenders.iter_mut().try_for_each(Appender::write_out)?;
                 Some(CopyRow {
@@ -511,12 +517,12 @@ impl WriteTxn {
                 })
             }
             Content::Existing => {
-                let stored = self.store.inner.catalog.read()?.view()?.payload(address.namespace, &version.digest)?;
+                let stored = self.store.inner.catalog.read()?.view()?.payload(namespace, &row.digest)?;
                 stored.map(|stored| stored.copy)
             }
         };
         let tier = place.as_ref().map(|place| place.tier);
-        let atom = Atom::new(self.staged_row(address, &version), place, tier, Arc::clone(&self.store.inner.segments));
+        let atom = Atom::new(row, place, tier, Arc::clone(&self.store.inner.segments));
         // Positioned: bytes that may still be taken back must not be mapped.
         Ok(Payload::stored(Arc::new(atom), ReadMode::Positioned))
     }

@@ -257,6 +257,38 @@ fn a_set_is_created_dropped_and_made_anew_in_transactions() {
     assert_eq!(check_integrity(&store), Ok(()));
 }
 
+// A program that stages vectors and looks for their neighbours before it commits would miss what it has just added.
+#[test]
+fn a_transaction_searches_what_it_has_staged() {
+    let store = store();
+    let set = new_set(&store);
+    append(&set, &[1, 2, 3], 0).unwrap();
+    append(&set, &[4, 5], 0).unwrap();
+    let many: Vec<i64> = (100..30_000).collect(); // more than waits in memory: written to a segment before the commit
+    let mut txn = store.begin().unwrap();
+    let mut writer = txn.vectors("set").unwrap().companions(Companions::Always);
+    writer.append(&[9], Rows::of(DIM, &matrix(&[9], 1)).unwrap()).unwrap();
+    writer.append(&many, Rows::of(DIM, &matrix(&many, 1)).unwrap()).unwrap();
+    writer.upsert(&[2], Rows::of(DIM, &matrix(&[2], 7)).unwrap()).unwrap();
+    assert_eq!(writer.delete(&[5, 9, 200]).unwrap(), 3);
+    let view = writer.view().unwrap();
+    let staged: Vec<(i64, Vec<u8>)> = view.iter().map(|row| row.map(|(id, bytes)| (id, bytes.to_vec())).unwrap()).collect();
+    let query = vector(2, 7);
+    let search = |view: &tensoratom::VectorSnapshot| {
+        view.search(Rows::one(&query).unwrap(), 50, &SearchOptions::new().metric(Metric::SqEuclidean)).unwrap().remove(0)
+    };
+    let found = search(&view);
+    assert_eq!((found[0].id, found[0].distance), (2, 0.0));
+    assert!(view.get(&[5, 9]).unwrap().iter().all(Option::is_none) && view.contains(5999).unwrap());
+    assert_eq!(view.len(), writer.len().unwrap());
+    assert_eq!(set.len().unwrap(), 5, "nobody else sees it");
+    txn.commit().unwrap();
+    let committed = set.snapshot().unwrap();
+    let rows: Vec<(i64, Vec<u8>)> = committed.iter().map(|row| row.map(|(id, bytes)| (id, bytes.to_vec())).unwrap()).collect();
+    assert_eq!(rows, staged);
+    assert_eq!(search(&committed), found);
+}
+
 #[test]
 fn compaction_frees_deleted_rows_and_respects_its_limits() {
     let store = store();

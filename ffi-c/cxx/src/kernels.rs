@@ -54,7 +54,7 @@ pub(crate) fn centroid(
 }
 
 pub(crate) fn top_k(distances: &[f64], k: usize, failure: &mut Failure) -> Result<Vec<usize>, Failed> {
-    wall(failure, || Ok(kernels::top_k(distances, k)))
+    wall(failure, || kernels::top_k(distances, k))
 }
 
 pub(crate) fn elementwise_f32(

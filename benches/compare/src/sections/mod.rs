@@ -1,14 +1,18 @@
 //! One file per question.
 
+pub mod codecs;
 pub mod commits;
 pub mod files;
 pub mod get;
+pub mod growth;
 pub mod ingest;
 pub mod kernels;
 pub mod memory;
 pub mod million;
+pub mod numpy;
 pub mod search;
 pub mod touch;
+pub mod vectors;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -16,53 +16,21 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod eight;
 
 use half::{bf16, f16};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unalign, Unaligned};
+use zerocopy::{FromBytes, IntoBytes, Unalign};
 
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 
 use super::dispatch::{self, Level};
+#[cfg(target_arch = "x86_64")]
+use super::float::{BF16, E4M3, E5M2, F16, F32};
 
-/// What a number beyond the largest finite one of the target becomes. "Beyond" is judged after rounding.
-///
-/// The choice matters only where the target has a smaller range than the source (f64 > f32 > bf16 > f16 > f8e5m2 >
-/// f8e4m3); an infinity always survives a conversion to a larger range.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overflow {
-    /// Infinity of the same sign; NaN in f8e4m3, which has no infinity. The rule of IEEE 754 and of `ml_dtypes`.
-    #[default]
-    Infinity,
-    /// The largest finite number of the same sign, for infinities too: the saturating mode of OFP8 1.0.
-    Saturate,
-}
-
-/// An 8-bit float with 4 exponent and 3 mantissa bits ([`DType::F8E4M3`]), as its code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(transparent)]
-pub struct F8E4M3(pub u8);
-
-/// An 8-bit float with 5 exponent and 2 mantissa bits ([`DType::F8E5M2`]), as its code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(transparent)]
-pub struct F8E5M2(pub u8);
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// A float type: `f64`, `f32`, `f16`, `bf16`, [`F8E4M3`], [`F8E5M2`]. Sealed.
-pub trait Float: sealed::Sealed + Copy + FromBytes + IntoBytes + Immutable + KnownLayout + 'static {
-    /// The element type.
-    const DTYPE: DType;
-
-    /// The same number as an f64; always exact.
-    fn to_f64(self) -> f64;
-
-    /// The number of this type nearest to `value`, ties to even.
-    fn from_f64(value: f64, overflow: Overflow) -> Self;
-}
+pub use super::float::{Float, Overflow};
+pub use crate::element::{F8E4M3, F8E5M2};
 
 /// Converts elements of type `from` to type `to`. Bytes are little-endian and of any alignment.
 ///
@@ -90,159 +58,6 @@ pub fn convert(source: &[u8], from: DType, target: &mut [u8], to: DType, overflo
 /// As [`convert`], for slices of numbers. Fails with `InvalidShape` when the lengths differ.
 pub fn convert_slice<S: Float, T: Float>(source: &[S], target: &mut [T], overflow: Overflow) -> Result<()> {
     convert(source.as_bytes(), S::DTYPE, target.as_mut_bytes(), T::DTYPE, overflow)
-}
-
-/// How the bits of a narrow float are to be read. Codes are given without the sign, which is the highest bit.
-struct Layout {
-    bits: u32,
-    mantissa_bits: u32,
-    bias: i32,
-    /// The largest finite number.
-    max: u64,
-    /// What follows on it: infinity, or the NaN that stands for it in f8e4m3.
-    beyond: u64,
-    /// The canonical quiet NaN.
-    nan: u64,
-    /// Whether a NaN keeps its payload.
-    payload: bool,
-}
-
-const F32: Layout = Layout {
-    bits: 32,
-    mantissa_bits: 23,
-    bias: 127,
-    max: 0x7f7f_ffff,
-    beyond: 0x7f80_0000,
-    nan: 0x7fc0_0000,
-    payload: true,
-};
-const F16: Layout =
-    Layout { bits: 16, mantissa_bits: 10, bias: 15, max: 0x7bff, beyond: 0x7c00, nan: 0x7e00, payload: true };
-const BF16: Layout =
-    Layout { bits: 16, mantissa_bits: 7, bias: 127, max: 0x7f7f, beyond: 0x7f80, nan: 0x7fc0, payload: true };
-const E4M3: Layout = Layout { bits: 8, mantissa_bits: 3, bias: 7, max: 0x7e, beyond: 0x7f, nan: 0x7f, payload: false };
-const E5M2: Layout = Layout { bits: 8, mantissa_bits: 2, bias: 15, max: 0x7b, beyond: 0x7c, nan: 0x7e, payload: false };
-
-const F64_MANTISSA_BITS: u32 = 52;
-const F64_BIAS: i32 = 1023;
-const F64_QUIET: u64 = 1 << 51;
-
-/// The value of a code. Every narrow float is also an f64, subnormal ones included.
-const fn decode(code: u64, layout: &Layout) -> f64 {
-    let sign = (code >> (layout.bits - 1)) << 63;
-    let magnitude = code & ((1 << (layout.bits - 1)) - 1);
-    let fraction = magnitude & ((1 << layout.mantissa_bits) - 1);
-    let fraction_high = fraction << (F64_MANTISSA_BITS - layout.mantissa_bits);
-    let exponent = (magnitude >> layout.mantissa_bits) as i32;
-    if magnitude > layout.max {
-        if magnitude == layout.beyond && layout.beyond != layout.nan {
-            return f64::from_bits(sign | f64::INFINITY.to_bits());
-        }
-        let payload = if layout.payload { fraction_high } else { 0 };
-        return f64::from_bits(sign | f64::INFINITY.to_bits() | F64_QUIET | payload);
-    }
-    if exponent == 0 {
-        // A whole number of the smallest steps, 2^(1 - bias - mantissa_bits); the product is exact.
-        let step = (1 - layout.bias - layout.mantissa_bits as i32 + F64_BIAS) as u64;
-        let value = fraction as f64 * f64::from_bits(step << F64_MANTISSA_BITS);
-        return f64::from_bits(value.to_bits() | sign);
-    }
-    let exponent = (exponent - layout.bias + F64_BIAS) as u64;
-    f64::from_bits(sign | exponent << F64_MANTISSA_BITS | fraction_high)
-}
-
-/// The code nearest to a value, ties to even.
-#[inline]
-fn encode(value: f64, layout: &Layout, overflow: Overflow) -> u64 {
-    let bits = value.to_bits();
-    let sign = (bits >> 63) << (layout.bits - 1);
-    let fraction = bits & ((1 << F64_MANTISSA_BITS) - 1);
-    if value.is_nan() {
-        let payload = if layout.payload { fraction >> (F64_MANTISSA_BITS - layout.mantissa_bits) } else { 0 };
-        return sign | layout.nan | payload;
-    }
-    let beyond = match overflow {
-        Overflow::Infinity => layout.beyond,
-        Overflow::Saturate => layout.max,
-    };
-    if value.is_infinite() {
-        return sign | beyond;
-    }
-    let exponent = ((bits << 1) >> (F64_MANTISSA_BITS + 1)) as i32 - F64_BIAS;
-    // Steps above the smallest normal exponent; below it the step stays the same and the significand loses bits.
-    let above = exponent - (1 - layout.bias);
-    // 54 and more bits lost: even the largest significand is less than half a step. (An f64 subnormal is far below.)
-    let lost = (F64_MANTISSA_BITS - layout.mantissa_bits).saturating_add(above.min(0).unsigned_abs()).min(54);
-    let significand = fraction | 1 << F64_MANTISSA_BITS;
-    let kept = significand >> lost;
-    let remainder = significand & ((1 << lost) - 1);
-    let half = 1 << (lost - 1);
-    let rounded = kept + u64::from(remainder > half || (remainder == half && kept & 1 == 1));
-    // The implicit bit adds one to the exponent field, as does a carry out of the mantissa.
-    let magnitude = ((above.max(0) as u64) << layout.mantissa_bits) + rounded;
-    sign | if magnitude > layout.max { beyond } else { magnitude }
-}
-
-/// The values of all codes of an 8-bit type.
-const fn values(layout: &Layout) -> [f64; 256] {
-    let mut values = [0.0; 256];
-    let mut code = 0;
-    while code < values.len() {
-        values[code] = decode(code as u64, layout);
-        code += 1;
-    }
-    values
-}
-
-static E4M3_VALUES: [f64; 256] = values(&E4M3);
-static E5M2_VALUES: [f64; 256] = values(&E5M2);
-
-macro_rules! floats {
-    ($($rust:ty, $dtype:ident, |$code:ident| $decode:expr, |$value:ident, $overflow:ident| $encode:expr;)*) => {
-        $(
-            impl sealed::Sealed for $rust {}
-            impl Float for $rust {
-                const DTYPE: DType = DType::$dtype;
-
-                #[inline]
-                fn to_f64(self) -> f64 {
-                    let $code = self;
-                    $decode
-                }
-
-                #[inline]
-                fn from_f64($value: f64, $overflow: Overflow) -> Self {
-                    $encode
-                }
-            }
-        )*
-    };
-}
-
-floats! {
-    f64, F64, |value| value, |value, _overflow| value;
-    f32, F32, |value| f32_to_f64(value), |value, overflow| f64_to_f32(value, overflow);
-    f16, F16, |code| decode(code.to_bits().into(), &F16),
-        |value, overflow| f16::from_bits(encode(value, &F16, overflow) as u16);
-    bf16, Bf16, |code| decode(code.to_bits().into(), &BF16),
-        |value, overflow| bf16::from_bits(encode(value, &BF16, overflow) as u16);
-    F8E4M3, F8E4M3, |code| E4M3_VALUES[usize::from(code.0)],
-        |value, overflow| F8E4M3(encode(value, &E4M3, overflow) as u8);
-    F8E5M2, F8E5M2, |code| E5M2_VALUES[usize::from(code.0)],
-        |value, overflow| F8E5M2(encode(value, &E5M2, overflow) as u8);
-}
-
-/// The processor's conversion, but for NaN, whose bits Rust leaves open.
-#[inline]
-fn f32_to_f64(value: f32) -> f64 {
-    if value.is_nan() { decode(value.to_bits().into(), &F32) } else { value.into() }
-}
-
-/// The processor's conversion rounds to nearest, ties to even; what it cannot say is left to [`encode`].
-#[inline]
-fn f64_to_f32(value: f64, overflow: Overflow) -> f32 {
-    let near = value as f32;
-    if near.is_finite() { near } else { f32::from_bits(encode(value, &F32, overflow) as u32) }
 }
 
 /// Bytes of one element of a float type.
@@ -278,8 +93,8 @@ fn convert_on(isa: Level, source: &[u8], from: DType, target: &mut [u8], to: DTy
         return;
     }
     let overflow = if range_rank(to) > range_rank(from) { Overflow::Infinity } else { overflow };
-    let (source_done, target_done) = leading(isa, source, from, target, to, overflow);
-    let (source, target) = (&source[source_done..], &mut target[target_done..]);
+    let done = leading(isa, source, from, target, to, overflow);
+    let (source, target) = (&source[done * bytes_of(from)..], &mut target[done * bytes_of(to)..]);
     macro_rules! to {
         ($source:ty) => {
             match to {
@@ -302,6 +117,11 @@ fn convert_on(isa: Level, source: &[u8], from: DType, target: &mut [u8], to: DTy
     }
 }
 
+/// Bytes of an element of a type that was checked.
+fn bytes_of(dtype: DType) -> usize {
+    (dtype.bits() / 8) as usize
+}
+
 /// The scalar form of every pair: oracle, fallback, and what is left over by wide registers.
 fn each<S: Float, T: Float>(source: &[u8], target: &mut [u8], overflow: Overflow) {
     let (Ok(source), Ok(target)) = (<[Unalign<S>]>::ref_from_bytes(source), <[Unalign<T>]>::mut_from_bytes(target))
@@ -313,65 +133,118 @@ fn each<S: Float, T: Float>(source: &[u8], target: &mut [u8], overflow: Overflow
     }
 }
 
-/// Converts as many leading elements as the wide registers of `isa` take. Returns the bytes read and written.
+/// Converts as many leading elements as the wide registers of `isa` take, and returns how many. Pairs without f32 go
+/// through it block by block, which rounds once all the same: every narrower type widens to f32 exactly, and f64 is
+/// rounded *to odd*, after which a second rounding to two bits fewer, or less, gives what one rounding gives (Boldo and
+/// Melquiond, *Emulation of a FMA and correctly rounded sums: proved algorithms using rounding to odd*, 2008).
+fn leading(isa: Level, source: &[u8], from: DType, target: &mut [u8], to: DType, overflow: Overflow) -> usize {
+    const BLOCK: usize = 512;
+    if isa == Level::Scalar {
+        return 0;
+    }
+    if from == DType::F32 || to == DType::F32 {
+        return direct(isa, source, from, target, to, overflow, false);
+    }
+    let mut wide = [0; 4 * BLOCK];
+    let mut done = 0;
+    let blocks = source.chunks(BLOCK * bytes_of(from)).zip(target.chunks_mut(BLOCK * bytes_of(to)));
+    for (source, target) in blocks {
+        let widened = direct(isa, source, from, &mut wide, DType::F32, Overflow::Infinity, true);
+        let narrowed = direct(isa, &wide[..4 * widened], DType::F32, target, to, overflow, false);
+        done += narrowed;
+        if narrowed < BLOCK {
+            break;
+        }
+    }
+    done
+}
+
+/// Converts as many leading elements as the wide registers of `isa` take from or to f32, and returns how many. `odd` is
+/// how f64 is rounded.
 #[cfg(target_arch = "x86_64")]
-fn leading(isa: Level, source: &[u8], from: DType, target: &mut [u8], to: DType, overflow: Overflow) -> (usize, usize) {
+fn direct(
+    isa: Level,
+    source: &[u8],
+    from: DType,
+    target: &mut [u8],
+    to: DType,
+    overflow: Overflow,
+    odd: bool,
+) -> usize {
+    use DType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64};
     // Each function needs the instructions of `isa`, and a value other than `Scalar` comes only from `dispatch`,
     // which asked the processor for all of them.
-    macro_rules! path {
-        ($set:ident, $lanes:literal) => {
-            $lanes
-                * match (from, to) {
+    macro_rules! pairs {
+        ($set:ident: $($pattern:pat => $function:ident($($more:expr),*);)*) => {
+            match (from, to, odd) {
+                $(
                     // SAFETY: the processor has these instructions, see above.
-                    (DType::F32, DType::F16) => unsafe { $set::f32_to_f16(source, target) },
-                    // SAFETY: the processor has these instructions, see above.
-                    (DType::F16, DType::F32) => unsafe { $set::f16_to_f32(source, target) },
-                    // SAFETY: the processor has these instructions, see above.
-                    (DType::F32, DType::Bf16) => unsafe { $set::f32_to_bf16(source, target) },
-                    // SAFETY: the processor has these instructions, see above.
-                    (DType::Bf16, DType::F32) => unsafe { $set::bf16_to_f32(source, target) },
-                    _ => 0,
-                }
+                    $pattern => unsafe { $set::$function(source, target $(, $more)*) },
+                )*
+                _ => 0,
+            }
         };
     }
-    let elements = match isa {
+    macro_rules! path {
+        ($set:ident) => {
+            pairs! { $set:
+                (F32, F64, _) => f32_to_f64();
+                (F32, F16, _) => f32_to_f16();
+                (F32, Bf16, _) => f32_to_bf16();
+                (F32, F8E4M3, _) => f32_to_f8(&E4M3, overflow);
+                (F32, F8E5M2, _) => f32_to_f8(&E5M2, overflow);
+                (F64, F32, false) => f64_to_f32();
+                (F64, F32, true) => f64_to_f32_odd();
+                (F16, F32, _) => f16_to_f32();
+                (Bf16, F32, _) => bf16_to_f32();
+                (F8E4M3, F32, _) => f8_to_f32(&E4M3);
+                (F8E5M2, F32, _) => f8_to_f32(&E5M2);
+            }
+        };
+    }
+    let done = match isa {
         Level::Scalar => 0,
-        Level::Avx2 => path!(avx2, 8),
-        Level::Avx512 => path!(avx512, 16),
+        Level::Avx2 => path!(avx2),
+        Level::Avx512 => path!(avx512),
     };
-    let bytes = |dtype: DType| elements * (dtype.bits() / 8) as usize;
-    let done = (bytes(from), bytes(to));
     if overflow == Overflow::Saturate {
-        saturate(&mut target[..done.1], to);
+        saturate(&mut target[..done * bytes_of(to)], to);
     }
     done
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn leading(_: Level, _: &[u8], _: DType, _: &mut [u8], _: DType, _: Overflow) -> (usize, usize) {
-    (0, 0)
+fn direct(_: Level, _: &[u8], _: DType, _: &mut [u8], _: DType, _: Overflow, _: bool) -> usize {
+    0
 }
 
-/// Replaces infinities by the largest finite numbers in 16-bit floats; the code before infinity is the largest.
+/// Replaces infinities by the largest finite numbers; the code before infinity is the largest. 8-bit types are saturated
+/// where they are made.
 #[cfg(target_arch = "x86_64")]
 fn saturate(target: &mut [u8], dtype: DType) {
-    let infinity = match dtype {
-        DType::F16 => F16.beyond as u16,
-        DType::Bf16 => BF16.beyond as u16,
-        _ => return,
-    };
-    if let Ok(codes) = <[Unalign<u16>]>::mut_from_bytes(target) {
-        for code in codes {
-            let value = code.get();
-            *code = Unalign::new(value - u16::from(value & 0x7fff == infinity));
-        }
+    macro_rules! codes {
+        ($word:ty, $layout:expr) => {
+            if let Ok(codes) = <[Unalign<$word>]>::mut_from_bytes(target) {
+                for code in codes {
+                    let value = code.get();
+                    let is_infinite = value & (<$word>::MAX >> 1) == $layout.beyond as $word;
+                    *code = Unalign::new(value - <$word>::from(is_infinite));
+                }
+            }
+        };
+    }
+    match dtype {
+        DType::F32 => codes!(u32, F32),
+        DType::F16 => codes!(u16, F16),
+        DType::Bf16 => codes!(u16, BF16),
+        _ => {}
     }
 }
 
-/// Runs `body` on each whole chunk of the source and of the target. Returns how many there were.
+/// Runs `body` on each whole chunk of the source and of the target, of `LANES` elements. Returns the elements done.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)] // so that the body is compiled with the instructions of its caller
-fn chunks<const S: usize, const T: usize>(
+fn chunks<const LANES: usize, const S: usize, const T: usize>(
     source: &[u8],
     target: &mut [u8],
     body: impl Fn(&[u8; S], &mut [u8; T]),
@@ -380,116 +253,20 @@ fn chunks<const S: usize, const T: usize>(
     for (source, target) in source.iter().zip(target.iter_mut()) {
         body(source, target);
     }
-    source.len().min(target.len())
+    LANES * source.len().min(target.len())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::float::tests::{hard_numbers, narrow};
+    use super::super::float::{Layout, encode};
     use super::*;
-    use crate::testing::random::Random;
+    use crate::testing::random::{Random, effort};
 
     const FLOATS: [DType; 6] = [DType::F64, DType::F32, DType::Bf16, DType::F16, DType::F8E5M2, DType::F8E4M3];
 
     fn available() -> impl Iterator<Item = Level> {
         dispatch::Present::all().into_iter().map(dispatch::Present::level)
-    }
-
-    fn narrow<T: Float>(value: f64) -> T {
-        T::from_f64(value, Overflow::Infinity)
-    }
-
-    /// Numbers at which rounding goes wrong: around every representable one, every midpoint, and both range ends.
-    fn hard_numbers(layout: &Layout) -> Vec<f64> {
-        let codes = 1_u64 << (layout.bits - 1);
-        let step = (codes / 40_000).max(1);
-        let mut numbers = vec![0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE, 5e-324];
-        for code in (0..codes).step_by(step as usize).chain(layout.max - 3..=layout.max) {
-            let (low, high) = (decode(code, layout), decode(code + 1, layout));
-            let middle = low + (high - low) / 2.0;
-            for value in [low, middle].into_iter().filter(|value| value.is_finite()) {
-                numbers.extend([value, value.next_up(), value.next_down()].iter().flat_map(|&v| [v, -v]));
-            }
-        }
-        numbers
-    }
-
-    /// The nearest code by search, with no bit tricks: the oracle for `encode`.
-    fn nearest(value: f64, layout: &Layout) -> u64 {
-        let magnitude = value.abs();
-        let (mut low, mut high) = (0, layout.max + 1);
-        while low + 1 < high {
-            let middle = (low + high) / 2;
-            if decode(middle, layout) <= magnitude { low = middle } else { high = middle }
-        }
-        let below = decode(low, layout);
-        // The next code may be infinity; what would follow the largest number is one step above it.
-        let above = if low == layout.max { below + (below - decode(low - 1, layout)) } else { decode(low + 1, layout) };
-        let (down, up) = (magnitude - below, above - magnitude);
-        let code = if down > up || (down == up && low & 1 == 1) { low + 1 } else { low };
-        let code = if code > layout.max || value.is_infinite() { layout.beyond } else { code };
-        code | u64::from(value.is_sign_negative()) << (layout.bits - 1)
-    }
-
-    // One wrong tie moves a weight by a whole step, and nobody notices until the digests differ.
-    #[test]
-    fn every_format_rounds_as_a_search_for_the_nearest_number_does() {
-        for layout in [&F32, &F16, &BF16, &E4M3, &E5M2] {
-            for value in hard_numbers(layout) {
-                let (ours, oracle) = (encode(value, layout, Overflow::Infinity), nearest(value, layout));
-                assert_eq!(
-                    ours, oracle,
-                    "{value:e} in {} bits with {} mantissa bits",
-                    layout.bits, layout.mantissa_bits
-                );
-            }
-        }
-    }
-
-    // f32 takes the processor's conversions instead.
-    #[test]
-    fn f32_is_converted_as_its_layout_says() {
-        for value in hard_numbers(&F32).into_iter().chain([f64::NAN, -f64::NAN, f64::from_bits(0xfff0_0000_2000_0001)])
-        {
-            for overflow in [Overflow::Infinity, Overflow::Saturate] {
-                let code = encode(value, &F32, overflow);
-                assert_eq!(u64::from(f32::from_f64(value, overflow).to_bits()), code, "{value:e}");
-                let wide = Float::to_f64(f32::from_bits(code as u32));
-                assert_eq!(wide.to_bits(), decode(code, &F32).to_bits(), "{value:e}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_code_survives_the_way_through_f64_and_f32() {
-        for layout in [&F16, &BF16, &E4M3, &E5M2] {
-            for code in 0..1_u64 << layout.bits {
-                let value = decode(code, layout);
-                let back = encode(value, layout, Overflow::Infinity);
-                assert_eq!(decode(back, layout).to_bits(), value.to_bits(), "{code:x}");
-                assert_eq!(narrow::<f32>(value).to_f64().to_bits(), value.to_bits(), "{code:x} through f32");
-                if !value.is_nan() {
-                    assert_eq!(back, code);
-                }
-            }
-        }
-    }
-
-    // The crate `half` is another implementation of two of the formats; NaN payloads and signs must agree as well.
-    #[test]
-    fn sixteen_bit_types_agree_with_half() {
-        for code in 0..=u16::MAX {
-            let (a, b) = (f16::from_bits(code), bf16::from_bits(code));
-            assert_eq!(narrow::<f32>(a.to_f64()).to_bits(), a.to_f32().to_bits(), "f16 {code:x}");
-            assert_eq!(narrow::<f32>(b.to_f64()).to_bits(), b.to_f32().to_bits(), "bf16 {code:x}");
-        }
-        let mut random = Random::new(1);
-        for step in 0..200_000_u32 {
-            let bits = if step < 4096 { step << 20 | 0x1000 } else { random.next_u64() as u32 };
-            let value = f32::from_bits(bits);
-            let wide = Float::to_f64(value);
-            assert_eq!(narrow::<f16>(wide).to_bits(), f16::from_f32(value).to_bits(), "f16 of {bits:x}");
-            assert_eq!(narrow::<bf16>(wide).to_bits(), bf16::from_f32(value).to_bits(), "bf16 of {bits:x}");
-        }
     }
 
     // f64 -> f32 -> narrow rounds 1 + half a step + a little to a tie, and then the wrong way.
@@ -528,42 +305,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn overflow_is_infinity_or_the_largest_number() {
-        let check = |value: f64, infinity: (u8, u8, u16, u16), saturated: (u8, u8, u16, u16)| {
-            for (overflow, expected) in [(Overflow::Infinity, infinity), (Overflow::Saturate, saturated)] {
-                let ours = (
-                    F8E4M3::from_f64(value, overflow).0,
-                    F8E5M2::from_f64(value, overflow).0,
-                    f16::from_f64_with(value, overflow),
-                    bf16::from_f64_with(value, overflow),
-                );
-                assert_eq!(ours, expected, "{value:e} {overflow:?}");
-            }
-        };
-        check(f64::INFINITY, (0x7f, 0x7c, 0x7c00, 0x7f80), (0x7e, 0x7b, 0x7bff, 0x7f7f));
-        check(-1e300, (0xff, 0xfc, 0xfc00, 0xff80), (0xfe, 0xfb, 0xfbff, 0xff7f));
-        // 464 is halfway between 448 and what would be 480, and 448 is even.
-        assert_eq!((narrow::<F8E4M3>(464.0).0, narrow::<F8E4M3>(464.0_f64.next_up()).0), (0x7e, 0x7f));
-        assert_eq!((narrow::<f16>(65_519.999).to_bits(), narrow::<f16>(65_520.0).to_bits()), (0x7bff, 0x7c00));
-    }
-
-    trait FromF64With: Float {
-        fn from_f64_with(value: f64, overflow: Overflow) -> u16;
-    }
-
-    impl FromF64With for f16 {
-        fn from_f64_with(value: f64, overflow: Overflow) -> u16 {
-            <f16 as Float>::from_f64(value, overflow).to_bits()
-        }
-    }
-
-    impl FromF64With for bf16 {
-        fn from_f64_with(value: f64, overflow: Overflow) -> u16 {
-            <bf16 as Float>::from_f64(value, overflow).to_bits()
-        }
-    }
-
     // Widening an infinity must not lose it because the caller saturates elsewhere.
     #[test]
     fn infinity_survives_towards_a_larger_range() {
@@ -573,42 +314,97 @@ mod tests {
         assert_eq!(wide, [f32::INFINITY, f32::NEG_INFINITY, 65_504.0]);
     }
 
+    fn layout_of(dtype: DType) -> &'static Layout {
+        match dtype {
+            DType::F16 => &F16,
+            DType::Bf16 => &BF16,
+            DType::F8E4M3 => &E4M3,
+            DType::F8E5M2 => &E5M2,
+            _ => &F32,
+        }
+    }
+
+    /// Elements of type `from` that are hard to convert to `to`: all codes of a narrow type, of others the numbers around
+    /// those and the midpoints of the target, each NaN there is, and some anywhere.
+    fn hard_elements(from: DType, to: DType, random: &mut Random) -> Vec<u8> {
+        match from {
+            DType::F8E4M3 | DType::F8E5M2 => (0..=u8::MAX).collect(),
+            DType::F16 | DType::Bf16 => (0..=u16::MAX).flat_map(u16::to_le_bytes).collect(),
+            DType::F32 => {
+                let around = |value: f64| {
+                    let value = narrow::<f32>(value);
+                    [value, value.next_up(), value.next_down()].map(f32::to_bits)
+                };
+                let nan = [0x7f80_0001_u32, 0xff80_0001, 0x7fbf_ffff, 0xffff_ffff, 0x7fc0_0000, 1, 0x8000_0001];
+                let hard = hard_numbers(layout_of(to)).into_iter().flat_map(around).chain(nan);
+                let anywhere = (0..20_000).map(|_| random.next_u64() as u32);
+                hard.chain(anywhere).flat_map(u32::to_le_bytes).collect()
+            }
+            _ => {
+                let nan = [1, u64::MAX >> 1, 0x7ff0_0000_2000_0000, 0xfff0_0000_0000_0001, 0x7fff_ffff_ffff_ffff, 1 << 63];
+                let hard = hard_numbers(layout_of(to)).into_iter().map(f64::to_bits).chain(nan);
+                // Most f64 are far beyond what the others reach.
+                let anywhere = (0..20_000).map(|n| match n % 2 {
+                    0 => random.next_u64(),
+                    _ => (random.next_u64() & !(0x7ff << 52)) | (1023 - 160 + random.below(300)) << 52,
+                });
+                hard.chain(anywhere).flat_map(u64::to_le_bytes).collect()
+            }
+        }
+    }
+
+    /// Converts on every instruction set and compares with the scalar form.
+    fn check_sets(source: &[u8], from: DType, to: DType, overflow: Overflow, offset: usize) {
+        let len = source.len() / bytes_of(from) * bytes_of(to);
+        let mut oracle = vec![0; len];
+        convert_on(Level::Scalar, source, from, &mut oracle, to, overflow);
+        for isa in available().filter(|&isa| isa != Level::Scalar) {
+            let mut ours = vec![0; len + offset];
+            convert_on(isa, source, from, &mut ours[offset..], to, overflow);
+            if ours[offset..] != oracle {
+                let sizes = (bytes_of(from), bytes_of(to));
+                let differs = |at: &usize| ours[offset + at * sizes.1..][..sizes.1] != oracle[at * sizes.1..][..sizes.1];
+                let at = (0..len / sizes.1).find(differs).unwrap();
+                let element = |bytes: &[u8], size: usize| bytes[at * size..][..size].to_vec();
+                let (source, ours, oracle) =
+                    (element(source, sizes.0), element(&ours[offset..], sizes.1), element(&oracle, sizes.1));
+                panic!("{isa:?}, {from} to {to}, {overflow:?}: {source:x?} gives {ours:x?}, not {oracle:x?}");
+            }
+        }
+    }
+
     // A machine with wider registers must not store other bits than one without.
     #[test]
     fn every_instruction_set_gives_the_bits_of_the_scalar_form() {
         let mut random = Random::new(7);
-        let mut values: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
-        for layout in [&F16, &BF16] {
-            values.extend(hard_numbers(layout).iter().flat_map(|&value| narrow::<f32>(value).to_le_bytes()));
-        }
-        values.extend(random.bytes(1 << 16));
-        values.extend(
-            [0x7f80_0001_u32, 0xff80_0001, 0x7fbf_ffff, 0xffff_ffff, 1, 0x8000_0001]
-                .map(u32::to_le_bytes)
-                .as_flattened(),
-        );
-        for isa in available() {
-            for (from, to) in [
-                (DType::F32, DType::F16),
-                (DType::F16, DType::F32),
-                (DType::F32, DType::Bf16),
-                (DType::Bf16, DType::F32),
-            ] {
-                let (from_bytes, to_bytes) = (from.bits() as usize / 8, to.bits() as usize / 8);
-                let check = |source: &[u8], overflow: Overflow, offset: usize| {
-                    let len = source.len() / from_bytes * to_bytes;
-                    let (mut ours, mut oracle) = (vec![0; len + offset], vec![0; len]);
-                    convert_on(isa, source, from, &mut ours[offset..], to, overflow);
-                    convert_on(Level::Scalar, source, from, &mut oracle, to, overflow);
-                    assert!(ours[offset..] == oracle, "{isa:?}: {from} to {to}, {} bytes, {overflow:?}", source.len());
-                };
+        for from in FLOATS {
+            for to in FLOATS {
+                let values = hard_elements(from, to, &mut random);
+                let elements = values.len() / bytes_of(from);
                 for overflow in [Overflow::Infinity, Overflow::Saturate] {
-                    check(&values[..values.len() / 4 * 4], overflow, 0);
-                    for elements in 0..=67 {
-                        let start = random.below(values.len() as u64 / 2) as usize;
-                        check(&values[start..start + elements * from_bytes], overflow, elements % 3);
+                    check_sets(&values, from, to, overflow, 0);
+                    // Blocks are 512 elements long.
+                    for count in (0..=67).chain([511, 512, 513, 527, 1024 + 17]) {
+                        let start = random.below(elements as u64) as usize;
+                        let end = (start + count).min(elements);
+                        check_sets(&values[start * bytes_of(from)..end * bytes_of(from)], from, to, overflow, count % 3);
                     }
                 }
+            }
+        }
+    }
+
+    // One f32 in 9,973 of all there are; every one of them with TENSORATOM_TEST_EFFORT=9973, in an hour.
+    #[test]
+    fn f32_are_narrowed_alike_on_every_instruction_set_from_end_to_end() {
+        let step = (9973 / effort(1)).max(1);
+        let mut values = Vec::new();
+        for first in (0..=u64::from(u32::MAX)).step_by((step << 16) as usize) {
+            values.clear();
+            let block = (first..first + (step << 16)).step_by(step as usize);
+            values.extend(block.filter_map(|bits| u32::try_from(bits).ok()).flat_map(u32::to_le_bytes));
+            for to in [DType::F16, DType::Bf16, DType::F8E4M3, DType::F8E5M2] {
+                check_sets(&values, DType::F32, to, Overflow::Infinity, 0);
             }
         }
     }

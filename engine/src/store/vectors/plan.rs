@@ -7,6 +7,7 @@ use roaring::RoaringBitmap;
 
 use crate::catalog::{AppendPart, LATEST, Operation, PartState, PlacedPayload, VectorSetRow, VectorSetSpec, View};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory;
 
 use super::super::StoreInner;
 use super::super::staging::Staged;
@@ -144,7 +145,9 @@ impl Check<'_> {
             }
             let row = self.view.part(set.spec.set, state)?;
             let ids = self.read(&row.ids)?;
-            let ids: Vec<i64> = ids.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
+            let (numbers, mut ids) = (ids.as_chunks::<8>().0, Vec::new());
+            memory::reserve(&mut ids, numbers.len())?;
+            ids.extend(numbers.iter().map(|bytes| i64::from_le_bytes(*bytes)));
             let dead = match &row.tombstones {
                 // Written by this group, it can only be of rows that were live before: those count as live here, which
                 // costs a needless conflict at worst.
@@ -168,7 +171,7 @@ impl Check<'_> {
         let copy = placed.copy.as_ref().ok_or_else(lost)?;
         let copy = self.store.segments.open_copy(copy, &placed.digest, placed.raw_bytes)?;
         let len = usize::try_from(placed.raw_bytes).map_err(|_| lost())?;
-        let mut bytes = vec![0; len];
+        let mut bytes = memory::zeroed(len)?;
         copy.read_into(0, &mut bytes)?;
         Ok(bytes)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use crate::bytes::{AlignedBuffer, Bytes};
-use crate::catalog::{LATEST, VectorSetSpec};
+use crate::catalog::{LATEST, PartState, VectorSetRow, VectorSetSpec};
 use crate::control::Control;
 use crate::digest::Digest;
 use crate::dtype::{DType, Encoding, byte_len};
@@ -15,15 +15,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::RecordKind;
 use crate::kernels::{Metric, Rows};
 use crate::key::{KeyRef, NAME_BYTES_MAX};
-use crate::memory::reserve;
+use crate::memory::{reserve, zeroed};
 use crate::search::companion;
 use crate::search::elements::{is_searchable, row_len_bytes};
 use crate::segment::Description;
 use zerocopy::IntoBytes;
 
+use super::super::atom::Payload;
 use super::super::snapshot::Address;
 use super::super::txn::WriteTxn;
-use super::view::{PartView, VectorSnapshot, find, find_all};
+use super::view::{PartView, VectorSnapshot, find, find_all, version_of};
 use super::{CompactOptions, Companions};
 
 /// Parts of fewer rows are scanned faster than a companion is worth.
@@ -143,7 +144,7 @@ impl StagedSet {
 
     /// Marks the rows of these ascending ids as deleted. Returns how many there were, and remembers which were not.
     fn delete(&mut self, ids: &[i64]) -> Result<u64> {
-        let mut is_present = vec![false; ids.len()];
+        let mut is_present: Vec<bool> = zeroed(ids.len())?;
         let mut rows_of = |known: &[i64], dead: &RoaringBitmap| -> Vec<u32> {
             let mut rows = Vec::new();
             for (index, row) in find_all(known, dead, ids) {
@@ -392,6 +393,56 @@ impl<'t> VectorWriter<'t> {
         self.set()?.contains(id).map_err(|e| self.explain(e, "look into"))
     }
 
+    /// The set as this transaction sees it, with its own changes so far: to read, to iterate, to search. What the
+    /// transaction added is readable until it ends; later reads of that may fail.
+    pub fn view(&mut self) -> Result<VectorSnapshot> {
+        self.view_inner().map_err(|e| self.explain(e, "look into"))
+    }
+
+    fn view_inner(&mut self) -> Result<VectorSnapshot> {
+        let set = self.set()?;
+        let spec = set.spec.clone();
+        let mut parts: Vec<Arc<PartView>> = Vec::new();
+        for part in set.base_parts() {
+            parts.push(match set.dead.get(&part.state.part) {
+                Some(staged) => Arc::new(part.with_dead(staged.rows.clone())),
+                None => Arc::clone(part),
+            });
+        }
+        let new: Vec<_> = set
+            .new_parts
+            .iter()
+            .map(|part| (part.rows, part.vectors, part.ids_digest, part.companion, part.dead.rows.clone()))
+            .collect();
+        let mut number = set.base.last().map_or(0, |part| part.state.part);
+        for (rows, vectors, ids, companion, dead) in new {
+            number = number.saturating_add(1);
+            let state = PartState { part: number, rows, added_lsn: 0, lsn_from: 0, tombstone_lsn: None };
+            let shape = vec![rows, u64::from(spec.dim)];
+            let vectors = self.staged_payload(&spec, state, vectors, spec.dtype, Some(shape))?;
+            let ids = self.staged_payload(&spec, state, ids, DType::I64, Some(vec![rows]))?;
+            let companion = companion.map(|digest| self.staged_payload(&spec, state, digest, DType::U8, None));
+            parts.push(Arc::new(PartView::of(state, [vectors, ids], companion.transpose()?, dead)));
+        }
+        let (store, lsn) = (self.txn.store().clone(), self.txn.lsn());
+        Ok(VectorSnapshot::of(store, lsn, VectorSetRow { spec, lsn_from: 0 }, parts))
+    }
+
+    /// A payload this transaction staged; without a shape it is bytes.
+    fn staged_payload(
+        &mut self,
+        spec: &VectorSetSpec,
+        state: PartState,
+        digest: Digest,
+        dtype: DType,
+        shape: Option<Vec<u64>>,
+    ) -> Result<Payload> {
+        let staged = self.txn.staged().payloads.get(&(spec.namespace, digest));
+        let raw_bytes = staged.ok_or_else(|| Error::internal("a part without its payload"))?.raw_bytes;
+        let shape = shape.unwrap_or_else(|| vec![raw_bytes]);
+        self.txn.staged_payload(spec.namespace, version_of(spec, state, (0, digest, raw_bytes), dtype, shape))
+    }
+
     /// Adds vectors, one per id, as one part. Fails with `AlreadyExists` when the set has one of the ids, with
     /// `InvalidArgument` when an id occurs twice or the numbers of ids and rows differ, with `InvalidShape` for another
     /// dimension, `Unsupported` for another element type.
@@ -462,7 +513,9 @@ impl<'t> VectorWriter<'t> {
 
     /// Deletes the vectors of these ids. Returns how many there were. Their space is freed by compaction.
     pub fn delete(&mut self, ids: &[i64]) -> Result<u64> {
-        let mut sorted = ids.to_vec();
+        let mut sorted = Vec::new();
+        reserve(&mut sorted, ids.len())?;
+        sorted.extend_from_slice(ids);
         sorted.sort_unstable();
         sorted.dedup();
         self.set()?.delete(&sorted).map_err(|e| self.explain(e, "delete from"))
@@ -518,6 +571,8 @@ impl<'t> VectorWriter<'t> {
             chosen.append(&mut small);
         }
         let mut rows: Vec<(i64, u32, u32)> = Vec::new();
+        let live = chosen.iter().map(|part| part.state.rows.saturating_sub(set.dead_of(part).len())).sum::<u64>();
+        reserve(&mut rows, usize::try_from(live).unwrap_or(usize::MAX))?;
         for (index, part) in chosen.iter().enumerate() {
             let dead = set.dead_of(part);
             let ids = part.ids()?;
@@ -570,7 +625,9 @@ fn in_order<'a>(ids: &[i64], rows: Rows<'a>) -> Result<InOrder<'a>> {
     if let Some(bytes) = rows.contiguous().filter(|_| ids.is_sorted_by(|a, b| a < b)) {
         return Ok((ids.into(), bytes.into()));
     }
-    let mut order: Vec<usize> = (0..ids.len()).collect();
+    let mut order: Vec<usize> = Vec::new();
+    reserve(&mut order, ids.len())?;
+    order.extend(0..ids.len());
     order.sort_unstable_by_key(|&i| ids[i]);
     let sorted: Arc<[i64]> = order.iter().map(|&i| ids[i]).collect();
     if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {

@@ -6,6 +6,7 @@ use roaring::RoaringBitmap;
 
 use crate::bytes::Bytes;
 use crate::catalog::{LATEST, PartRow, PartState, PlacedPayload, VectorSetRow, VectorSetSpec, VersionRow};
+use crate::digest::Digest;
 use crate::dtype::{DType, Encoding};
 use crate::error::{Error, Result};
 use crate::kernels::{Metric, Rows};
@@ -65,19 +66,8 @@ impl ByteSource for Payload {
 impl PartView {
     fn open(store: &Store, spec: &VectorSetSpec, state: PartState, row: PartRow) -> Result<Self> {
         let payload = |placed: PlacedPayload, dtype: DType, shape: Vec<u64>| {
-            let version = VersionRow {
-                key: Key::from(format!("{} (part {})", spec.name, state.part)),
-                lsn_from: state.lsn_from,
-                lsn_to: None,
-                payload: placed.payload,
-                digest: placed.digest,
-                raw_bytes: placed.raw_bytes,
-                dtype,
-                shape,
-                encoding: Encoding::Plain,
-                metadata: None,
-                created_us: 0,
-            };
+            let place = (placed.payload, placed.digest, placed.raw_bytes);
+            let version = version_of(spec, state, place, dtype, shape);
             let tier = placed.copy.as_ref().map(|copy| copy.tier);
             let atom = Atom::new(version, placed.copy, tier, Arc::clone(&store.inner.segments));
             Payload::stored(Arc::new(atom), store.read_mode)
@@ -90,14 +80,9 @@ impl PartView {
             Some(placed) => read_bitmap(&bytes(placed))?,
             None => RoaringBitmap::new(),
         };
-        let part = PartView {
-            vectors: payload(row.vectors, spec.dtype, vec![state.rows, u64::from(spec.dim)]),
-            ids: payload(row.ids, DType::I64, vec![state.rows]),
-            companion: row.companion.map(bytes),
-            dead,
-            ids_view: OnceLock::new(),
-            state,
-        };
+        let vectors = payload(row.vectors, spec.dtype, vec![state.rows, u64::from(spec.dim)]);
+        let ids = payload(row.ids, DType::I64, vec![state.rows]);
+        let part = PartView::of(state, [vectors, ids], row.companion.map(bytes), dead);
         let row_bytes = row_len_bytes(spec.dtype, spec.dim as usize) as u64;
         let lengths = (state.rows.checked_mul(row_bytes), state.rows.checked_mul(8));
         if lengths != (Some(part.vectors.len()), Some(part.ids.len())) || u32::try_from(state.rows).is_err() {
@@ -105,6 +90,17 @@ impl PartView {
             return Err(Error::corrupt(what).key(&spec.name));
         }
         Ok(part)
+    }
+
+    /// A part whose payloads are at hand.
+    pub(super) fn of(state: PartState, [vectors, ids]: [Payload; 2], companion: Option<Payload>, dead: RoaringBitmap) -> Self {
+        PartView { state, vectors, companion, dead, ids, ids_view: OnceLock::new() }
+    }
+
+    /// The same part with other rows deleted.
+    pub(super) fn with_dead(&self, dead: RoaringBitmap) -> Self {
+        let payloads = [self.vectors.clone(), self.ids.clone()];
+        PartView { ids_view: self.ids_view.clone(), ..Self::of(self.state, payloads, self.companion.clone(), dead) }
     }
 
     /// Ids of the rows, ascending.
@@ -136,6 +132,29 @@ impl PartView {
     /// The vector of a row.
     fn vector(&self, row: u32) -> Result<Bytes> {
         self.vectors.rows(u64::from(row)..u64::from(row) + 1)
+    }
+}
+
+/// A payload of a part, as a version of an atom that no catalog lists. `place`: number, digest, length in bytes.
+pub(super) fn version_of(
+    spec: &VectorSetSpec,
+    state: PartState,
+    (payload, digest, raw_bytes): (i64, Digest, u64),
+    dtype: DType,
+    shape: Vec<u64>,
+) -> VersionRow {
+    VersionRow {
+        key: Key::from(format!("{} (part {})", spec.name, state.part)),
+        lsn_from: state.lsn_from,
+        lsn_to: None,
+        payload,
+        digest,
+        raw_bytes,
+        dtype,
+        shape,
+        encoding: Encoding::Plain,
+        metadata: None,
+        created_us: 0,
     }
 }
 
@@ -185,6 +204,11 @@ impl VectorSnapshot {
             Ok(())
         })?;
         Ok(VectorSnapshot { store: store.clone(), lsn, row, parts })
+    }
+
+    /// A set of parts that are at hand.
+    pub(super) fn of(store: Store, lsn: u64, row: VectorSetRow, parts: Vec<Arc<PartView>>) -> Self {
+        VectorSnapshot { store, lsn, row, parts }
     }
 
     pub(super) fn spec(&self) -> &VectorSetSpec {
