@@ -68,7 +68,8 @@ impl Store {
     /// garbage by [`Store::stat`]. Blocks while it reads, codes, writes and syncs; holds a few blocks of 4 MiB.
     ///
     /// Fails with `Unsupported` for [`Tier::Hot`], `Corrupt` when an old copy is damaged (it stays as it is), `Conflict`
-    /// when another process moves the same payload, `DiskFull`, `Io`, `ReadOnly`, `Cancelled`.
+    /// when another process moves the same payload, `ColdUnavailable` while the cold directory is away, `DiskFull`, `Io`,
+    /// `ReadOnly`, `Cancelled`.
     pub fn move_to_tier(
         &self,
         namespace: Option<&Namespace>,
@@ -208,20 +209,20 @@ impl Store {
             created_us: version.created_us,
         };
         let codec = if to == Tier::Cold { choose_codec(version, &source, control)? } else { Codec::Raw };
-        Ok((codec, self.append_copy(staged, &source, description, codec, control)?))
+        Ok((codec, self.append_copy(staged, &source, description, (to, codec), control)?))
     }
 
-    /// Writes a payload once more, in the form of a codec, to a segment of the transaction.
+    /// Writes a payload once more, for a tier and in the form of a codec, to a segment of the transaction.
     pub(super) fn append_copy(
         &self,
         staged: &mut Staged,
         source: &PayloadCopy,
         description: Description,
-        codec: Codec,
+        (tier, codec): (Tier, Codec),
         control: &Control<'_>,
     ) -> Result<Written> {
         let (raw_bytes, digest) = (source.record().raw_bytes, source.record().digest);
-        let appender = staged.appender_for(&self.inner.catalog, &description, raw_bytes)?;
+        let appender = staged.appender_for(&self.inner.catalog, tier, &description, raw_bytes)?;
         let read = |offset: u64, target: &mut [u8]| {
             control.check()?;
             source.read_into(offset, target)
@@ -232,7 +233,7 @@ impl Store {
 
     /// Reads a new copy through a way of its own, from the file, and compares it with the digest.
     fn read_back(&self, written: &Written, control: &Control<'_>) -> Result<()> {
-        let reader = self.inner.segments.reader(written.segment, written.salt, written.capacity_bytes)?;
+        let reader = self.inner.segments.reader(written.site, written.key())?;
         let copy = PayloadCopy::open(reader, written.offset, &written.digest, written.raw_bytes)?;
         copy.verify_all(&|| control.check())?;
         Ok(())

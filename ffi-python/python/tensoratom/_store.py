@@ -69,7 +69,8 @@ def open(path: str | os.PathLike[str], mode: str = "rw", **options: Any) -> Stor
     ``mode`` is "r" to read, "rw" to read and write (made first if there is none, unless ``create=False``), "x" to make a
     new one. Options: ``durability`` "full" (survives power loss) or "process" (survives the process), ``read_mode``
     "mapped" (zero copy) or "positioned" (copies; no signal whatever happens to the file), ``segment_bytes``,
-    ``chunk_bytes``, ``cache_bytes``, ``threads`` (0: all cores), ``lock_timeout`` in seconds.
+    ``chunk_bytes``, ``cache_bytes``, ``threads`` (0: all cores), ``lock_timeout`` in seconds, ``cold_directory``: where a new
+    store keeps its cold tier, perhaps on another disk; reads there raise ``ColdUnavailableError`` while that is away.
     """
     return Store(path, mode, **options)
 
