@@ -513,8 +513,11 @@ impl Appender {
         outcome.map_err(|e| {
             self.broken = true;
             self.sync_failed = true;
-            self.io("syncing the segment", e)
-                .hint("the data of this commit is lost; the segment is abandoned and the next commit uses another one")
+            let error = self.io("syncing the segment", e);
+            if self.site.is_cold() {
+                return error; // of a move: the copies it was made from stay
+            }
+            error.hint("the data of this commit is lost; the segment is abandoned and the next commit uses another one")
         })
     }
 

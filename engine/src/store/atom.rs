@@ -198,22 +198,27 @@ impl Version {
         key + info.shape.len() as u64 * 16 + 2 * encoding + metadata + self.segments.chunk_table_bytes(info.bytes)
     }
 
-    /// The opened copy: one load once it is open.
+    /// The opened copy; opened anew when its disk was away and may be back.
     #[inline]
-    fn copy(&self) -> Result<&Arc<PayloadCopy>> {
+    fn copy(&self) -> Result<Arc<PayloadCopy>> {
         match self.copy.get() {
-            Some(copy) => Ok(copy),
-            None => self.open_copy(),
+            Some(copy) if !copy.has_failed() => Ok(Arc::clone(copy)),
+            _ => self.open_copy(),
         }
     }
 
     #[cold]
-    fn open_copy(&self) -> Result<&Arc<PayloadCopy>> {
+    fn open_copy(&self) -> Result<Arc<PayloadCopy>> {
         let place =
             self.place.as_ref().ok_or_else(|| self.explain(Error::corrupt("no copy of the payload is left")))?;
         let copy = self.segments.open_copy(place, &self.info.digest, self.info.bytes);
         let copy = copy.map_err(|e| self.explain(e))?;
-        Ok(self.copy.get_or_init(|| copy))
+        Ok(match self.copy.get() {
+            // Another thread may have been faster.
+            Some(known) if !known.has_failed() => Arc::clone(known),
+            Some(_) => copy,
+            None => Arc::clone(self.copy.get_or_init(|| copy)),
+        })
     }
 }
 

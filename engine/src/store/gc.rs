@@ -12,11 +12,11 @@ use crate::file::{LockMode, Open};
 use crate::format::{COLLECTOR, SEGMENT_HEADER_AREA, Tier, names};
 use crate::segment::{DeletionLease, Description, Site, read_payload};
 
-use super::Store;
 use super::commit::{mark_suspect, seal, segment_use, sync_appended};
 use super::recover::read_commit;
 use super::staging::{Staged, StagedMove};
 use super::tier::step_len;
+use super::{Store, StoreInner};
 
 /// What to reclaim.
 #[derive(Clone, Debug)]
@@ -141,8 +141,8 @@ impl Store {
             return Err(Error::new(ErrorKind::Busy, "another process or thread is reclaiming space")
                 .hint("wait until it is done"));
         }
-        let (sites, away) = inner.segments.sites().reachable();
-        let mut report = GcReport { unavailable: away.map(|e| e.to_string()), ..GcReport::default() };
+        let (sites, unavailable) = reachable(inner, inner.catalog.read()?.view()?)?;
+        let mut report = GcReport { unavailable, ..GcReport::default() };
         self.delete_condemned(&sites, &mut report)?;
         self.forget(options, &mut report)?;
         let found = {
@@ -202,8 +202,8 @@ impl Store {
                     report.forgotten = forgettable.rows;
                 }
             }
-            let (sites, away) = inner.segments.sites().reachable();
-            report.unavailable = away.map(|e| e.to_string());
+            let (sites, unavailable) = reachable(inner, view)?;
+            report.unavailable = unavailable;
             for row in condemned(view)? {
                 let Some(site) = site_of(&sites, &row) else { continue };
                 report.segments_deleted += 1;
@@ -447,6 +447,13 @@ fn condemned(view: View<'_>) -> Result<Vec<SegmentRow>> {
     let mut rows = view.segments()?;
     rows.retain(|row| row.state == SegmentState::Condemned);
     Ok(rows)
+}
+
+/// The directories that can be reached, and why segments in the cold one cannot, if there are any.
+fn reachable(inner: &StoreInner, view: View<'_>) -> Result<(Vec<Site>, Option<String>)> {
+    let (sites, away) = inner.segments.sites().reachable();
+    let unavailable = if view.has_cold_segments()? { away.map(|e| e.to_string()) } else { None };
+    Ok((sites, unavailable))
 }
 
 /// The directory that a segment is in, if it can be reached.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::catalog::{Catalog, Commit, Head, SegmentRow, SegmentState, SegmentUse, View};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::file::{Open, Volume, read_exact_at};
-use crate::format::{SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier, names};
+use crate::format::{SEGMENT_HEADER_AREA, SegmentHeaderBytes, names};
 use crate::segment::{Lease, PayloadCopy, Scan, SegmentHeader, SegmentKey, SegmentReader, Site};
 
 use super::cold::Sites;
@@ -144,7 +144,6 @@ struct Tail {
     site: Site,
     reader: Arc<SegmentReader>,
     lease: Lease,
-    tier: Tier,
     capacity_bytes: u64,
     committed: u64,
     known: bool,
@@ -160,14 +159,14 @@ fn find_tails(
 ) -> Result<()> {
     for entry in site.list().map_err(|e| site.error("listing the segments", e))? {
         let Some(id) = names::parse_segment(&entry.name) else { continue };
-        let (key, committed, tier) = match rows.get(&id) {
+        let (key, committed) = match rows.get(&id) {
             // One of that number is elsewhere: this file is not the segment that the catalog knows.
             Some(row) if row.state != SegmentState::Open || row.suspect || row.tier != site.tier() => continue,
-            Some(row) => (row.key(), row.used_bytes, row.tier),
+            Some(row) => (row.key(), row.used_bytes),
             None => match read_header(site, id)? {
                 Some(h) if h.store_uuid == identity.uuid && h.segment == id => {
                     let key = SegmentKey { id, salt: h.salt, capacity_bytes: h.capacity_bytes };
-                    (key, SEGMENT_HEADER_AREA, h.tier)
+                    (key, SEGMENT_HEADER_AREA)
                 }
                 _ => {
                     if is_unfinished(site, id)? {
@@ -182,7 +181,7 @@ fn find_tails(
         let Some(reader) = if_whole(SegmentReader::open(site, key))? else { continue };
         let reader = Arc::new(reader);
         let (known, site, capacity_bytes) = (rows.contains_key(&id), site.clone(), key.capacity_bytes);
-        let mut tail = Tail { site, lease, tier, capacity_bytes, committed, known, commits: Vec::new(), reader };
+        let mut tail = Tail { site, lease, capacity_bytes, committed, known, commits: Vec::new(), reader };
         let found = tail.scan()?;
         if found || !known {
             tails.push(tail);
@@ -291,7 +290,7 @@ impl Tail {
         let used_bytes = *ends.get(&self.reader.id())?;
         Some(SegmentUse {
             id: self.reader.id(),
-            tier: self.tier,
+            tier: self.site.tier(),
             salt: self.reader.salt(),
             capacity_bytes: self.capacity_bytes,
             used_bytes: used_bytes.max(self.committed),

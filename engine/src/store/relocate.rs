@@ -35,7 +35,7 @@ pub struct ColdReport {
 /// Gives a store a cold directory (absolute, or relative to the store; made if it is missing, else empty), or moves the one it
 /// has: every segment is copied, synced, read back and compared, before the store is switched over and the old files are
 /// deleted. A directory that is this store's already, because its disk is mounted elsewhere now, is taken as it is. Copies
-/// that are cold already and lie in the store's own directory stay there until they are moved or reclaimed.
+/// that are cold already and lie in the store's own directory go there with the next [`Store::move_to_tier`](crate::Store::move_to_tier).
 ///
 /// Failed or cancelled, the store goes on with the directory it had. Blocks until all is copied; holds 8 MiB. Fails with
 /// `Busy` while any process has the store open, `AlreadyExists` for another store's directory, `InvalidArgument` for one that

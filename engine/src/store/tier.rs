@@ -114,22 +114,36 @@ impl Store {
                 }
             })?;
             let mut wanted: HashSet<Digest> = HashSet::new();
+            let mut there: Vec<Digest> = Vec::new();
             view.payload_names(|payload, key, _| {
                 if key.starts_with(prefix)
                     && let Some((digest, current)) = places.remove(&payload)
                 {
                     if current == tier {
-                        report.payloads_there += 1;
+                        there.push(digest);
                     } else {
                         wanted.insert(digest);
                     }
                 }
             })?;
+            let may_be_elsewhere = tier == Tier::Cold && self.inner.segments.sites().has_cold();
+            for digest in there {
+                // Those made cold before the store had a cold directory go there now.
+                match if may_be_elsewhere { view.payload(namespace, &digest)? } else { None } {
+                    Some(stored) if !self.is_in(&stored, tier) => drop(wanted.insert(digest)),
+                    _ => report.payloads_there += 1,
+                }
+            }
             let mut candidates = Vec::new();
             let take = |of: u32, digest: &Digest| of == namespace && wanted.remove(digest);
             view.descriptions(take, |_, version| candidates.push(version))?;
             Ok(candidates)
         })
+    }
+
+    /// Whether a payload's copy is where a move to a tier would put it.
+    fn is_in(&self, stored: &StoredRow, tier: Tier) -> bool {
+        (stored.copy.tier, stored.copy.site) == (tier, self.inner.segments.sites().tier_for(tier))
     }
 
     /// One bounded step: new copies, one sync, all of them read back, one commit.
@@ -150,7 +164,7 @@ impl Store {
             let stored = inner.catalog.read()?.view()?.payload(namespace, &version.digest)?;
             let explain = |e: Error| e.key(&version.key);
             // Deleted meanwhile together with its payload, or moved by somebody else.
-            let Some(stored) = stored.filter(|stored| stored.copy.tier != to) else { continue };
+            let Some(stored) = stored.filter(|stored| !self.is_in(stored, to)) else { continue };
             let (codec, written) = self.write_copy(&mut staged, version, &stored, to, control).map_err(explain)?;
             done.payloads_moved += 1;
             done.raw_bytes += version.raw_bytes;

@@ -108,12 +108,11 @@ impl Store {
     }
 
     fn verify_inner(&self, options: &VerifyOptions, control: &Control<'_>) -> Result<VerifyReport> {
-        let (sites, away) = self.inner.segments.sites().reachable();
-        let mut report = VerifyReport { unavailable: away.map(|e| e.to_string()), ..VerifyReport::default() };
+        let mut report = VerifyReport::default();
         let mut found: HashMap<PayloadId, Error> = HashMap::new();
         let scope = match &options.scope {
             None => {
-                self.verify_structure(&sites, &mut report, control)?;
+                self.verify_structure(&mut report, control)?;
                 None
             }
             Some((namespace, prefix)) => Some(self.payloads_under(*namespace, prefix)?),
@@ -262,7 +261,8 @@ impl Store {
         Ok(())
     }
 
-    fn verify_structure(&self, sites: &[Site], report: &mut VerifyReport, control: &Control<'_>) -> Result<()> {
+    fn verify_structure(&self, report: &mut VerifyReport, control: &Control<'_>) -> Result<()> {
+        let (sites, away) = self.inner.segments.sites().reachable();
         let reader = self.inner.catalog.read()?;
         let view = reader.view()?;
         let catalog_damage = |what: String| Damage { what: format!("catalog: {what}"), ..nowhere() };
@@ -272,6 +272,9 @@ impl Store {
                 Err(e) if e.kind() == ErrorKind::CatalogCorrupt => report.damaged.push(catalog_damage(e.to_string())),
                 Err(e) => return Err(e),
             }
+        }
+        if view.has_cold_segments()? {
+            report.unavailable = away.map(|e| e.to_string());
         }
         for row in view.segments()? {
             control.check()?;

@@ -130,13 +130,14 @@ fn explore_trace(trace: &[Op], states: &[State], durability: Durability, effort:
 /// Disk contents a power cut may leave now.
 fn crash_images(disk: &Persistence, effort: Effort, random: &mut Random) -> Vec<Image> {
     let mut points = Vec::new();
-    disk.crash_image(|versions| {
-        points.push(versions);
+    disk.crash_image_of_disks(|device, versions| {
+        points.push(device);
         versions - 1
     });
     let mut images = vec![disk.crash_image(|_| 0), disk.crash_image(|n| n - 1)];
     // One disk has written everything when the power goes, and the other nothing.
-    for newest in [Device::Main, Device::Cold] {
+    let both = points.contains(&Device::Main) && points.contains(&Device::Cold);
+    for newest in [Device::Main, Device::Cold].into_iter().filter(|_| both) {
         images.push(disk.crash_image_of_disks(|device, n| if device == newest { n - 1 } else { 0 }));
     }
     let chosen: Vec<usize> = if points.len() <= effort.single_changes {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tensoratom::testing::crash::small_options;
 use tensoratom::testing::oracle::{State, Step, check_integrity, check_nothing_leaks, collect, commit_steps};
@@ -209,7 +211,8 @@ fn the_cold_directory_can_be_changed_and_the_change_interrupted_anywhere() {
     assert_eq!(busy.kind(), ErrorKind::Busy);
     drop(store);
     set_cold_directory_on(disk.process(), "/cold", &Control::new()).unwrap();
-    to_cold(&Store::open_on(disk.process(), &options, false).unwrap(), "c/").unwrap();
+    let moved = to_cold(&Store::open_on(disk.process(), &options, false).unwrap(), "c/").unwrap();
+    assert_eq!((moved.payloads_moved, moved.payloads_there), (3, 0), "what was cold before goes there as well");
     let image = disk.image();
     let mut interrupted = 0;
     for (kind, at) in (1..).flat_map(|at| [(FaultKind::Error(libc::EIO), at), (FaultKind::Kill, at)]) {
@@ -222,6 +225,8 @@ fn the_cold_directory_can_be_changed_and_the_change_interrupted_anywhere() {
         let Some(call) = plan.hit() else { break };
         plan.disarm();
         interrupted += 1;
+        // Who is killed loses power as well, and with it whatever was not synced.
+        let disk = if kind == FaultKind::Kill { SimDisk::from_image(&disk.power_cut(|_| 0)) } else { disk };
         let context = format!("{kind:?} at call {at} ({call})");
         {
             let store = Store::open_on(disk.process(), &options, false).unwrap_or_else(|e| panic!("{context}: {e:?}"));
@@ -271,14 +276,16 @@ fn a_disk_pulled_out_under_open_files_heals_when_it_is_back() {
     let state = state_of(&steps());
     commit_steps(&store, &steps()).unwrap();
     to_cold(&store, "c/").unwrap();
-    store.get("c/a").unwrap().bytes().unwrap();
+    let held = store.get("c/c").unwrap();
+    held.range(5..9).unwrap();
     disk.set_cold_missing(true);
-    let error = store.get("c/c").unwrap().range(5..9).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ColdUnavailable, "{error:?}");
+    let error = held.range(50_000..50_009).unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::ColdUnavailable, Some(Path::new("/cold"))), "{error:?}");
     commit_steps(&store, &[text("n", 800)]).unwrap();
     assert_eq!(to_cold(&store, "n").unwrap_err().kind(), ErrorKind::ColdUnavailable);
     disk.set_cold_missing(false);
     store.delete("n").unwrap();
+    assert_eq!(held.range(50_000..50_009).unwrap().len(), 9, "a handle made before heals as well");
     state.compare(&store).unwrap();
     // A full one is another matter: the move fails as on any full disk, and the rest goes on.
     disk.set_capacity_of(Device::Cold, disk.used_bytes_of(Device::Cold));
@@ -288,5 +295,26 @@ fn a_disk_pulled_out_under_open_files_heals_when_it_is_back() {
     disk.set_capacity_of(Device::Cold, u64::MAX);
     assert_eq!(to_cold(&store, "large").unwrap().payloads_moved, 1);
     check_nothing_leaks(&store).unwrap();
+    check_integrity(&store).unwrap();
+}
+
+// A cold disk may take seconds to answer. Whoever held a lock of all processes meanwhile would make the fast one as slow.
+#[test]
+fn nobody_waits_for_a_slow_cold_disk_but_who_moves() {
+    let disk = SimDisk::new();
+    let options = small_options(Durability::Full).lock_timeout(Duration::from_millis(300));
+    let store = Store::open_on(disk.process(), &options.clone().cold_directory("/cold"), true).unwrap();
+    commit_steps(&store, &steps()).unwrap();
+    let (other, commits) = (Store::open_on(disk.process(), &options, false).unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&commits);
+    disk.set_cold_slow(move || {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        commit_steps(&other, &[text("meanwhile", 10 + number)]).unwrap();
+        assert_eq!(other.get("c/b").unwrap().bytes().unwrap().len(), 20_000);
+    });
+    to_cold(&store, "c/").unwrap();
+    assert!(commits.load(Ordering::SeqCst) >= 3);
+    disk.set_cold_slow(|| {});
+    assert_eq!(store.get("meanwhile").unwrap().bytes().unwrap().len(), 9 + commits.load(Ordering::SeqCst));
     check_integrity(&store).unwrap();
 }

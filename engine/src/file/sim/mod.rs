@@ -42,7 +42,11 @@ struct State {
     next_process: u64,
     /// Counts down to the sync that fails, of whichever disk; 0 for none.
     failing_sync: u64,
+    /// What happens while somebody waits for the cold disk.
+    meanwhile: Option<Meanwhile>,
 }
+
+type Meanwhile = Arc<dyn Fn() + Send + Sync>;
 
 /// How one disk is.
 struct DeviceState {
@@ -164,6 +168,7 @@ impl SimDisk {
                 next_handle: 1,
                 next_process: 1,
                 failing_sync: 0,
+                meanwhile: None,
             })),
         }
     }
@@ -201,6 +206,13 @@ impl SimDisk {
     /// Whether the failing sync is still to come.
     pub fn is_sync_failure_pending(&self) -> bool {
         self.state.lock().failing_sync > 0
+    }
+
+    /// Makes the cold disk so slow that this happens during each write and sync there. It must not need that disk itself.
+    pub fn set_cold_slow(&self, meanwhile: impl Fn() + Send + Sync + 'static) {
+        // Dropped without the lock: what it held may need this disk.
+        let before = self.state.lock().meanwhile.replace(Arc::new(meanwhile));
+        drop(before);
     }
 
     /// Sum of all file lengths on the store's disk.
@@ -480,7 +492,16 @@ impl SimFile {
         self.state.lock().check_there(self.device)
     }
 
+    /// Waits for the disk, as long as it takes.
+    fn wait(&self) {
+        let meanwhile = self.state.lock().meanwhile.clone();
+        if let Some(meanwhile) = meanwhile.filter(|_| self.device == Device::Cold) {
+            meanwhile();
+        }
+    }
+
     fn writing(&self) -> io::Result<()> {
+        self.wait();
         self.reading()?;
         if self.writable { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EBADF)) }
     }
@@ -543,6 +564,7 @@ impl File for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.wait();
         self.reading()?;
         let mut state = self.state.lock();
         if state.failing_sync > 0 {
