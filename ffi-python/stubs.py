@@ -31,6 +31,7 @@ PARAMETERS = {
     "plan": "dict[str, Any] | None",
     "progress": "bool | Callable[[int, int], Any] | None",
     "path": "str | os.PathLike[str]",
+    "cold_directory": "str | os.PathLike[str] | None",
     "as_of": "int | float | datetime.datetime | None",
     "parents": "list[Key] | None",
     "shape": "Sequence[int]",

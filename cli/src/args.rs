@@ -35,6 +35,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   tensoratom init archive
   tensoratom init laptop --segment-size 64MiB
+  tensoratom init photos --cold slow-disk/photos  # the cold tier on another disk
 
 JSON: {uuid, segment_bytes, chunk_bytes}.")]
     Init(Init),
@@ -108,7 +109,7 @@ JSON: a list per query of {id, distance}; NaN and infinite distances are strings
     /// Show what the store holds and what every byte of its directory is for
     #[command(
         after_help = "Examples:\n  tensoratom stat models\n  tensoratom stat models --json\n\nJSON: {atoms, payloads, raw_bytes, stored_bytes, disk_bytes, accounted: {live, history, dead, slack, \
-                            catalog, ...}}; the accounted parts sum to disk_bytes."
+                            catalog, ...}, cold_directory: {path, disk_bytes, problem}}; the accounted parts sum to disk_bytes."
     )]
     Stat(Stat),
     /// Read everything back and report every damaged atom
@@ -116,8 +117,8 @@ JSON: a list per query of {id, distance}; NaN and infinite distances are strings
   tensoratom verify models
   tensoratom verify models --prefix bert/ --json
 
-Exit code 0 when all is sound, 2 when damage was found.
-JSON: {atoms_checked, payloads_checked, chunks_checked, bytes_checked, is_sound,
+Exit code 0 when all is sound, 2 when damage was found, 1 when the cold directory is away.
+JSON: {atoms_checked, payloads_checked, chunks_checked, bytes_checked, is_sound, payloads_unavailable, unavailable,
 damaged: [{namespace, key, lsn, is_current, segment, offset, what}]}.")]
     Verify(Verify),
     /// Make store.json or the catalog anew from the segments
@@ -139,10 +140,12 @@ Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; de
   tensoratom tier models --unpin minilm/
   tensoratom tier models --plan   # what the policy would move, and why
   tensoratom tier models --apply  # do it; for a nightly job
+  tensoratom tier models --cold slow-disk/models  # cold payloads go there from now on; those of another such directory move
 
 JSON: with --to {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, commits},
 with --apply also {payloads_told, planned, skipped, damaged} and the counts of gc, with --plan {moves: [{namespace, name, digest, bytes,
-stored_bytes, from, to, reason}]}, with --pin, --unpin and --policy FILE {changed}.
+stored_bytes, from, to, reason}]}, with --pin, --unpin and --policy FILE {changed}, with --cold {segments_copied, bytes_copied,
+left_behind}.
 Every new copy is read back and verified before the old one gives way. Interrupted, run it again.
 A policy: {hot_days, warm_days, min_bytes, warm_bytes_max, rules: [{namespace, prefix, hot_days, warm_days, tier}],
 pins: [{namespace, prefix, exact}]}; what is left out has its default.")]
@@ -205,6 +208,9 @@ pub(crate) struct Init {
     /// Unit of checksum and partial read, a power of two
     #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
     pub(crate) chunk_size: u64,
+    /// Keep the cold tier in this directory, perhaps on another disk; made if it is missing, else empty
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) cold: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -543,6 +549,9 @@ pub(crate) struct Repair {
     /// Build the catalog anew by replaying the commits logged in the segments
     #[arg(long)]
     pub(crate) rebuild_catalog: bool,
+    /// Rebuild although the cold directory is away; what lies there can be read again after another rebuild with it
+    #[arg(long, requires = "rebuild_catalog")]
+    pub(crate) without_cold: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -560,7 +569,7 @@ pub(crate) struct Tier {
     #[command(flatten)]
     pub(crate) action: TierAction,
     /// With --pin and --unpin: this very name, not those that start with it
-    #[arg(long, conflicts_with_all = ["to", "plan", "apply", "policy"])]
+    #[arg(long, conflicts_with_all = ["to", "plan", "apply", "policy", "cold"])]
     pub(crate) exact: bool,
     /// Print JSON
     #[arg(long)]
@@ -622,6 +631,9 @@ pub(crate) struct TierAction {
     /// Set the policy from a JSON file (`-`: standard input), or print it
     #[arg(long, value_name = "FILE|show", conflicts_with = "prefix")]
     pub(crate) policy: Option<PathBuf>,
+    /// Keep the cold tier in this directory: copied there, read back, then deleted where it was; needs the store to itself
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "prefix")]
+    pub(crate) cold: Option<PathBuf>,
 }
 
 /// Tiers that atoms can be moved to.

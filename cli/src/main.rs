@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     match commands::run(cli.command) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::DamageFound) => ExitCode::from(EXIT_DAMAGE),
+        Ok(Outcome::Incomplete) => ExitCode::from(EXIT_FAILURE),
         Ok(Outcome::Interrupted) => {
             output::print_interrupted();
             ExitCode::from(EXIT_INTERRUPTED)

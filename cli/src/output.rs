@@ -15,6 +15,8 @@ use unicode_width::UnicodeWidthStr;
 pub(crate) enum Outcome {
     Done,
     DamageFound,
+    /// A part could not be looked at, because the cold directory is away.
+    Incomplete,
     Interrupted,
 }
 

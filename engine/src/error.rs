@@ -85,6 +85,8 @@ error_kinds! {
     OutOfMemory = 62,
     /// A write to the catalog failed earlier; this handle no longer writes. Reopen the store.
     Poisoned = 63,
+    /// The disk of the cold directory is away, fails, or holds another store's. All else is served; works again when it is back.
+    ColdUnavailable = 64,
 
     /// The store handle was closed.
     Closed = 80,
@@ -159,6 +161,12 @@ impl Error {
         }
     }
 
+    /// What lies in the cold directory cannot be had now. Not damage: nothing may be given up for it.
+    pub(crate) fn cold_unavailable(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::ColdUnavailable, what)
+            .hint("mount its disk again; what is hot or warm is served meanwhile, and nothing has to be opened anew")
+    }
+
     pub(crate) fn internal(what: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, what)
     }
@@ -196,6 +204,12 @@ impl Error {
 
     pub(crate) fn source_box(mut self, source: Box<dyn std::error::Error + Send + Sync>) -> Self {
         self.0.source = Some(source);
+        self
+    }
+
+    /// Takes over what another error was caused by.
+    pub(crate) fn source_of(mut self, other: Error) -> Self {
+        self.0.source = other.0.source;
         self
     }
 

@@ -20,9 +20,20 @@ pub(crate) mod names {
     pub(crate) const CATALOG_REBUILD: &str = "catalog.rebuild.tadb";
     pub(crate) const CATALOG_OLD: &str = "catalog.old.tadb";
     pub(crate) const SEGMENTS: &str = "segments";
+    /// Where the cold directory is.
+    pub(crate) const COLD: &str = "cold.json";
+    pub(crate) const COLD_TEMPORARY: &str = "cold.json.tmp";
+    /// In the cold directory: whose it is.
+    pub(crate) const COLD_MARK: &str = "tensoratom-cold.json";
+    pub(crate) const COLD_MARK_TEMPORARY: &str = "tensoratom-cold.json.tmp";
 
     pub(crate) fn segment(id: u64) -> String {
-        format!("{SEGMENTS}/{id:08}.seg")
+        format!("{SEGMENTS}/{}", segment_leaf(id))
+    }
+
+    /// The name of a segment in the cold directory.
+    pub(crate) fn segment_leaf(id: u64) -> String {
+        format!("{id:08}.seg")
     }
 
     pub(crate) fn lease(id: u64) -> String {
@@ -31,10 +42,18 @@ pub(crate) mod names {
 
     /// The id in a segment's file name (without directory), if it is one.
     pub(crate) fn parse_segment(leaf: &str) -> Option<u64> {
-        let digits = leaf.strip_suffix(".seg")?;
+        parse_number(leaf.strip_suffix(".seg")?)
+    }
+
+    /// The id in the name of a lease (without directory), if it is one.
+    pub(crate) fn parse_lease(leaf: &str) -> Option<u64> {
+        parse_number(leaf.strip_suffix(".lease")?)
+    }
+
+    fn parse_number(digits: &str) -> Option<u64> {
         let id: u64 = digits.parse().ok()?;
         // Far below what the catalog can number, so that there is always a next one.
-        (digits.len() >= 8 && (1..1 << 48).contains(&id) && segment(id).ends_with(leaf)).then_some(id)
+        (digits.len() >= 8 && (1..1 << 48).contains(&id) && format!("{id:08}") == digits).then_some(id)
     }
 }
 
@@ -303,7 +322,7 @@ pub enum Tier {
     Hot = 1,
     /// Raw on local disk.
     Warm = 2,
-    /// Coded, possibly on another disk.
+    /// Coded, in the store's cold directory if it has one, which may be on another disk.
     Cold = 3,
 }
 

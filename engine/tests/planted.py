@@ -29,6 +29,41 @@ class Bug:
 
 BUGS = [
     Bug(
+        "records of commits go to the cold disk",
+        "store/staging.rs",
+        "self.appenders.last_mut().filter(|last| last.tier() != Tier::Cold)",
+        "self.appenders.last_mut()",
+        (("cold", "cold_segments_lie"),),
+    ),
+    Bug(
+        "another store's cold disk is taken for this one's",
+        "store/cold.rs",
+        "let wrong = match read_mark(&*cold)? {",
+        "let wrong = match read_mark(&*cold)? {\n            Some(_) => return Ok(cold),",
+        (("cold", "while_the_cold"),),
+    ),
+    Bug(
+        "a catalog is rebuilt without what lies on a cold disk that is away",
+        "store/repair.rs",
+        "Err(away) if options.rebuild_catalog && !options.without_cold => return Err(away),",
+        "",
+        (("cold", "a_catalog_is_not"),),
+    ),
+    Bug(
+        "the old cold directory is emptied before the store is switched over",
+        "store/relocate.rs",
+        "            next\n        }\n        // What said so",
+        "            empty(&*old)?;\n            next\n        }\n        // What said so",
+        (("cold", "the_cold_directory_can"),),
+    ),
+    Bug(
+        "a file of a disk that was pulled out is read for ever",
+        "segment/reader.rs",
+        "self.has_failed.store(self.is_cold, Ordering::Relaxed);",
+        "",
+        (("cold", "a_disk_pulled_out"),),
+    ),
+    Bug(
         "a segment is condemned before the copies of its commit records are synced",
         "store/gc.rs",
         "            sync_appended(inner, &mut staged)?;\n            for (written, commit)",
@@ -39,8 +74,8 @@ BUGS = [
     Bug(
         "a segment is deleted without its lease",
         "store/gc.rs",
-        "let Some(lease) = DeletionLease::take(&*inner.volume, id)? else { continue };",
-        "let lease = DeletionLease::take(&*inner.volume, id)?;",
+        "let Some(lease) = DeletionLease::take(site, id)? else { continue };",
+        "let lease = DeletionLease::take(site, id)?;",
         (("gc", "a_handle_keeps"),),
     ),
     Bug(
@@ -60,7 +95,7 @@ BUGS = [
     Bug(
         "the directory is not synced before a segment counts as deleted",
         "store/gc.rs",
-        "            inner.volume.sync_dir(names::SEGMENTS).doing(\"syncing the segment directory\")?;\n            let transaction",
+        "            site.sync_dir().map_err(|e| site.error(\"syncing the segment directory\", e))?;\n            let transaction",
         "            let transaction",
         (("crash", "full_durability"),),
     ),
@@ -123,14 +158,14 @@ BUGS = [
     Bug(
         "the sync of a segment is dropped",
         "segment/appender.rs",
-        "        let outcome = self\n            .file\n            .sync_data()\n            .and_then(|()| if self.name_unsynced",
-        "        let outcome = io::Result::Ok(()).and_then(|()| if self.name_unsynced",
+        "            self.file.sync_data().and_then(|()| if self.name_unsynced",
+        "            io::Result::Ok(()).and_then(|()| if self.name_unsynced",
         (("crash", "full_durability"),),
     ),
     Bug(
         "the directory of a new segment is not synced",
         "segment/appender.rs",
-        "if self.name_unsynced { self.volume.sync_dir(names::SEGMENTS) } else { Ok(()) }",
+        "if self.name_unsynced { self.site.sync_dir() } else { Ok(()) }",
         "if self.name_unsynced { Ok(()) } else { Ok(()) }",
         (("crash", "full_durability"),),
     ),
@@ -150,8 +185,8 @@ BUGS = [
     Bug(
         "a failed sync is tried again",
         "segment/appender.rs",
-        "        let outcome = self\n            .file\n            .sync_data()\n            .and_then(",
-        "        let outcome = self\n            .file\n            .sync_data()\n            .or_else(|_| self.file.sync_data())\n            .and_then(",
+        "            self.file.sync_data().and_then(|()| if self.name_unsynced",
+        "            self.file.sync_data().or_else(|_| self.file.sync_data()).and_then(|()| if self.name_unsynced",
         (("faults", "a_sync_that_fails"),),
     ),
     Bug(

@@ -105,6 +105,8 @@ impl<'a> Sequence<'a> {
             cache_bytes: 0,
             threads: 1,
             lock_timeout_ms: 0,
+            cold_directory: ptr::null(),
+            cold_directory_length: 0,
         };
         let mut made = 0;
         let path = self.path.clone();

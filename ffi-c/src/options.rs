@@ -34,6 +34,11 @@ pub struct ta_options {
     pub threads: u64,
     /// Milliseconds to wait for locks of other processes; 0 for the default.
     pub lock_timeout_ms: u64,
+    /// Where a store that is made keeps its cold tier, perhaps on another disk: UTF-8, absolute or relative to the store; of a
+    /// store that is there, the directory in use. NULL for the store's own.
+    pub cold_directory: *const c_char,
+    /// Its bytes.
+    pub cold_directory_length: u64,
 }
 
 /// A key: a name, or where `name` is NULL a number; in a namespace, or where `ns` is NULL in the default one.
@@ -96,6 +101,9 @@ pub(crate) fn options(pointer: *const ta_options) -> Outcome<(Options, bool)> {
     }
     if c.lock_timeout_ms != 0 {
         options = options.lock_timeout(Duration::from_millis(c.lock_timeout_ms));
+    }
+    if let Some(path) = optional_text(c.cold_directory, c.cold_directory_length)? {
+        options = options.cold_directory(path);
     }
     Ok((options, c.flags & TA_CREATE != 0))
 }

@@ -79,6 +79,8 @@ pub const TA_DISK_FULL: i32 = 61;
 pub const TA_OUT_OF_MEMORY: i32 = 62;
 /// A write failed earlier; reopen the store.
 pub const TA_POISONED: i32 = 63;
+/// The cold directory is away, fails, or is another store's; all else is served.
+pub const TA_COLD_UNAVAILABLE: i32 = 64;
 /// The store was closed.
 pub const TA_CLOSED: i32 = 80;
 /// Opened before fork.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::memory::{One, Out, text};
 use crate::options::{options, ta_options};
+use crate::report::answer;
 use crate::wall::{ta_error, wall};
 use crate::{cancel, handle, report};
 
@@ -123,6 +124,28 @@ pub extern "C" fn ta_export(
         let flag = cancel::flag(cancel)?;
         let store = handle::get::<Store>(store)?;
         out.set(store.export_file(Path::new(text(path, path_length)?), &options, &cancel::control(&flag))?.atoms)
+    })
+}
+
+/// Gives a store that nobody has open a cold directory, or moves the one it has: copied, synced, read back, switched over, then
+/// deleted. A relative path starts in the store. The report is JSON: {segments_copied, bytes_copied, left_behind}, fewer than
+/// 1,024 bytes and the path in it; the directory is changed also where it does not fit.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_set_cold_directory(
+    path: *const c_char,
+    path_length: u64,
+    directory: *const c_char,
+    directory_length: u64,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    answer(error, (out, capacity, length), || {
+        let (path, directory) = (text(path, path_length)?, text(directory, directory_length)?);
+        let flag = cancel::flag(cancel)?;
+        Ok(json!(engine::set_cold_directory(path, directory, &cancel::control(&flag))?))
     })
 }
 

@@ -85,7 +85,8 @@ fn choose<T: Copy>(what: &str, name: &str, choices: &[(&str, T)]) -> PyResult<T>
 impl PyStore {
     #[new]
     #[pyo3(signature = (path, mode = "rw", *, create = true, durability = "full", read_mode = "mapped",
-        segment_bytes = None, chunk_bytes = None, cache_bytes = None, threads = 0, lock_timeout = None))]
+        segment_bytes = None, chunk_bytes = None, cache_bytes = None, threads = 0, lock_timeout = None,
+        cold_directory = None))]
     #[expect(clippy::too_many_arguments, reason = "options are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -99,6 +100,7 @@ impl PyStore {
         cache_bytes: Option<u64>,
         threads: usize,
         lock_timeout: Option<f64>,
+        cold_directory: Option<PathBuf>,
     ) -> PyResult<Self> {
         let mode = choose("mode", mode, &[("r", "r"), ("rw", "rw"), ("x", "x")])?;
         let mut options = Options::new()
@@ -126,6 +128,9 @@ impl PyStore {
         if let Some(seconds) = lock_timeout {
             let wrong = |_| tensoratom::Error::invalid_argument(format!("a lock timeout of {seconds} seconds"));
             options = options.lock_timeout(Duration::try_from_secs_f64(seconds).map_err(wrong).raise()?);
+        }
+        if let Some(directory) = cold_directory {
+            options = options.cold_directory(std::path::absolute(&directory).unwrap_or(directory));
         }
         let path = std::path::absolute(&path).unwrap_or(path);
         let open = || match (mode, create) {
@@ -395,7 +400,8 @@ impl PyStore {
         )
     }
 
-    /// Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`.
+    /// Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`. `cold_directory` is
+    /// None, or a dict of path, disk_bytes and problem, which is why it cannot be used now.
     fn stat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store()?;
         let stat = py.detach(|| store.stat()).raise()?;
@@ -407,11 +413,19 @@ impl PyStore {
             accounted.set_item(name, bytes)?;
         }
         dict.set_item("accounted", accounted)?;
+        let cold = stat.cold_directory.map(|cold| -> PyResult<_> {
+            let dict = PyDict::new(py);
+            dict.set_item("path", cold.path)?;
+            dict.set_item("disk_bytes", cold.disk_bytes)?;
+            dict.set_item("problem", cold.problem)?;
+            Ok(dict)
+        });
+        dict.set_item("cold_directory", cold.transpose()?)?;
         Ok(dict)
     }
 
-    /// Reads and verifies everything, or the atoms under a prefix. Returns a dict; `damaged` is empty when all is sound.
-    /// Ctrl-C stops it.
+    /// Reads and verifies everything, or the atoms under a prefix. Returns a dict; `damaged` is empty when all is sound, and
+    /// `unavailable` says why cold payloads could not be looked at. Ctrl-C stops it.
     #[pyo3(signature = (prefix = None, *, progress = None))]
     fn verify<'py>(
         &self,
@@ -440,6 +454,8 @@ impl PyStore {
         dict.set_item("payloads", report.payloads_checked)?;
         dict.set_item("bytes", report.bytes_checked)?;
         dict.set_item("damaged", damaged)?;
+        dict.set_item("payloads_unavailable", report.payloads_unavailable)?;
+        dict.set_item("unavailable", report.unavailable)?;
         Ok(dict)
     }
 
@@ -541,6 +557,7 @@ impl PyStore {
         let report = long(py, "gc", progress.as_ref(), |control| store.gc(&options, control))?;
         let dict = facts_dict(py, &report.facts())?;
         dict.set_item("findings", report.findings)?;
+        dict.set_item("unavailable", report.unavailable)?;
         Ok(dict)
     }
 

@@ -213,6 +213,26 @@ def test_a_policy_moves_what_it_says_and_arrays_stay_the_same(store):
         store.move_to_tier("", "lukewarm")
 
 
+def test_a_cold_disk_that_is_away_is_an_exception_of_its_own_and_heals(tmp_path):
+    """Taken for a damaged file, a disk that is not mounted sends people to their backups."""
+    array = np.arange(20_000, dtype="f4")
+    with ta.open(tmp_path / "s", cold_directory=tmp_path / "cold") as store:
+        store["a"], store["b"] = array, array + 1
+        store.move_to_tier("a", "cold")
+        cold = store.stat()["cold_directory"]
+        assert (cold["path"], cold["problem"]) == (str(tmp_path / "cold"), None) and cold["disk_bytes"] > 65_536
+        (tmp_path / "cold").rename(tmp_path / "away")
+        with pytest.raises(ta.ColdUnavailableError) as raised:
+            store.get("a").numpy()
+        assert isinstance(raised.value, OSError) and raised.value.path == str(tmp_path / "cold")
+        assert (store["b"] == array + 1).all() and store.verify()["payloads_unavailable"] == 1
+        assert store.verify()["is_sound"] and store.gc()["unavailable"] and store.stat()["cold_directory"]["problem"]
+        (tmp_path / "away").rename(tmp_path / "cold")
+        assert (store["a"] == array).all() and store.verify()["unavailable"] is None
+    with pytest.raises(ta.InvalidArgumentError):
+        ta.open(tmp_path / "s", cold_directory=tmp_path / "other")
+
+
 # Space that only a shell can get back is lost to whoever works in a notebook; space taken from a view would be a crash.
 def test_space_comes_back_and_views_stay(path):
     array = np.random.default_rng(3).random(200_000)

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::{Map, json};
-use tensoratom::{Damage, Error, ErrorKind, Result, TierStat, VerifyOptions, VerifyReport};
+use tensoratom::{ColdStat, Damage, Error, ErrorKind, Result, TierStat, VerifyOptions, VerifyReport};
 
 use crate::args::{Stat, Verify};
 use crate::output::{
@@ -20,6 +20,7 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
         let mut value = Map::from_iter([("uuid".to_owned(), json!(store.uuid()))]);
         value.extend(facts_json(&stat.facts()));
         value.insert("accounted".to_owned(), facts_json(&parts).into());
+        value.insert("cold_directory".to_owned(), json!(stat.cold_directory));
         print_json(&value.into())?;
         return Ok(Outcome::Done);
     }
@@ -71,6 +72,13 @@ fn print_tiers(stat: &tensoratom::Stat) -> Result<()> {
             size(pinned),
         )?;
     }
+    match &stat.cold_directory {
+        Some(ColdStat { path, problem: Some(problem), .. }) => {
+            say!("cold directory {}: {BAD}away{BAD:#}: {}", plain_text(path), plain_text(problem))?;
+        }
+        Some(cold) => say!("cold directory {}: {} on disk", plain_text(&cold.path), size(cold.disk_bytes))?,
+        None => {}
+    }
     Ok(())
 }
 
@@ -92,8 +100,9 @@ pub(crate) fn verify(args: &Verify) -> Result<Outcome> {
     match printed {
         // Damage stays damage when only the first lines of the report were wanted.
         Err(e) if !is_reader_gone(&e) => Err(e),
-        _ if report.is_sound() => Ok(Outcome::Done),
-        _ => Ok(Outcome::DamageFound),
+        _ if !report.is_sound() => Ok(Outcome::DamageFound),
+        _ if !report.is_complete() => Ok(Outcome::Incomplete),
+        _ => Ok(Outcome::Done),
     }
 }
 
@@ -125,8 +134,15 @@ fn print_report(report: &VerifyReport, seconds: f64) -> Result<()> {
         size(report.bytes_checked),
         report.bytes_checked as f64 / seconds / 1e9,
     )?;
-    if report.is_sound() {
+    if let Some(why) = &report.unavailable {
+        let unread = count(report.payloads_unavailable, "payload");
+        say!("{BAD}not all{BAD:#}: {unread} could not be read: {}", plain_text(why))?;
+    }
+    if report.is_sound() && report.is_complete() {
         return say!("{GOOD}sound{GOOD:#}: every checksum and digest matches");
+    }
+    if report.is_sound() {
+        return say!("what could be read is sound");
     }
     say!("{BAD}damage{BAD:#}: {}", count(report.damaged.len() as u64, "find"))?;
     report.damaged.iter().try_for_each(print_damage)

@@ -4,7 +4,7 @@ use serde_json::json;
 use tensoratom::{GcOptions, GcReport, Result};
 
 use crate::args::Gc;
-use crate::output::{FAINT, GOOD, Outcome, count, print_json, say, size};
+use crate::output::{BAD, FAINT, GOOD, Outcome, count, plain_text, print_json, say, size};
 use crate::progress::Follow;
 
 pub(crate) fn gc(args: &Gc) -> Result<Outcome> {
@@ -17,7 +17,11 @@ pub(crate) fn gc(args: &Gc) -> Result<Outcome> {
     } else {
         print(&report, args.dry_run)?;
     }
-    Ok(if report.findings.is_empty() { Outcome::Done } else { Outcome::DamageFound })
+    Ok(match (report.findings.is_empty(), &report.unavailable) {
+        (false, _) => Outcome::DamageFound,
+        (true, Some(_)) => Outcome::Incomplete,
+        (true, None) => Outcome::Done,
+    })
 }
 
 fn print(report: &GcReport, dry_run: bool) -> Result<()> {
@@ -34,6 +38,9 @@ fn print(report: &GcReport, dry_run: bool) -> Result<()> {
     }
     if report.segments_busy > 0 {
         say!("{} left alone while a process appends", count(report.segments_busy, "segment"))?;
+    }
+    if let Some(why) = &report.unavailable {
+        say!("{BAD}not all{BAD:#}: segments in the cold directory stay as they are: {}", plain_text(why))?;
     }
     report.findings.iter().try_for_each(|finding| say!("{finding}"))
 }

@@ -10,7 +10,10 @@ use crate::progress::Follow;
 pub(crate) fn init(args: &Init) -> Result<Outcome> {
     let chunk_bytes =
         u32::try_from(args.chunk_size).map_err(|_| Error::invalid_argument("chunks are that small at most: 64MiB"))?;
-    let options = Options::new().segment_bytes(args.segment_size).chunk_bytes(chunk_bytes);
+    let mut options = Options::new().segment_bytes(args.segment_size).chunk_bytes(chunk_bytes);
+    if let Some(directory) = &args.cold {
+        options = options.cold_directory(super::from_here(directory)?);
+    }
     let path = &args.store.store;
     let store = Store::create(path, &options).map_err(|e| e.with_path(path))?;
     if args.json {
@@ -31,7 +34,7 @@ pub(crate) fn init(args: &Init) -> Result<Outcome> {
 
 pub(crate) fn repair(args: &Repair) -> Result<Outcome> {
     let path = &args.store.store;
-    let options = RepairOptions::new().rebuild_catalog(args.rebuild_catalog);
+    let options = RepairOptions::new().rebuild_catalog(args.rebuild_catalog).without_cold(args.without_cold);
     let report = Follow::new("repair").run(|control| tensoratom::repair(path, &options, control));
     let report = report.map_err(|e| e.with_path(path))?;
     if args.json {

@@ -10,6 +10,8 @@ mod manage;
 mod tier;
 mod vectors;
 
+use std::path::{Path, PathBuf};
+
 use clap::CommandFactory;
 use tensoratom::{Error, ErrorKind, KeyRef, Namespace, Options, Result, Store};
 
@@ -69,6 +71,11 @@ fn open_or_create(arg: &StoreArg, create: bool) -> Result<Store> {
         return open_to_write(arg);
     }
     Store::open_or_create(&arg.store, &options()).map_err(|e| e.with_path(&arg.store))
+}
+
+/// A path as the user means it: relative to where the command runs.
+fn from_here(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::from_io("looking for the directory", e).with_path(path))
 }
 
 /// The namespace a command means, which must exist.

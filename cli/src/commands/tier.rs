@@ -26,6 +26,9 @@ pub(crate) fn tier(args: &Tier) -> Result<Outcome> {
         print_raw(&format!("{}\n", policy.to_json()?))?;
         return Ok(Outcome::Done);
     }
+    if let Some(directory) = &action.cold {
+        return set_cold(&args.store.store, directory, args.json);
+    }
     let store = super::open_to_write(&args.store)?;
     if let Some(path) = &action.policy {
         store.set_tier_policy(&TierPolicy::from_json(&read_text(path)?)?)?;
@@ -41,6 +44,25 @@ pub(crate) fn tier(args: &Tier) -> Result<Outcome> {
         (.., Some(to)) => move_to(&store, args, to),
         _ => maintain(&store, args.json),
     }
+}
+
+fn set_cold(store: &Path, directory: &Path, as_json: bool) -> Result<Outcome> {
+    let directory = super::from_here(directory)?;
+    let report = Follow::new("tier").run(|control| tensoratom::set_cold_directory(store, &directory, control))?;
+    if as_json {
+        print_json(&json!(report))?;
+        return Ok(Outcome::Done);
+    }
+    say!(
+        "{GOOD}cold directory{GOOD:#} {} {FAINT}({} of {} copied){FAINT:#}",
+        plain_text(&directory.display().to_string()),
+        count(report.segments_copied, "segment"),
+        size(report.bytes_copied),
+    )?;
+    if let Some(left) = &report.left_behind {
+        say!("{BAD}left behind{BAD:#}: {} could not be emptied; run this again when it is there", plain_text(left))?;
+    }
+    Ok(Outcome::Done)
 }
 
 fn move_to(store: &Store, args: &Tier, to: TierName) -> Result<Outcome> {

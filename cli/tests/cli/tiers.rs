@@ -99,3 +99,35 @@ fn a_wrong_policy_is_refused_and_changes_nothing() {
         assert_eq!(place.run([&["tier", "store"][..], &wrong[..]].concat()).code, Some(64), "{wrong:?}");
     }
 }
+
+// A disk that is not mounted must be named as such: taken for damage, it sends an operator to repair a store that is sound.
+#[test]
+fn the_cold_tier_has_a_directory_of_its_own_and_its_absence_is_no_damage() {
+    let place = Place::empty();
+    let bytes = [1_u8, 2, 3, 4].repeat(20_000);
+    place.write("f", &bytes);
+    place.run(["init", "store", "--cold", "disk/first"]).ok();
+    place.run(["put", "store", "m/a", "f"]).ok();
+    place.run(["tier", "store", "--to", "cold"]).ok();
+    let moved = place.run(["tier", "store", "--cold", "disk/second", "--json"]).json();
+    assert_eq!((moved["segments_copied"].as_u64(), moved["left_behind"].is_null()), (Some(1), true), "{moved}");
+    assert_eq!(std::fs::read_dir(place.path("disk/first")).unwrap().count(), 0);
+    let stat = place.run(["stat", "store", "--json"]).json();
+    let cold = &stat["cold_directory"];
+    assert!(cold["path"].as_str().unwrap().ends_with("disk/second") && cold["problem"].is_null(), "{cold}");
+    assert_eq!(cold["disk_bytes"], stat["cold_disk_bytes"]);
+    place.run(["verify", "store"]).ok();
+    std::fs::rename(place.path("disk"), place.path("away")).unwrap();
+    let message = place.run(["get", "store", "m/a", "-o", "back"]).fails(1);
+    assert!(message.contains("disk/second: ") && message.contains("[ColdUnavailable 64]"), "{message}");
+    let unseen = place.run(["verify", "store"]);
+    assert!(unseen.code == Some(1) && unseen.printed().contains("1 payload could not be read"), "{}", unseen.printed());
+    assert_eq!(place.run(["gc", "store"]).code, Some(1));
+    assert!(place.run(["stat", "store"]).ok().contains("away"));
+    assert!(place.run(["repair", "store", "--rebuild-catalog"]).fails(1).contains("[ColdUnavailable 64]"));
+    place.run(["put", "store", "m/b", "f"]).ok();
+    std::fs::rename(place.path("away"), place.path("disk")).unwrap();
+    place.run(["get", "store", "m/a", "-o", "back"]).ok();
+    assert_eq!(place.read("back"), bytes);
+    place.run(["verify", "store"]).ok();
+}

@@ -38,7 +38,7 @@ pub(crate) use query::{LATEST, Span, View};
 pub(crate) use reclaim::{Forgettable, Moved};
 pub(crate) use rows::{
     CommitRow, CopyRow, Found, Head, ManifestRow, PartRow, PartState, PayloadId, PlacedPayload, SegmentRow,
-    SegmentState, SegmentUse, StoredRow, UseRow, VectorSetRow, VersionRow,
+    SegmentState, SegmentSums, SegmentUse, StoredRow, UseRow, VectorSetRow, VersionRow,
 };
 pub use user_query::{QueryResult, SqlValue};
 pub(crate) use watch::Watch;

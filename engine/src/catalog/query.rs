@@ -152,11 +152,12 @@ pub(super) fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
         tier: tier_at(row, first + 5)?,
         salt: u64_at(row, first + 6)?,
         capacity_bytes: u64_at(row, first + 7)?,
+        site: tier_at(row, first + 9)?,
     })
 }
 
 pub(super) const COPY_COLUMNS: &str =
-    "c.segment, c.offset, c.extent_bytes, c.stored_bytes, c.codec, c.tier, s.salt, s.capacity_bytes, c.payload";
+    "c.segment, c.offset, c.extent_bytes, c.stored_bytes, c.codec, c.tier, s.salt, s.capacity_bytes, c.payload, s.tier";
 
 pub(super) fn stored_at(row: &Row<'_>) -> Sql<StoredRow> {
     Ok(StoredRow {
@@ -283,7 +284,7 @@ impl<'c> View<'c> {
             }
             // The fastest tier wins, then the newest copy: an older one may have been found damaged.
             let copy = copy_at(row, 10).map_err(read)?;
-            let copy_lsn = u64_at(row, 19).map_err(read)?;
+            let copy_lsn = u64_at(row, 20).map_err(read)?;
             let is_better =
                 found.copy.as_ref().is_none_or(|best| (copy.tier, Reverse(copy_lsn)) < (best.tier, Reverse(best_lsn)));
             if is_better {
@@ -412,6 +413,12 @@ impl<'c> View<'c> {
         self.all(&sql, [], segment_at)
     }
 
+    /// Whether a segment is in the cold directory.
+    pub(crate) fn has_cold_segments(self) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM segment WHERE tier = 3 AND state <> 4)";
+        Ok(self.one(sql, [], |row| row.get(0))?.unwrap_or(false))
+    }
+
     /// The highest segment number ever used.
     pub(crate) fn last_segment(self) -> Result<u64> {
         Ok(self
@@ -459,7 +466,7 @@ impl<'c> View<'c> {
               GROUP BY m.name ORDER BY m.name"
         );
         self.all(&sql, params![namespace, prefix, to_db(lsn)], |row| {
-            Ok(ManifestRow { header: stored_at(row)?, prefix: row.get(15)?, name: row.get(16)?, format: row.get(17)? })
+            Ok(ManifestRow { header: stored_at(row)?, prefix: row.get(16)?, name: row.get(17)?, format: row.get(18)? })
         })
     }
 

@@ -4,6 +4,7 @@ use crate::digest::Digest;
 use crate::dtype::{DType, Encoding};
 use crate::format::{Codec, Tier};
 use crate::key::Key;
+use crate::segment::SegmentKey;
 
 use super::commit::{CommitId, VectorSetSpec};
 
@@ -46,8 +47,17 @@ pub(crate) struct CopyRow {
     pub(crate) stored_bytes: u64,
     pub(crate) codec: Codec,
     pub(crate) tier: Tier,
+    /// Tier of the segment, which says in which directory its file is.
+    pub(crate) site: Tier,
     pub(crate) salt: u64,
     pub(crate) capacity_bytes: u64,
+}
+
+impl CopyRow {
+    /// What is needed to open its segment.
+    pub(crate) fn key(&self) -> SegmentKey {
+        SegmentKey { id: self.segment, salt: self.salt, capacity_bytes: self.capacity_bytes }
+    }
 }
 
 /// A version with its best copy. A payload without any copy is damage of that atom.
@@ -96,6 +106,13 @@ pub(crate) struct SegmentRow {
     pub(crate) capacity_bytes: u64,
     pub(crate) used_bytes: u64,
     pub(crate) dead_bytes: u64,
+}
+
+impl SegmentRow {
+    /// What is needed to open it.
+    pub(crate) fn key(&self) -> SegmentKey {
+        SegmentKey { id: self.id, salt: self.salt, capacity_bytes: self.capacity_bytes }
+    }
 }
 
 /// What a commit says about a segment it appended to.

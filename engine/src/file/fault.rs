@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,7 +37,7 @@ pub struct Fault {
 pub type CallFilter = fn(&'static str) -> bool;
 
 /// Shared by a volume and all its files.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct FaultPlan {
     calls: AtomicU64,
     armed: Mutex<Option<(Fault, CallFilter)>>,
@@ -97,22 +98,31 @@ impl FaultPlan {
 pub struct FaultVolume {
     inner: Arc<dyn Volume>,
     plan: Arc<FaultPlan>,
+    /// For directories reached through this one.
+    elsewhere: Arc<FaultPlan>,
 }
 
 impl FaultVolume {
-    /// Wraps a volume. The plan starts disarmed.
+    /// Wraps a volume and the directories reached through it. The plan starts disarmed.
     pub fn new(inner: Arc<dyn Volume>) -> (Arc<Self>, Arc<FaultPlan>) {
-        let plan = Arc::new(FaultPlan {
-            calls: AtomicU64::new(0),
-            armed: Mutex::new(None),
-            hit: Mutex::new(None),
-            victim: Mutex::new(None),
-        });
-        (Arc::new(FaultVolume { inner, plan: Arc::clone(&plan) }), plan)
+        let plan = Arc::<FaultPlan>::default();
+        (Arc::new(FaultVolume { inner, plan: Arc::clone(&plan), elsewhere: Arc::clone(&plan) }), plan)
+    }
+
+    /// Wraps a volume; the second plan is for the directories reached through it, which may be on another disk.
+    pub fn of_two_disks(inner: Arc<dyn Volume>) -> (Arc<Self>, Arc<FaultPlan>, Arc<FaultPlan>) {
+        let (plan, elsewhere) = (Arc::<FaultPlan>::default(), Arc::<FaultPlan>::default());
+        let volume = FaultVolume { inner, plan: Arc::clone(&plan), elsewhere: Arc::clone(&elsewhere) };
+        (Arc::new(volume), plan, elsewhere)
     }
 }
 
 impl Volume for FaultVolume {
+    fn open_dir(&self, path: &Path, create: bool) -> io::Result<Arc<dyn Volume>> {
+        self.elsewhere.pass("open_dir")?;
+        let (inner, plan) = (self.inner.open_dir(path, create)?, &self.elsewhere);
+        Ok(Arc::new(FaultVolume { inner, plan: Arc::clone(plan), elsewhere: Arc::clone(plan) }))
+    }
     fn open(&self, name: &str, how: Open) -> io::Result<Arc<dyn File>> {
         self.plan.pass("open")?;
         let inner = self.inner.open(name, how)?;

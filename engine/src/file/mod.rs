@@ -20,6 +20,7 @@ pub mod sim;
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 pub use fork::ForkGuard;
@@ -73,7 +74,7 @@ pub enum Medium {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity(pub u64, pub u64);
 
-/// A directory tree that holds one store (or its cold part). Names are relative, `/`-separated, at most one level deep.
+/// A directory tree that holds one store, or its cold part. Names are relative, `/`-separated, at most one level deep.
 ///
 /// Durability of *names*: a created, renamed or removed entry survives power loss only after [`Volume::sync_dir`] of
 /// its directory. Durability of *contents* is the file's business.
@@ -98,6 +99,14 @@ pub trait Volume: Send + Sync + fmt::Debug + 'static {
 
     /// Makes the names in a directory durable. Blocks until the device answers.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
+
+    /// Another directory of the machine, perhaps on another disk; a relative path starts in this one. With `create` it is
+    /// made first, its missing parents as well, and their names are durable. Fails with `Unsupported` where there is
+    /// only one.
+    fn open_dir(&self, path: &Path, create: bool) -> io::Result<Arc<dyn Volume>> {
+        let _ = (path, create);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Where the volume lies.
     fn medium(&self) -> io::Result<Medium>;

@@ -33,7 +33,10 @@ impl OsVolume {
     /// Opens an existing directory.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(path, flags, Mode::empty())?;
+        Self::from_descriptor(rustix::fs::open(path, flags, Mode::empty())?)
+    }
+
+    fn from_descriptor(root: OwnedFd) -> io::Result<Self> {
         let stat = fstat(&root)?;
         let directory_mode = Mode::from_raw_mode(stat.st_mode);
         let group = directory_mode & (Mode::RGRP | Mode::WGRP);
@@ -81,6 +84,24 @@ impl OsVolume {
         Ok(fd)
     }
 
+    /// A directory reached from this one, made first if need be.
+    fn descend(&self, path: &Path, create: bool) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut here = self.root.try_clone()?;
+        for component in path.components() {
+            let name = component.as_os_str();
+            if create {
+                match rustix::fs::mkdirat(&here, name, Mode::RWXU) {
+                    Ok(()) => rustix::fs::fsync(&here)?,
+                    Err(rustix::io::Errno::EXIST) => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+            here = openat(&here, name, flags, Mode::empty())?;
+        }
+        Self::from_descriptor(here)
+    }
+
     fn directory(&self, dir: &str) -> io::Result<Directory> {
         if dir.is_empty() { Ok(Directory::Root) } else { Ok(Directory::Child(self.child(dir)?)) }
     }
@@ -113,6 +134,15 @@ impl fmt::Debug for OsVolume {
 }
 
 impl Volume for OsVolume {
+    fn open_dir(&self, path: &Path, create: bool) -> io::Result<Arc<dyn Volume>> {
+        let volume = match (path.is_absolute(), create) {
+            (true, true) => Self::create(path)?,
+            (true, false) => Self::open(path)?,
+            (false, _) => self.descend(path, create)?,
+        };
+        Ok(Arc::new(volume))
+    }
+
     fn open(&self, name: &str, how: Open) -> io::Result<Arc<dyn File>> {
         let (directory, leaf) = self.resolve(name)?;
         let flags = match how {

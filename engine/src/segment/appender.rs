@@ -8,10 +8,10 @@ use rayon::prelude::*;
 
 use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
-use crate::file::{File, LockMode, Open, Volume, read_exact_at};
+use crate::file::{File, LockMode, Open, read_exact_at};
 use crate::format::{
     ALIGN_SMALL, Codec, LEASE_READER, LEASE_WRITER, SEGMENT_BYTES_MAX, SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier,
-    align_up, names,
+    align_up,
 };
 
 use super::footer::{self, FooterEntry};
@@ -20,6 +20,7 @@ use super::record::{
     ChunkEntry, Description, Record, build_table, chunk_count, data_offset, extent_bound, is_large, record_end,
     table_bytes, table_offset,
 };
+use super::site::{SegmentKey, Site};
 
 /// Payloads up to this size are collected and written together with their neighbours.
 const COLLECT_BYTES: usize = 256 << 10;
@@ -36,16 +37,17 @@ const KEPT_BYTES: u64 = 64 << 10;
 /// Where and how new segments are made.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
-    pub(crate) volume: Arc<dyn Volume>,
+    pub(crate) site: Site,
     pub(crate) store_uuid: [u8; 16],
     pub(crate) chunk_bytes: u32,
-    pub(crate) tier: Tier,
 }
 
 /// A record that was appended: where it lies and what is in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     pub(crate) segment: u64,
+    /// Of the segment: where its file is.
+    pub(crate) site: Tier,
     pub(crate) salt: u64,
     pub(crate) capacity_bytes: u64,
     pub(crate) offset: u64,
@@ -53,6 +55,13 @@ pub(crate) struct Written {
     pub(crate) stored_bytes: u64,
     pub(crate) raw_bytes: u64,
     pub(crate) digest: Digest,
+}
+
+impl Written {
+    /// What is needed to open its segment.
+    pub(crate) fn key(&self) -> SegmentKey {
+        SegmentKey { id: self.segment, salt: self.salt, capacity_bytes: self.capacity_bytes }
+    }
 }
 
 /// The exclusive right to append to a segment, given up when dropped or when the process dies.
@@ -64,9 +73,9 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Takes the lease of a segment; `None` while somebody else, of this process or another, has it.
-    pub(crate) fn take(volume: &dyn Volume, segment: u64) -> Result<Option<Self>> {
+    pub(crate) fn take(site: &Site, segment: u64) -> Result<Option<Self>> {
         let fail = |what| move |e: io::Error| Error::io(what, e).segment(segment);
-        let lock = volume.open(&names::lease(segment), Open::Create).map_err(fail("opening the lease"))?;
+        let lock = site.open_lease(segment, Open::Create).map_err(fail("opening the lease"))?;
         let taken = lock.try_lock(LEASE_WRITER, LockMode::Exclusive).map_err(fail("taking the lease"))?;
         Ok(taken.then_some(Lease { segment, _lock: lock }))
     }
@@ -80,9 +89,9 @@ pub(crate) struct DeletionLease {
 
 impl DeletionLease {
     /// Takes the right to delete a segment; `None` while somebody, of this process or another, reads it or appends to it.
-    pub(crate) fn take(volume: &dyn Volume, segment: u64) -> Result<Option<Self>> {
+    pub(crate) fn take(site: &Site, segment: u64) -> Result<Option<Self>> {
         let fail = |what| move |e: io::Error| Error::io(what, e).segment(segment);
-        let lock = volume.open(&names::lease(segment), Open::Create).map_err(fail("opening the lease"))?;
+        let lock = site.open_lease(segment, Open::Create).map_err(fail("opening the lease"))?;
         for range in [LEASE_WRITER, LEASE_READER] {
             if !lock.try_lock(range, LockMode::Exclusive).map_err(fail("taking the lease"))? {
                 return Ok(None);
@@ -95,7 +104,7 @@ impl DeletionLease {
 /// An open segment owned by this process.
 #[derive(Debug)]
 pub(crate) struct Appender {
-    volume: Arc<dyn Volume>,
+    site: Site,
     header: SegmentHeader,
     file: Arc<dyn File>,
     _lease: Lease,
@@ -124,33 +133,40 @@ pub(crate) struct Appender {
 impl Appender {
     /// Creates a segment with a new id and takes its lease. Nothing is synced yet.
     pub(crate) fn create(placement: &Placement, first_id: u64, capacity_bytes: u64) -> Result<Self> {
-        let volume = &placement.volume;
+        let site = &placement.site;
         let mut id = first_id.max(1);
         let (lease, file) = loop {
-            let fail = |what| move |e: io::Error| Error::io(what, e).segment(id);
             // The lease is taken first: whoever finds the segment file finds its owner as well.
-            if let Some(lease) = Lease::take(&**volume, id)? {
-                match volume.open(&names::segment(id), Open::CreateNew) {
+            if let Some(lease) = Lease::take(site, id)? {
+                if site.is_cold() {
+                    // Its number must be seen as taken while the disk is away, after a power cut as well.
+                    site.sync_leases().map_err(|e| Error::io("syncing the segment directory", e))?;
+                }
+                match site.open(id, Open::CreateNew) {
                     Ok(file) => break (lease, file),
                     Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(e) => return Err(fail("creating the segment")(e)),
+                    Err(e) => {
+                        // Best effort: an empty file is left at worst.
+                        let _ = site.remove_lease(id);
+                        return Err(site.error("creating the segment", e).segment(id));
+                    }
                 }
             }
             id += 1;
         };
         let mut random = [0; 8];
-        volume.random(&mut random).map_err(|e| Error::io("drawing a salt", e))?;
+        site.machine().random(&mut random).map_err(|e| Error::io("drawing a salt", e))?;
         let header = SegmentHeader {
             store_uuid: placement.store_uuid,
             segment: id,
             salt: u64::from_le_bytes(random),
             capacity_bytes: capacity_bytes.clamp(SEGMENT_HEADER_AREA, SEGMENT_BYTES_MAX),
-            created_us: u64::try_from(volume.now_us()).unwrap_or(0),
+            created_us: u64::try_from(site.machine().now_us()).unwrap_or(0),
             chunk_bytes: placement.chunk_bytes,
-            tier: placement.tier,
+            tier: site.tier(),
         };
         let mut appender = Appender {
-            volume: Arc::clone(volume),
+            site: site.clone(),
             header,
             file,
             _lease: lease,
@@ -171,8 +187,7 @@ impl Appender {
         });
         if let Err(error) = written {
             // Leave no half-made file behind; if even that fails, it is found and explained by `stat`.
-            let _ = volume.remove(&names::segment(id));
-            let _ = volume.remove(&names::lease(id));
+            let _ = site.remove(id).and_then(|()| site.remove_lease(id));
             return Err(error);
         }
         Ok(appender)
@@ -191,9 +206,9 @@ impl Appender {
         settle: impl FnOnce() -> Result<u64>,
     ) -> Result<Option<Self>> {
         let id = lease.segment;
-        let fail = |what| move |e: io::Error| Error::io(what, e).segment(id);
-        let volume = &placement.volume;
-        let file = match volume.open(&names::segment(id), Open::Write) {
+        let site = &placement.site;
+        let fail = |what| move |e: io::Error| site.error(what, e).segment(id);
+        let file = match site.open(id, Open::Write) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(fail("opening the segment"))?,
         };
@@ -212,7 +227,7 @@ impl Appender {
             return Ok(None);
         }
         let mut appender = Appender {
-            volume: Arc::clone(volume),
+            site: site.clone(),
             header,
             file,
             _lease: lease,
@@ -287,7 +302,7 @@ impl Appender {
     }
 
     fn io(&self, what: &'static str, e: io::Error) -> Error {
-        Error::io(what, e).segment(self.header.segment)
+        self.site.error(what, e).segment(self.header.segment)
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -414,6 +429,7 @@ impl Appender {
     fn written(&self, record: &Record) -> Written {
         Written {
             segment: self.id(),
+            site: self.site.tier(),
             salt: self.salt(),
             capacity_bytes: self.header.capacity_bytes,
             offset: record.offset,
@@ -492,15 +508,16 @@ impl Appender {
     }
 
     fn sync_file(&mut self) -> Result<()> {
-        let outcome = self
-            .file
-            .sync_data()
-            .and_then(|()| if self.name_unsynced { self.volume.sync_dir(names::SEGMENTS) } else { Ok(()) });
+        let outcome =
+            self.file.sync_data().and_then(|()| if self.name_unsynced { self.site.sync_dir() } else { Ok(()) });
         outcome.map_err(|e| {
             self.broken = true;
             self.sync_failed = true;
-            self.io("syncing the segment", e)
-                .hint("the data of this commit is lost; the segment is abandoned and the next commit uses another one")
+            let error = self.io("syncing the segment", e);
+            if self.site.is_cold() {
+                return error; // of a move: the copies it was made from stay
+            }
+            error.hint("the data of this commit is lost; the segment is abandoned and the next commit uses another one")
         })
     }
 
@@ -780,6 +797,7 @@ fn is_zero(file: &dyn File, start: u64, end: u64) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::Volume;
     use crate::file::sim::SimDisk;
 
     // Story: one commit of a group failed and was taken back with a sync, which failed as well. The rest of the group
@@ -788,8 +806,8 @@ mod tests {
     fn a_segment_is_never_synced_again_after_a_sync_that_failed() {
         let disk = SimDisk::new();
         let volume: Arc<dyn Volume> = disk.process();
-        volume.create_dir(names::SEGMENTS).unwrap();
-        let placement = Placement { volume, store_uuid: [1; 16], chunk_bytes: 4096, tier: Tier::Warm };
+        volume.create_dir(crate::format::names::SEGMENTS).unwrap();
+        let placement = Placement { site: Site::warm(&volume), store_uuid: [1; 16], chunk_bytes: 4096 };
         let mut appender = Appender::create(&placement, 1, 1 << 20).unwrap();
         appender.append(Description::commit(3, 0), b"one", None, None).unwrap();
         let mark = appender.tail();

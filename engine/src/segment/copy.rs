@@ -102,8 +102,18 @@ impl PayloadCopy {
         &self.record
     }
 
-    /// True when the payload has to be decoded, and so is never a slice of the map.
-    pub(crate) fn is_coded(&self) -> bool {
+    /// True when the payload is read into a buffer and is never a slice of the map: it has to be decoded, or its disk may
+    /// be taken away.
+    pub(crate) fn is_buffered(&self) -> bool {
+        self.is_coded() || self.reader.is_cold()
+    }
+
+    /// True when its segment has to be opened anew: its disk failed, or was taken away.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.reader.has_failed()
+    }
+
+    fn is_coded(&self) -> bool {
         self.record.codec != Codec::Raw
     }
 
@@ -115,8 +125,8 @@ impl PayloadCopy {
         helpers: impl FnOnce() -> Option<&'p rayon::ThreadPool>,
     ) -> Result<MapSlice> {
         let (start, len) = self.check_range(&range)?;
-        if self.is_coded() {
-            return Err(Error::internal("a coded payload is no slice of the map"));
+        if self.is_buffered() {
+            return Err(Error::internal("a payload that is read into a buffer is no slice of the map"));
         }
         let map = self.reader.map(self.record.table_offset)?;
         self.verify_mapped(&map, &range, helpers)?;
@@ -124,11 +134,11 @@ impl PayloadCopy {
             .ok_or_else(|| Error::internal("the map is shorter than it said"))
     }
 
-    /// Bytes of the payload's pages that are in memory now, whoever brought them there. Touches none of them. 0 for a coded
-    /// payload.
+    /// Bytes of the payload's pages that are in memory now, whoever brought them there. Touches none of them. 0 for one
+    /// that is read into a buffer.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
         let len = usize::try_from(self.record.raw_bytes).map_err(|_| Error::internal("payload length"))?;
-        if self.is_coded() || len == 0 {
+        if self.is_buffered() || len == 0 {
             return Ok(0);
         }
         let offset = self.record.data_offset;
@@ -138,7 +148,7 @@ impl PayloadCopy {
 
     /// The whole payload in the map once every chunk was verified, in a slice whose clones count in a place of their own.
     pub(crate) fn whole(&self) -> Result<Option<MapSlice>> {
-        if !self.verified.all() || self.is_coded() {
+        if !self.verified.all() || self.is_buffered() {
             return Ok(None);
         }
         let len = usize::try_from(self.record.raw_bytes).map_err(|_| Error::internal("payload length"))?;
@@ -171,7 +181,7 @@ impl PayloadCopy {
         Ok(())
     }
 
-    /// A range of a coded payload: from the process's cache of decoded bytes, or decoded now and kept there. The whole
+    /// A range of a payload that is read into a buffer: from the process's cache of decoded bytes, or decoded now and kept there. The whole
     /// payload is one buffer that all its readers share; a part of it is a buffer of its own.
     pub(crate) fn decoded<'p>(
         &self,
@@ -196,9 +206,9 @@ impl PayloadCopy {
         Ok(bytes)
     }
 
-    /// As [`PayloadCopy::read_into`], through the cache of decoded bytes for a coded payload.
+    /// As [`PayloadCopy::read_into`], through the cache of decoded bytes for a payload that is read into a buffer.
     pub(crate) fn read_through(&self, start: u64, target: &mut [u8]) -> Result<()> {
-        if !self.is_coded() {
+        if !self.is_buffered() {
             return self.read_into(start, target);
         }
         let (from, len) = self.check_range(&(start..start.saturating_add(target.len() as u64)))?;

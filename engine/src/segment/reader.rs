@@ -2,23 +2,27 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::file::{File, LockMode, Map, Open, Volume, read_exact_at};
-use crate::format::{LEASE_READER, names};
+use crate::file::{File, LockMode, Map, Open, read_exact_at};
+use crate::format::LEASE_READER;
 
 use super::decoded::reader_number;
+use super::site::{SegmentKey, Site, failed};
 
 /// Keeps a segment from being deleted as long as it lives, in this process or, after a `kill -9`, no longer.
 #[derive(Debug)]
 pub(crate) struct SegmentReader {
     /// Of this opening, among all of this process.
     number: u64,
-    id: u64,
-    salt: u64,
-    capacity_bytes: u64,
+    key: SegmentKey,
+    /// In the cold directory, whose disk may be taken away.
+    is_cold: bool,
+    /// A read failed: what is open may belong to a disk that is gone, even when another has come back.
+    has_failed: AtomicBool,
     file: Arc<dyn File>,
     /// Holds the shared lock; absent on media where none can be taken and nothing can be deleted.
     _lease: Option<Arc<dyn File>>,
@@ -29,15 +33,17 @@ impl SegmentReader {
     /// Opens a segment and takes a shared lease of it.
     ///
     /// Fails with `NotFound` when the segment is gone or going, `Io` when the system refuses.
-    pub(crate) fn open(volume: &dyn Volume, id: u64, salt: u64, capacity_bytes: u64) -> Result<Self> {
+    pub(crate) fn open(site: &Site, key: SegmentKey) -> Result<Self> {
+        let id = key.id;
         let fail = |what: &'static str| move |e: io::Error| Error::io(what, e).segment(id);
-        let lease = match volume.open(&names::lease(id), Open::Read) {
+        let is_there = || site.has(id).map_err(|e| site.error("looking for the segment", e).segment(id));
+        let lease = match site.open_lease(id, Open::Read) {
             // A lease made for a segment that was deleted would stay for ever.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !is_there(volume, id)? => {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !is_there()? => {
                 return Err(Error::corrupt("the segment file is missing").segment(id));
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !volume.is_read_only() => {
-                Some(volume.open(&names::lease(id), Open::Create).map_err(fail("creating the lease"))?)
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !site.machine().is_read_only() => {
+                Some(site.open_lease(id, Open::Create).map_err(fail("creating the lease"))?)
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             other => Some(other.map_err(fail("opening the lease"))?),
@@ -48,16 +54,33 @@ impl SegmentReader {
                 return Err(Error::new(ErrorKind::NotFound, "the segment is being deleted").segment(id));
             }
         }
-        let file = volume.open(&names::segment(id), Open::Read).map_err(|e| match e.kind() {
+        let file = site.open(id, Open::Read).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => Error::corrupt("the segment file is missing").segment(id),
-            _ => fail("opening the segment")(e),
+            _ => site.error("opening the segment", e).segment(id),
         })?;
-        let map = RwLock::new(None);
-        Ok(SegmentReader { number: reader_number(), id, salt, capacity_bytes, file, _lease: lease, map })
+        Ok(SegmentReader {
+            number: reader_number(),
+            key,
+            is_cold: site.is_cold(),
+            has_failed: AtomicBool::new(false),
+            file,
+            _lease: lease,
+            map: RwLock::new(None),
+        })
     }
 
     pub(crate) fn id(&self) -> u64 {
-        self.id
+        self.key.id
+    }
+
+    /// True when its disk may be taken away: a map of it would be a trap for whoever holds one.
+    pub(crate) fn is_cold(&self) -> bool {
+        self.is_cold
+    }
+
+    /// True when it has to be opened anew to be read, perhaps from a disk that came back.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
     }
 
     /// A number that no other opening of a segment in this process ever has.
@@ -66,7 +89,7 @@ impl SegmentReader {
     }
 
     pub(crate) fn salt(&self) -> u64 {
-        self.salt
+        self.key.salt
     }
 
     pub(crate) fn file(&self) -> &dyn File {
@@ -75,7 +98,7 @@ impl SegmentReader {
 
     /// Current length of the file; a bound for every offset in it.
     pub(crate) fn len(&self) -> Result<u64> {
-        self.file.len().map_err(|e| Error::io("asking for the segment's length", e).segment(self.id))
+        self.file.len().map_err(|e| self.device_error("asking for the segment's length", e))
     }
 
     /// A map that covers the committed bytes `0..end`.
@@ -89,9 +112,9 @@ impl SegmentReader {
         }
         let map = self
             .file
-            .map(end, self.capacity_bytes.max(end))
+            .map(end, self.key.capacity_bytes.max(end))
             .or_else(|_| self.file.map(end, end)) // where address space is scarce, what is needed now must do
-            .map_err(|e| Error::io("mapping the segment", e).segment(self.id))?;
+            .map_err(|e| Error::io("mapping the segment", e).segment(self.id()))?;
         let map = Arc::new(map);
         *slot = Some(Arc::clone(&map));
         Ok(map)
@@ -108,12 +131,13 @@ impl SegmentReader {
             io::ErrorKind::UnexpectedEof => {
                 Error::corrupt("the segment file is shorter than its committed part").source_box(error.into())
             }
-            _ => Error::io("reading the segment", error),
+            _ => self.device_error("reading the segment", error),
         };
-        error.segment(self.id).offset(offset)
+        error.segment(self.id()).offset(offset)
     }
-}
 
-fn is_there(volume: &dyn Volume, id: u64) -> Result<bool> {
-    volume.exists(&names::segment(id)).map_err(|e| Error::io("looking for the segment", e).segment(id))
+    fn device_error(&self, what: &'static str, error: io::Error) -> Error {
+        self.has_failed.store(self.is_cold, Ordering::Relaxed);
+        failed(self.is_cold, what, error).segment(self.id())
+    }
 }

@@ -84,7 +84,7 @@ pub(crate) struct Version {
     /// Keeps the segment from being deleted before the first touch as well. None where it could not be opened: the
     /// first touch says why.
     _lease: Option<Arc<SegmentReader>>,
-    /// A read found damage: the catalog may know a newer copy by now, so the cache asks it again.
+    /// A read failed: the catalog may know a newer copy by now, or the cold disk be back, so the cache asks again.
     damaged: AtomicBool,
     segments: Arc<Segments>,
 }
@@ -113,7 +113,7 @@ impl Atom {
     /// A version whose payload lies at `place`, with the tier that callers see.
     pub(crate) fn new(row: VersionRow, place: Option<CopyRow>, tier: Option<Tier>, segments: Arc<Segments>) -> Self {
         let uses = UseCount::new(row.payload, row.digest);
-        let lease = |place: &CopyRow| segments.reader(place.segment, place.salt, place.capacity_bytes).ok();
+        let lease = |place: &CopyRow| segments.reader(place.site, place.key()).ok();
         let version = Version {
             info: AtomInfo::new(row, tier),
             _lease: place.as_ref().and_then(lease),
@@ -153,7 +153,7 @@ impl Atom {
     #[cold]
     fn first_slice(&self, range: Range<u64>) -> Result<Option<MapSlice>> {
         let copy = self.copy()?;
-        if copy.is_coded() {
+        if copy.is_buffered() {
             return Ok(None);
         }
         let slice = copy.slice(range, || self.segments.helpers())?;
@@ -169,20 +169,20 @@ impl Version {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// True when the payload has to be decoded to be read. The copy opened counts, not the one first looked up.
-    fn is_coded(&self) -> bool {
+    /// True when the payload is read into a buffer. The copy opened counts, not the one first looked up.
+    fn is_buffered(&self) -> bool {
         if let Some(copy) = self.copy.get() {
-            return copy.is_coded();
+            return copy.is_buffered();
         }
-        self.place.as_ref().is_some_and(|place| place.codec != Codec::Raw)
+        self.place.as_ref().is_some_and(|place| place.codec != Codec::Raw || place.site == Tier::Cold)
     }
 
-    /// Adds the key to an error of a read, and remembers damage.
+    /// Adds the key to an error of a read, and remembers damage, and that the disk was away.
     fn explain(&self, error: Error) -> Error {
-        if error.kind() == ErrorKind::Corrupt {
+        if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::ColdUnavailable) {
             self.damaged.store(true, Ordering::Relaxed);
         }
-        error.key(&self.info.key)
+        self.segments.sites().explain(error).key(&self.info.key)
     }
 
     /// Bytes of memory that grow with what the atom is: text, shape, scales, checksums of chunks.
@@ -202,22 +202,27 @@ impl Version {
         key + info.shape.len() as u64 * 16 + 2 * encoding + metadata + self.segments.chunk_table_bytes(info.bytes)
     }
 
-    /// The opened copy: one load once it is open.
+    /// The opened copy; opened anew when its disk was away and may be back.
     #[inline]
-    fn copy(&self) -> Result<&Arc<PayloadCopy>> {
+    fn copy(&self) -> Result<Arc<PayloadCopy>> {
         match self.copy.get() {
-            Some(copy) => Ok(copy),
-            None => self.open_copy(),
+            Some(copy) if !copy.has_failed() => Ok(Arc::clone(copy)),
+            _ => self.open_copy(),
         }
     }
 
     #[cold]
-    fn open_copy(&self) -> Result<&Arc<PayloadCopy>> {
+    fn open_copy(&self) -> Result<Arc<PayloadCopy>> {
         let place =
             self.place.as_ref().ok_or_else(|| self.explain(Error::corrupt("no copy of the payload is left")))?;
         let copy = self.segments.open_copy(place, &self.info.digest, self.info.bytes);
         let copy = copy.map_err(|e| self.explain(e))?;
-        Ok(self.copy.get_or_init(|| copy))
+        Ok(match self.copy.get() {
+            // Another thread may have been faster.
+            Some(known) if !known.has_failed() => Arc::clone(known),
+            Some(_) => copy,
+            None => Arc::clone(self.copy.get_or_init(|| copy)),
+        })
     }
 }
 
@@ -260,8 +265,8 @@ impl Payload {
 
     /// True when ranges are slices of a map.
     pub(crate) fn is_mapped(&self) -> bool {
-        let is_coded = matches!(&self.source, Source::Stored(atom) if atom.is_coded());
-        self.mode == ReadMode::Mapped && !is_coded
+        let is_buffered = matches!(&self.source, Source::Stored(atom) if atom.is_buffered());
+        self.mode == ReadMode::Mapped && !is_buffered
     }
 
     /// Length in bytes.
@@ -301,7 +306,7 @@ impl Payload {
                         Some(slice) => Ok(Bytes::mapped(slice)),
                         None => self.decoded(atom, range, control),
                     },
-                    ReadMode::Positioned if atom.is_coded() => self.decoded(atom, range, control),
+                    ReadMode::Positioned if atom.is_buffered() => self.decoded(atom, range, control),
                     ReadMode::Positioned => self.copy_range(atom, range, control),
                 }
             }

@@ -13,7 +13,7 @@ use crate::control::Control;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::Open;
-use crate::format::{Codec, RecordKind, Tier, names};
+use crate::format::{Codec, RecordKind, Tier};
 use crate::key::Key;
 use crate::segment::{Appender, Description, FooterEntry, Written};
 
@@ -178,9 +178,10 @@ impl<'s> Attempt<'s> {
         let durable = group.iter().any(|request| request.durable);
         // Before the write lock: taking over a dead process's segment may need it.
         let mut shared = Vec::new();
-        if group.iter().any(|request| request.staged.appenders.is_empty()) {
+        if group.iter_mut().any(|request| request.staged.for_log().is_none()) {
             let record = Description::commit(0, 0);
-            let appender = store.segments.appender(&store.catalog, &record, Some(COMMIT_BYTES_USUAL), 0)?;
+            let usual = Some(COMMIT_BYTES_USUAL);
+            let appender = store.segments.appender(&store.catalog, Tier::Warm, &record, usual, 0)?;
             let mark = appender.tail();
             shared.push((appender, mark));
         }
@@ -376,9 +377,9 @@ impl<'s> Attempt<'s> {
 
     /// A segment with room for a record of a request: its own last one, or one shared by the group.
     fn appender_for(&mut self, index: usize, description: &Description, raw_bytes: u64) -> Result<&mut Appender> {
-        let own = self.group[index].staged.appenders.last();
+        let own = self.group[index].staged.for_log();
         if own.map_or(Ok(false), |own| own.fits(description, Some(raw_bytes)))? {
-            let own = self.group[index].staged.appenders.last_mut();
+            let own = self.group[index].staged.for_log();
             return own.ok_or_else(|| Error::internal("no segment of its own"));
         }
         self.shared_for(description, raw_bytes)
@@ -449,9 +450,10 @@ impl<'s> Attempt<'s> {
             appender.sync().map_err(|e| e.during("commit"))?;
         }
         self.control.check()?; // for the last time: from here on it is brought to its end
-        let volume = &self.store.volume;
+        // Cold segments are none of them: every commit that appends to one is durable.
+        let site = self.store.segments.sites().warm();
         for &segment in &older {
-            let file = volume.open(&names::segment(segment), Open::Read);
+            let file = site.open(segment, Open::Read);
             if let Err(e) = file.and_then(|file| file.sync_data()) {
                 self.transaction = None; // rolls back and gives the write lock up
                 mark_suspect(self.store, segment);
@@ -460,7 +462,7 @@ impl<'s> Attempt<'s> {
         }
         if !older.is_empty() {
             // They may be new: whoever made them synced nothing.
-            volume.sync_dir(names::SEGMENTS).map_err(|e| Error::io("syncing the segment directory", e))?;
+            site.sync_dir().map_err(|e| Error::io("syncing the segment directory", e))?;
         }
         self.transaction()?.set_synced(self.lsn)
     }

@@ -9,8 +9,8 @@ use crate::catalog::{Forget, Forgettable, Moved, SegmentRow, SegmentState, Segme
 use crate::control::{Control, Progress};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::file::{LockMode, Open};
-use crate::format::{COLLECTOR, SEGMENT_HEADER_AREA, names};
-use crate::segment::{DeletionLease, Description, read_payload};
+use crate::format::{COLLECTOR, SEGMENT_HEADER_AREA, Tier, names};
+use crate::segment::{DeletionLease, Description, Site, read_payload};
 
 use super::commit::{mark_suspect, seal, segment_use, sync_appended};
 use super::recover::read_commit;
@@ -90,10 +90,12 @@ pub struct GcReport {
     pub bytes_freed: u64,
     /// Segments that could not be reclaimed, as sentences: damage in one keeps it, and what can be read of it.
     pub findings: Vec<String>,
+    /// Why segments in the cold directory stay as they are; none while it is there.
+    pub unavailable: Option<String>,
 }
 
 impl GcReport {
-    /// Name and value of each count, in a fixed order: all but `findings`.
+    /// Name and value of each count, in a fixed order: all but words.
     pub fn facts(&self) -> [(&'static str, u64); 9] {
         [
             ("horizon", self.horizon),
@@ -140,15 +142,16 @@ impl Store {
             return Err(Error::new(ErrorKind::Busy, "another process or thread is reclaiming space")
                 .hint("wait until it is done"));
         }
-        let mut report = GcReport::default();
-        self.delete_condemned(&mut report)?;
+        let (sites, unavailable) = reachable(inner, inner.catalog.read()?.view()?)?;
+        let mut report = GcReport { unavailable, ..GcReport::default() };
+        self.delete_condemned(&sites, &mut report)?;
         self.forget(options, &mut report)?;
         let found = {
             let reader = inner.catalog.read()?;
             reader.consistently_within(control, |view| candidates(view, options, &Forgettable::default()))?
         };
         let mut candidates = Vec::new();
-        for candidate in found {
+        for candidate in found.into_iter().filter(|candidate| site_of(&sites, &candidate.row).is_some()) {
             // All of them before anything is moved, which must not go into one of them.
             if self.close_for_appending(&candidate.row)? {
                 candidates.push(candidate);
@@ -166,13 +169,16 @@ impl Store {
             let before = report.bytes_moved;
             match self.reclaim(&candidate.row, control, &mut progress, &mut report) {
                 Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::ColdUnavailable => {
+                    report.unavailable.get_or_insert_with(|| e.to_string());
+                }
                 Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::Conflict) => {
                     report.findings.push(format!("segment {}: {e}", candidate.row.id));
                 }
                 Err(e) => return Err(e),
             }
             // What was freed makes room for what comes next.
-            self.delete_condemned(&mut report)?;
+            self.delete_condemned(&sites, &mut report)?;
             progress.items_done += 1;
             progress.bytes_done = progress.bytes_done.max(before + candidate.needed_bytes).min(progress.bytes_total);
             control.report(progress);
@@ -197,26 +203,23 @@ impl Store {
                     report.forgotten = forgettable.rows;
                 }
             }
-            for id in view.condemned()? {
+            let (sites, unavailable) = reachable(inner, view)?;
+            report.unavailable = unavailable;
+            for row in condemned(view)? {
+                let Some(site) = site_of(&sites, &row) else { continue };
                 report.segments_deleted += 1;
-                report.bytes_freed += self.file_bytes(id)?;
+                report.bytes_freed += file_bytes(site, row.id)?;
             }
             for candidate in candidates(view, options, &forgettable)? {
+                let Some(site) = site_of(&sites, &candidate.row) else { continue };
                 report.segments_condemned += 1;
                 report.segments_deleted += 1;
                 report.payloads_moved += candidate.payloads;
                 report.bytes_moved += candidate.needed_bytes;
-                report.bytes_freed += self.file_bytes(candidate.row.id)?;
+                report.bytes_freed += file_bytes(site, candidate.row.id)?;
             }
             Ok(report)
         })
-    }
-
-    fn file_bytes(&self, segment: u64) -> Result<u64> {
-        match self.inner.volume.open(&names::segment(segment), Open::Read) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(0),
-            other => other.and_then(|file| file.len()).doing("asking for a segment's length"),
-        }
     }
 
     /// What to forget: nothing that is younger than it should be, or that somebody holds.
@@ -263,7 +266,7 @@ impl Store {
         if row.state != SegmentState::Open || row.suspect {
             return Ok(true);
         }
-        let Some(mut appender) = inner.segments.own(&inner.catalog, row.id)? else { return Ok(false) };
+        let Some(mut appender) = inner.segments.own(&inner.catalog, row)? else { return Ok(false) };
         let sealed = seal(inner, &mut appender);
         if appender.has_failed_sync() {
             mark_suspect(inner, appender.id());
@@ -310,7 +313,8 @@ impl Store {
             let source = inner.segments.open_copy(&stored.copy, &stored.digest, stored.raw_bytes)?;
             // As the record says: whoever uses the payload, an atom, a manifest or a part, it is described there.
             let description = source.record().description.clone();
-            let written = self.append_copy(&mut staged, &source, description, stored.copy.codec, control)?;
+            let form = (stored.copy.tier, stored.copy.codec);
+            let written = self.append_copy(&mut staged, &source, description, form, control)?;
             progress.bytes_done = progress.bytes_done.saturating_add(written.extent_bytes).min(progress.bytes_total);
             control.report(*progress);
             staged.moves.push(StagedMove {
@@ -337,7 +341,7 @@ impl Store {
         let mut moved = Vec::new();
         let mut places = Vec::new();
         if !commits.is_empty() {
-            let source = inner.segments.reader(row.id, row.salt, row.capacity_bytes)?;
+            let source = inner.segments.reader(row.tier, row.key())?;
             for commit in &commits {
                 control.check()?;
                 if read_commit(&source, commit.offset)?.id != commit.id {
@@ -345,7 +349,7 @@ impl Store {
                 }
                 let body = read_payload(&source, commit.offset)?;
                 let description = Description::commit(body.len() as u64, commit.time_us);
-                let appender = staged.appender_for(&inner.catalog, &description, body.len() as u64)?;
+                let appender = staged.appender_for(&inner.catalog, Tier::Warm, &description, body.len() as u64)?;
                 let written = appender.append(description, &body, None, None)?;
                 let (segment, offset, extent_bytes) = (written.segment, written.offset, written.extent_bytes);
                 moved.push(Moved { lsn: commit.lsn, id: commit.id, segment, offset, extent_bytes });
@@ -354,7 +358,7 @@ impl Store {
             sync_appended(inner, &mut staged)?;
             for (written, commit) in places.iter().zip(&commits) {
                 control.check()?;
-                let reader = inner.segments.reader(written.segment, written.salt, written.capacity_bytes)?;
+                let reader = inner.segments.reader(written.site, written.key())?;
                 if read_commit(&reader, written.offset)?.id != commit.id {
                     return Err(Error::corrupt("a record written now reads otherwise").segment(written.segment));
                 }
@@ -379,17 +383,18 @@ impl Store {
     }
 
     /// Deletes the files of condemned segments that nobody reads.
-    fn delete_condemned(&self, report: &mut GcReport) -> Result<()> {
+    fn delete_condemned(&self, sites: &[Site], report: &mut GcReport) -> Result<()> {
         let inner = &*self.inner;
-        let condemned = inner.catalog.read()?.view()?.condemned()?;
-        inner.segments.let_go(&condemned);
-        for id in condemned {
-            let bytes = self.file_bytes(id)?;
+        let condemned = condemned(inner.catalog.read()?.view()?)?;
+        inner.segments.let_go(&condemned.iter().map(|row| row.id).collect::<Vec<_>>());
+        for row in condemned {
+            let (id, Some(site)) = (row.id, site_of(sites, &row)) else { continue };
+            let bytes = file_bytes(site, id)?;
             // From here on nobody can begin to read it: whoever looked it up before looks again.
-            let Some(lease) = DeletionLease::take(&*inner.volume, id)? else { continue };
-            remove(inner, &names::segment(id))?;
+            let Some(lease) = DeletionLease::take(site, id)? else { continue };
+            site.remove(id)?;
             // The catalog may say that it is gone only once it cannot come back.
-            inner.volume.sync_dir(names::SEGMENTS).doing("syncing the segment directory")?;
+            site.sync_dir().map_err(|e| site.error("syncing the segment directory", e))?;
             let transaction = inner.catalog.begin(true, inner.lock_timeout)?;
             transaction.set_deleted(id)?;
             if let Err(error) = transaction.commit() {
@@ -398,7 +403,7 @@ impl Store {
                 }
                 return Err(error);
             }
-            remove(inner, &names::lease(id))?;
+            site.remove_lease(id)?;
             drop(lease);
             report.segments_deleted += 1;
             report.bytes_freed += bytes;
@@ -438,10 +443,29 @@ fn candidates(view: View<'_>, options: &GcOptions, forgettable: &Forgettable) ->
     Ok(found)
 }
 
-fn remove(inner: &StoreInner, name: &str) -> Result<()> {
-    match inner.volume.remove(name) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("deleting a segment", e)),
-        _ => Ok(()),
+/// Segments that wait to be deleted.
+fn condemned(view: View<'_>) -> Result<Vec<SegmentRow>> {
+    let mut rows = view.segments()?;
+    rows.retain(|row| row.state == SegmentState::Condemned);
+    Ok(rows)
+}
+
+/// The directories that can be reached, and why segments in the cold one cannot, if there are any.
+fn reachable(inner: &StoreInner, view: View<'_>) -> Result<(Vec<Site>, Option<String>)> {
+    let (sites, away) = inner.segments.sites().reachable();
+    let unavailable = if view.has_cold_segments()? { away.map(|e| e.to_string()) } else { None };
+    Ok((sites, unavailable))
+}
+
+/// The directory that a segment is in, if it can be reached.
+fn site_of<'s>(sites: &'s [Site], row: &SegmentRow) -> Option<&'s Site> {
+    sites.iter().find(|site| site.tier() == row.tier)
+}
+
+fn file_bytes(site: &Site, segment: u64) -> Result<u64> {
+    match site.open(segment, Open::Read).and_then(|file| file.len()) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        other => other.map_err(|e| site.error("asking for a segment's length", e)),
     }
 }
 
@@ -451,7 +475,7 @@ mod tests {
     use crate::catalog::Reader;
     use crate::testing::SimDisk;
     use crate::testing::crash::small_options;
-    use crate::{Digest, Durability, Tensor, Tier};
+    use crate::{Digest, Durability, Tensor};
 
     fn store_with(bytes: &[u8]) -> (Store, StoredRow) {
         let store = Store::open_on(SimDisk::new().process(), &small_options(Durability::Full), true).unwrap();
@@ -471,7 +495,7 @@ mod tests {
         assert_eq!(store.gc(&GcOptions::new(), &Control::new()).unwrap().segments_deleted, 1);
         let segments = &store.inner.segments;
         let place = &stale.copy;
-        assert!(segments.reader(place.segment, place.salt, place.capacity_bytes).is_err(), "the segment is there");
+        assert!(segments.reader(place.site, place.key()).is_err(), "the segment is there");
         let copy = segments.open_copy(place, &stale.digest, stale.raw_bytes).unwrap();
         let mut read = vec![0; bytes.len()];
         copy.read_into(0, &mut read).unwrap();
@@ -482,7 +506,8 @@ mod tests {
     #[test]
     fn a_segment_in_which_something_lies_is_not_condemned() {
         let (store, stored) = store_with(&[7; 5_000]);
-        let mut appender = store.inner.segments.own(&store.inner.catalog, stored.copy.segment).unwrap().unwrap();
+        let row = store.inner.catalog.read().unwrap().view().unwrap().segment(stored.copy.segment).unwrap().unwrap();
+        let mut appender = store.inner.segments.own(&store.inner.catalog, &row).unwrap().unwrap();
         seal(&store.inner, &mut appender).unwrap();
         drop(appender);
         let commits = store.inner.catalog.read().unwrap().view().unwrap().commits_in(stored.copy.segment).unwrap();

@@ -105,24 +105,32 @@ impl StoreIdentity {
         content.crc32 = content.checksum();
         let mut text = serde_json::to_string_pretty(&content).map_err(|e| Error::internal(e.to_string()))?;
         text.push('\n');
-        let write = || {
-            let file = volume.open(names::STORE_TEMPORARY, Open::Create)?;
-            file.set_len(0)?;
-            file.write_at(text.as_bytes(), 0)?;
-            file.sync_all()?;
-            volume.rename(names::STORE_TEMPORARY, names::STORE)?;
-            volume.sync_dir("")
-        };
-        write().doing("writing store.json")
+        write_whole(volume, names::STORE_TEMPORARY, names::STORE, text.as_bytes()).doing("writing store.json")
     }
 
     /// The id as 32 hexadecimal digits.
     pub(crate) fn uuid_text(&self) -> String {
-        self.uuid.iter().map(|byte| format!("{byte:02x}")).collect()
+        uuid_text(&self.uuid)
     }
 }
 
-fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+/// Writes a small file complete and durable, or not at all.
+pub(super) fn write_whole(volume: &dyn Volume, temporary: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let file = volume.open(temporary, Open::Create)?;
+    file.set_len(0)?;
+    file.write_at(bytes, 0)?;
+    file.sync_all()?;
+    volume.rename(temporary, name)?;
+    volume.sync_dir("")
+}
+
+/// An id as 32 hexadecimal digits.
+pub(super) fn uuid_text(uuid: &[u8; 16]) -> String {
+    uuid.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Inverse of [`uuid_text`].
+pub(super) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
     let mut uuid = number.to_le_bytes();
     uuid.reverse();

@@ -3,6 +3,7 @@
 mod atom;
 mod cache;
 mod changes;
+mod cold;
 mod commit;
 mod gc;
 mod history;
@@ -14,6 +15,7 @@ mod options;
 mod policy;
 mod recover;
 mod registry;
+mod relocate;
 mod repair;
 mod report;
 mod segments;
@@ -48,11 +50,14 @@ pub use namespace::Namespace;
 pub use options::{Durability, Options, ReadMode};
 pub use policy::{ApplyReport, MaintainReport};
 #[cfg(any(test, feature = "testing"))]
+pub(crate) use relocate::relocate;
+pub use relocate::{ColdReport, set_cold_directory};
+#[cfg(any(test, feature = "testing"))]
 pub(crate) use repair::repair_volume;
 pub use repair::{RepairOptions, RepairReport, repair};
 pub use snapshot::{Address, AsOf, Atoms, ListOptions, Snapshot};
 pub use staging::Expect;
-pub use stat::{Accounted, Stat, TierStat};
+pub use stat::{Accounted, ColdStat, Stat, TierStat};
 pub use tier::MoveReport;
 pub use txn::{PutOptions, WriteTxn};
 pub use vectors::{CompactOptions, Companions, Matrix, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter};

@@ -17,6 +17,7 @@ use crate::file::{File, ForkGuard, LockMode, Medium, Open, OsVolume, Volume};
 use crate::format::names;
 
 use super::cache::AtomCache;
+use super::cold::{self, Sites};
 use super::hot::Prefetch;
 use super::identity::StoreIdentity;
 use super::options::Options;
@@ -53,7 +54,7 @@ pub(super) fn open_path(path: &Path, options: &Options, missing: Missing) -> Res
     let volume: Arc<dyn Volume> = Arc::new(volume);
     let identity = volume.identity();
     let inner = registry::share(identity, options.read_only, || open_inner(volume, options, missing, Some(path)))?;
-    Ok(handle(inner, options))
+    handle(inner, options)
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -64,13 +65,16 @@ pub(super) fn open_volume(
     path: Option<&Path>,
 ) -> Result<Store> {
     options.check()?;
-    Ok(handle(open_inner(volume, options, missing, path)?, options))
+    handle(open_inner(volume, options, missing, path)?, options)
 }
 
-fn handle(inner: Arc<StoreInner>, options: &Options) -> Store {
+fn handle(inner: Arc<StoreInner>, options: &Options) -> Result<Store> {
+    if let Some(path) = &options.cold_directory {
+        inner.segments.sites().check_is(path)?;
+    }
     let network = matches!(inner.volume.medium(), Ok(Medium::Network(_)));
     let read_mode = if network { ReadMode::Positioned } else { options.read_mode };
-    Store { inner, durability: options.durability, read_mode }
+    Ok(Store { inner, durability: options.durability, read_mode })
 }
 
 /// Why a directory could not be opened.
@@ -128,6 +132,17 @@ impl Gate {
         Ok(())
     }
 
+    /// Takes the store for this process alone. Fails with `Busy` while anybody, this process included, has it open.
+    pub(super) fn alone(volume: &dyn Volume, timeout: Duration) -> Result<Self> {
+        let gate = Self::open(volume, false, timeout)?;
+        gate.enter(LockMode::Exclusive)?;
+        if gate.is_alone()? {
+            return Ok(gate);
+        }
+        Err(Error::new(ErrorKind::Busy, "the store is open in this or another process")
+            .hint("close it everywhere and try again"))
+    }
+
     /// True when no other process has the store open; none can open it then until this one leaves.
     pub(super) fn is_alone(&self) -> Result<bool> {
         match &self.file {
@@ -170,13 +185,14 @@ fn open_inner(
     let catalog = Catalog::open(Arc::clone(&volume), Arc::clone(&fork), names::CATALOG, identity.uuid, read_only)?;
     let catalog = Arc::new(catalog);
     let cache = Arc::new(AtomCache::new(options.cache_bytes));
-    let segments = Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options, &cache, &catalog);
+    let sites = Sites::read(&volume, identity.uuid, || catalog.read()?.view()?.has_cold_segments())?;
+    let segments = Segments::new(Arc::clone(&volume), sites, Arc::clone(&fork), &identity, options, &cache, &catalog);
     let segments = Arc::new(segments);
     if alone {
-        recover::recover(&volume, &catalog, &identity, options.lock_timeout)?;
+        recover::recover(&volume, segments.sites(), &catalog, &identity, options.lock_timeout)?;
     } else if !read_only {
         // Only readers can have come before us since the power was cut: they recover nothing.
-        recover::take_back_after_power_cut(&volume, &catalog, options.lock_timeout)?;
+        recover::take_back_after_power_cut(&volume, segments.sites(), &catalog, options.lock_timeout)?;
     }
     // A first read attaches to the shared memory that the watch looks at.
     let (head, pins) = catalog.read()?.consistently(|view| Ok((view.head()?, KnownPins::read(view)?)))?;
@@ -244,7 +260,7 @@ fn create(volume: &Arc<dyn Volume>, options: &Options, missing: Missing) -> Resu
     if volume.is_read_only() {
         return Err(Error::new(ErrorKind::ReadOnly, "the directory cannot be written to"));
     }
-    check_directory(&**volume)?;
+    check_directory(&**volume, options)?;
     let gate = Gate::open(&**volume, false, options.lock_timeout)?;
     gate.enter(LockMode::Exclusive)?;
     if let Some(identity) = StoreIdentity::read(&**volume)? {
@@ -253,6 +269,10 @@ fn create(volume: &Arc<dyn Volume>, options: &Options, missing: Missing) -> Resu
     remove_files(&**volume, names::CATALOG)?; // of a creation that died half-way
     let identity = StoreIdentity::draw(&**volume, options)?;
     volume.create_dir(names::SEGMENTS).doing("creating the segment directory")?;
+    match &options.cold_directory {
+        Some(path) => cold::take_into_use(volume, identity.uuid, path)?,
+        None => forget_cold(&**volume)?,
+    }
     let fork = Arc::new(ForkGuard::new().doing("setting up the fork guard")?);
     Catalog::create(Arc::clone(volume), fork, names::CATALOG, identity.uuid)?;
     volume.sync_dir("").doing("syncing the store directory")?;
@@ -260,10 +280,21 @@ fn create(volume: &Arc<dyn Volume>, options: &Options, missing: Missing) -> Resu
     Ok(identity)
 }
 
+/// Removes what a creation that died half-way wanted.
+fn forget_cold(volume: &dyn Volume) -> Result<()> {
+    match volume.remove(names::COLD) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("removing an unfinished file", e)),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses to make a store among other people's files.
-fn check_directory(volume: &dyn Volume) -> Result<()> {
+fn check_directory(volume: &dyn Volume, options: &Options) -> Result<()> {
+    let cold = options.cold_directory.as_deref().and_then(|path| path.components().next());
     let ours = |name: &str| {
-        [names::LOCK, names::STORE_TEMPORARY, names::SEGMENTS, names::BALLAST, "lost+found"].contains(&name)
+        cold.is_some_and(|first| first.as_os_str() == name)
+            || [names::COLD, names::COLD_TEMPORARY].contains(&name)
+            || [names::LOCK, names::STORE_TEMPORARY, names::SEGMENTS, names::BALLAST, "lost+found"].contains(&name)
             || name.starts_with(names::CATALOG)
     };
     let entries = volume.list("").doing("listing the directory")?;

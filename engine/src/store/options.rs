@@ -1,5 +1,6 @@
 //! How a store is created and opened.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -29,11 +30,13 @@ pub enum ReadMode {
 
 /// Options of [`Store::open`](crate::Store::open) and [`Store::create`](crate::Store::create).
 ///
-/// `segment_bytes` and `chunk_bytes` matter at creation only; an existing store keeps its own.
+/// `segment_bytes` and `chunk_bytes` matter at creation only; an existing store keeps its own. `cold_directory` is taken into
+/// use at creation; of an existing store it must be the one in use.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) segment_bytes: u64,
     pub(crate) chunk_bytes: u32,
+    pub(crate) cold_directory: Option<PathBuf>,
     pub(crate) durability: Durability,
     pub(crate) read_mode: ReadMode,
     pub(crate) cache_bytes: u64,
@@ -73,6 +76,16 @@ impl Options {
     #[must_use]
     pub fn chunk_bytes(mut self, bytes: u32) -> Self {
         self.chunk_bytes = bytes;
+        self
+    }
+
+    /// Where a new store keeps its cold tier: a directory that may be on another disk, absolute or relative to the store. It
+    /// is made if it is missing; else it must be empty. While it is away, reads of cold atoms and moves to cold fail with
+    /// `ColdUnavailable`, and all else goes on. Opening an existing store with another directory than the one in use fails
+    /// with `InvalidArgument`; [`set_cold_directory`](crate::set_cold_directory) moves it. Default: cold copies lie in the store's own directory.
+    #[must_use]
+    pub fn cold_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cold_directory = Some(path.into());
         self
     }
 
@@ -150,6 +163,7 @@ impl Default for Options {
         Options {
             segment_bytes: Self::SEGMENT_BYTES,
             chunk_bytes: Self::CHUNK_BYTES,
+            cold_directory: None,
             durability: Durability::default(),
             read_mode: ReadMode::default(),
             cache_bytes: Self::CACHE_BYTES,

@@ -6,36 +6,64 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::{Catalog, Commit, Head, SegmentState, SegmentUse, View};
+use crate::catalog::{Catalog, Commit, Head, SegmentRow, SegmentState, SegmentUse, View};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::file::{Open, Volume, read_exact_at};
-use crate::format::{SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier, names};
-use crate::segment::{Lease, PayloadCopy, Scan, SegmentHeader, SegmentReader};
+use crate::format::{SEGMENT_HEADER_AREA, SegmentHeaderBytes, names};
+use crate::segment::{Lease, PayloadCopy, Scan, SegmentHeader, SegmentKey, SegmentReader, Site};
 
+use super::cold::Sites;
 use super::identity::StoreIdentity;
 
-/// Recovers the store. No other process has it open.
+/// Recovers the store. No other process has it open. What is in the cold directory stays as it is while that is away: no
+/// commit that was acknowledged waits there, and what waits to be cut is cut by whoever goes on with it.
 pub(super) fn recover(
     volume: &Arc<dyn Volume>,
+    sites: &Sites,
     catalog: &Catalog,
     identity: &StoreIdentity,
     timeout: Duration,
 ) -> Result<()> {
     remove_leftovers(&**volume)?;
-    take_back_after_power_cut(volume, catalog, timeout)?;
-    let tails = find_tails(volume, catalog, identity)?;
+    take_back_after_power_cut(volume, sites, catalog, timeout)?;
+    let (sites, away) = sites.reachable();
+    if let Some(error) = away {
+        tracing::warn!(%error, "the cold directory is not recovered");
+    }
+    let rows: BTreeMap<u64, _> = catalog.read()?.view()?.segments()?.into_iter().map(|row| (row.id, row)).collect();
+    let mut tails = Vec::new();
+    for site in &sites {
+        or_later(site, find_tails(site, &rows, identity, &mut tails))?;
+    }
     if tails.is_empty() {
         return Ok(());
     }
-    roll_forward(&**volume, catalog, &tails, timeout)?;
-    cut_tails(volume, catalog, tails)
+    roll_forward(&sites, catalog, &tails, timeout)?;
+    cut_tails(catalog, tails)
+}
+
+/// What cannot be done in the cold directory now, because its disk is full, fails or takes no writes, is done by the next
+/// who recovers; the store is opened all the same.
+fn or_later(site: &Site, done: Result<()>) -> Result<()> {
+    match done {
+        Err(error) if site.is_cold() => {
+            tracing::warn!(%error, "the cold directory is not recovered");
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// Takes commits back that a power cut damaged. No writer has the store open in this boot; readers may.
-pub(super) fn take_back_after_power_cut(volume: &Arc<dyn Volume>, catalog: &Catalog, timeout: Duration) -> Result<()> {
+pub(super) fn take_back_after_power_cut(
+    volume: &Arc<dyn Volume>,
+    sites: &Sites,
+    catalog: &Catalog,
+    timeout: Duration,
+) -> Result<()> {
     let head = catalog.read()?.view()?.head()?;
     if head.synced_lsn < head.lsn && head.boot_id != volume.boot_id() {
-        take_back_lost_commits(volume, catalog, head, timeout)?;
+        take_back_lost_commits(sites, catalog, head, timeout)?;
     }
     Ok(())
 }
@@ -43,7 +71,8 @@ pub(super) fn take_back_after_power_cut(volume: &Arc<dyn Volume>, catalog: &Cata
 /// Files of operations that did not come to an end.
 fn remove_leftovers(volume: &dyn Volume) -> Result<()> {
     for entry in volume.list("").doing("listing the store")? {
-        if entry.name == names::STORE_TEMPORARY || entry.name.starts_with(names::CATALOG_REBUILD) {
+        let is_temporary = [names::STORE_TEMPORARY, names::COLD_TEMPORARY].contains(&entry.name.as_str());
+        if is_temporary || entry.name.starts_with(names::CATALOG_REBUILD) {
             volume.remove(&entry.name).doing("removing an unfinished file")?;
         }
     }
@@ -51,12 +80,12 @@ fn remove_leftovers(volume: &dyn Volume) -> Result<()> {
 }
 
 /// After a power cut: commits behind the last durable one are kept up to the first whose bytes did not survive.
-fn take_back_lost_commits(volume: &Arc<dyn Volume>, catalog: &Catalog, head: Head, timeout: Duration) -> Result<()> {
+fn take_back_lost_commits(sites: &Sites, catalog: &Catalog, head: Head, timeout: Duration) -> Result<()> {
     let reader = catalog.read()?;
     let view = reader.view()?;
     let mut survived = head.synced_lsn;
     for row in view.commits_after(head.synced_lsn, usize::MAX)? {
-        if !commit_survived(volume, view, row.lsn)? {
+        if !commit_survived(sites, view, row.lsn)? {
             break;
         }
         survived = row.lsn;
@@ -72,10 +101,10 @@ fn take_back_lost_commits(volume: &Arc<dyn Volume>, catalog: &Catalog, head: Hea
     transaction.commit()
 }
 
-fn commit_survived(volume: &Arc<dyn Volume>, view: View<'_>, lsn: u64) -> Result<bool> {
+fn commit_survived(sites: &Sites, view: View<'_>, lsn: u64) -> Result<bool> {
     let row = view.commits_after(lsn - 1, 1)?.pop().ok_or_else(|| Error::internal("a commit without a row"))?;
     let Some(segment) = view.segment(row.segment)? else { return Ok(false) };
-    let log = survivor(volume, row.segment, segment.salt, segment.capacity_bytes)?;
+    let log = survivor(&sites.of(segment.tier)?, segment.key())?;
     let logged = log.map_or(Ok(false), |reader| {
         if_whole(read_commit(&reader, row.offset)).map(|commit| commit.is_some_and(|commit| commit.id == row.id))
     });
@@ -84,7 +113,7 @@ fn commit_survived(volume: &Arc<dyn Volume>, view: View<'_>, lsn: u64) -> Result
     }
     for stored in view.copies_of_commit(lsn)? {
         let place = &stored.copy;
-        let Some(reader) = survivor(volume, place.segment, place.salt, place.capacity_bytes)? else { return Ok(false) };
+        let Some(reader) = survivor(&sites.of(place.site)?, place.key())? else { return Ok(false) };
         let sound = PayloadCopy::open(reader, place.offset, &stored.digest, stored.raw_bytes)
             .and_then(|copy| copy.verify_all(&|| Ok(())));
         if if_whole(sound)?.is_none() {
@@ -96,10 +125,10 @@ fn commit_survived(volume: &Arc<dyn Volume>, view: View<'_>, lsn: u64) -> Result
 
 /// A segment whose file and header are still there. Without its header it could not be told from a stranger's in a
 /// rebuild, so its commits count as lost.
-fn survivor(volume: &Arc<dyn Volume>, id: u64, salt: u64, capacity_bytes: u64) -> Result<Option<Arc<SegmentReader>>> {
-    let Some(reader) = if_whole(SegmentReader::open(&**volume, id, salt, capacity_bytes))? else { return Ok(None) };
-    let header = read_header(&**volume, id)?;
-    Ok(header.filter(|header| header.salt == salt).map(|_| Arc::new(reader)))
+fn survivor(site: &Site, key: SegmentKey) -> Result<Option<Arc<SegmentReader>>> {
+    let Some(reader) = if_whole(SegmentReader::open(site, key))? else { return Ok(None) };
+    let header = read_header(site, key.id)?;
+    Ok(header.filter(|header| header.salt == key.salt).map(|_| Arc::new(reader)))
 }
 
 /// `None` for damage, errors of the device as errors.
@@ -112,9 +141,9 @@ fn if_whole<T>(outcome: Result<T>) -> Result<Option<T>> {
 
 /// An open segment with something behind its committed end, or one the catalog does not know.
 struct Tail {
+    site: Site,
     reader: Arc<SegmentReader>,
     lease: Lease,
-    tier: Tier,
     capacity_bytes: u64,
     committed: u64,
     known: bool,
@@ -122,55 +151,62 @@ struct Tail {
     commits: Vec<((u64, u64, u64), Commit)>,
 }
 
-fn find_tails(volume: &Arc<dyn Volume>, catalog: &Catalog, identity: &StoreIdentity) -> Result<Vec<Tail>> {
-    let rows: BTreeMap<u64, _> = catalog.read()?.view()?.segments()?.into_iter().map(|row| (row.id, row)).collect();
-    let mut tails = Vec::new();
-    for entry in volume.list(names::SEGMENTS).doing("listing the segments")? {
+fn find_tails(
+    site: &Site,
+    rows: &BTreeMap<u64, SegmentRow>,
+    identity: &StoreIdentity,
+    tails: &mut Vec<Tail>,
+) -> Result<()> {
+    for entry in site.list().map_err(|e| site.error("listing the segments", e))? {
         let Some(id) = names::parse_segment(&entry.name) else { continue };
-        let (salt, capacity_bytes, committed, tier) = match rows.get(&id) {
-            Some(row) if row.state != SegmentState::Open || row.suspect => continue,
-            Some(row) => (row.salt, row.capacity_bytes, row.used_bytes, row.tier),
-            None => match read_header(&**volume, id)? {
+        let (key, committed) = match rows.get(&id) {
+            // One of that number is elsewhere: this file is not the segment that the catalog knows.
+            Some(row) if row.state != SegmentState::Open || row.suspect || row.tier != site.tier() => continue,
+            Some(row) => (row.key(), row.used_bytes),
+            None => match read_header(site, id)? {
                 Some(h) if h.store_uuid == identity.uuid && h.segment == id => {
-                    (h.salt, h.capacity_bytes, SEGMENT_HEADER_AREA, h.tier)
+                    let key = SegmentKey { id, salt: h.salt, capacity_bytes: h.capacity_bytes };
+                    (key, SEGMENT_HEADER_AREA)
                 }
                 _ => {
-                    if is_unfinished(&**volume, id)? {
-                        remove_segment(&**volume, id)?;
+                    if is_unfinished(site, id)? {
+                        remove_segment(site, id)?;
                     }
                     continue;
                 }
             },
         };
-        let Some(lease) = Lease::take(&**volume, id)? else { continue };
+        let Some(lease) = Lease::take(site, id)? else { continue };
         // A file that is gone is for `verify` to report.
-        let Some(reader) = if_whole(SegmentReader::open(&**volume, id, salt, capacity_bytes))? else { continue };
+        let Some(reader) = if_whole(SegmentReader::open(site, key))? else { continue };
         let reader = Arc::new(reader);
-        let known = rows.contains_key(&id);
-        let mut tail = Tail { lease, tier, capacity_bytes, committed, known, commits: Vec::new(), reader };
+        let (known, site, capacity_bytes) = (rows.contains_key(&id), site.clone(), key.capacity_bytes);
+        let mut tail = Tail { site, lease, capacity_bytes, committed, known, commits: Vec::new(), reader };
         let found = tail.scan()?;
         if found || !known {
             tails.push(tail);
         }
     }
-    Ok(tails)
+    Ok(())
 }
 
 /// True for a segment whose maker died before its header was written: nothing but zeros where the header goes. What else
 /// lies there under a segment's name, another store's or one with a rotten header, is not ours to remove.
-fn is_unfinished(volume: &dyn Volume, id: u64) -> Result<bool> {
-    let file = volume.open(&names::segment(id), Open::Read).doing("opening a segment")?;
+fn is_unfinished(site: &Site, id: u64) -> Result<bool> {
+    let file = site.open(id, Open::Read).map_err(|e| site.error("opening a segment", e))?;
     let mut bytes = [0; SegmentHeaderBytes::LEN];
-    let got = file.read_at(&mut bytes, 0).doing("reading a segment header")?;
+    let got = file.read_at(&mut bytes, 0).map_err(|e| site.error("reading a segment header", e))?;
     Ok(bytes[..got].iter().all(|&byte| byte == 0))
 }
 
-fn read_header(volume: &dyn Volume, id: u64) -> Result<Option<SegmentHeader>> {
-    let file = volume.open(&names::segment(id), Open::Read).doing("opening a segment")?;
+fn read_header(site: &Site, id: u64) -> Result<Option<SegmentHeader>> {
+    let file = site.open(id, Open::Read).map_err(|e| site.error("opening a segment", e))?;
     let mut bytes = [0; SegmentHeaderBytes::LEN];
     match read_exact_at(&*file, &mut bytes, 0) {
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-        other => other.doing("reading a segment header").map(|()| SegmentHeader::parse(&bytes).ok()),
+        other => {
+            other.map_err(|e| site.error("reading a segment header", e)).map(|()| SegmentHeader::parse(&bytes).ok())
+        }
     }
 }
 
@@ -204,7 +240,7 @@ pub(super) fn read_commit(reader: &Arc<SegmentReader>, offset: u64) -> Result<Co
 }
 
 /// Applies commits that follow the catalog's newest one, as far as the chain and the payloads are whole.
-fn roll_forward(volume: &dyn Volume, catalog: &Catalog, tails: &[Tail], timeout: Duration) -> Result<()> {
+fn roll_forward(sites: &[Site], catalog: &Catalog, tails: &[Tail], timeout: Duration) -> Result<()> {
     let mut found: Vec<_> = tails.iter().flat_map(|tail| &tail.commits).collect();
     found.sort_by_key(|(_, commit)| commit.lsn);
     let transaction = catalog.begin(true, timeout)?;
@@ -238,9 +274,12 @@ fn roll_forward(volume: &dyn Volume, catalog: &Catalog, tails: &[Tail], timeout:
     if lsn > head.lsn {
         tracing::info!(from = head.lsn + 1, to = lsn, "rolled forward commits that had reached the segments");
         for tail in tails {
-            tail.reader.file().sync_data().doing("syncing recovered segments")?;
+            let synced = tail.reader.file().sync_data();
+            synced.map_err(|e| tail.site.error("syncing recovered segments", e))?;
         }
-        volume.sync_dir(names::SEGMENTS).doing("syncing the segment directory")?;
+        for site in sites {
+            site.sync_dir().map_err(|e| site.error("syncing the segment directory", e))?;
+        }
         transaction.set_synced(lsn)?;
     }
     transaction.commit()
@@ -251,7 +290,7 @@ impl Tail {
         let used_bytes = *ends.get(&self.reader.id())?;
         Some(SegmentUse {
             id: self.reader.id(),
-            tier: self.tier,
+            tier: self.site.tier(),
             salt: self.reader.salt(),
             capacity_bytes: self.capacity_bytes,
             used_bytes: used_bytes.max(self.committed),
@@ -273,31 +312,30 @@ fn copies_are_sound(tails: &[Tail], commit: &Commit) -> bool {
 }
 
 /// Removes what was not committed: the rest of each tail, and segments without any commit.
-fn cut_tails(volume: &Arc<dyn Volume>, catalog: &Catalog, tails: Vec<Tail>) -> Result<()> {
+fn cut_tails(catalog: &Catalog, tails: Vec<Tail>) -> Result<()> {
     for tail in tails {
-        let id = tail.reader.id();
-        match catalog.read()?.view()?.segment(id)? {
-            None => remove_segment(&**volume, id)?,
+        let (site, id) = (&tail.site, tail.reader.id());
+        let row = catalog.read()?.view()?.segment(id)?;
+        let cut = || match &row {
+            None => remove_segment(site, id),
             Some(row) => {
-                let file = volume.open(&names::segment(id), Open::Write).doing("opening a segment")?;
-                file.set_len(row.used_bytes).doing("cutting a segment")?;
-                file.sync_data().doing("syncing a cut segment")?;
+                let file = site.open(id, Open::Write).map_err(|e| site.error("opening a segment", e))?;
+                file.set_len(row.used_bytes).map_err(|e| site.error("cutting a segment", e))?;
+                file.sync_data().map_err(|e| site.error("syncing a cut segment", e))
             }
-        }
+        };
+        or_later(site, cut())?;
         debug_assert!(tail.known || tail.committed == SEGMENT_HEADER_AREA);
         drop(tail.lease);
     }
     Ok(())
 }
 
-fn remove_segment(volume: &dyn Volume, id: u64) -> Result<()> {
-    for name in [names::segment(id), names::lease(id)] {
-        match volume.remove(&name) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("removing a segment without commits", e).segment(id));
-            }
-            _ => {}
-        }
+fn remove_segment(site: &Site, id: u64) -> Result<()> {
+    site.remove(id)?;
+    if site.is_cold() {
+        // The lease keeps the number from being used again, until the file cannot come back.
+        site.sync_dir().map_err(|e| site.error("syncing the segment directory", e))?;
     }
-    Ok(())
+    site.remove_lease(id)
 }

@@ -1,16 +1,17 @@
 //! Repair: makes `store.json` and the catalog anew from the segments alone. Needs the store to itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, Commit, CommitId, SegmentState, SegmentUse, remove_files};
 use crate::control::{Control, Progress};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
-use crate::file::{File, ForkGuard, LockMode, Open, OsVolume, Volume, read_exact_at};
+use crate::file::{File, ForkGuard, Open, OsVolume, Volume, read_exact_at};
 use crate::format::{RecordHeaderBytes, SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier, TrailerBytes, names};
-use crate::segment::{Scan, ScanStop, SegmentHeader, SegmentReader, read_footer};
+use crate::segment::{Scan, ScanStop, SegmentHeader, SegmentKey, SegmentReader, Site, read_footer};
 
+use super::cold::Sites;
 use super::identity::StoreIdentity;
 use super::open::{Gate, check_medium, no_directory, not_a_store};
 use super::options::Options;
@@ -20,6 +21,7 @@ use super::recover::read_commit;
 #[derive(Clone, Debug, Default)]
 pub struct RepairOptions {
     rebuild_catalog: bool,
+    without_cold: bool,
 }
 
 impl RepairOptions {
@@ -33,6 +35,14 @@ impl RepairOptions {
     #[must_use]
     pub fn rebuild_catalog(mut self, rebuild: bool) -> Self {
         self.rebuild_catalog = rebuild;
+        self
+    }
+
+    /// Rebuilds although the cold directory is away. The new catalog knows that payloads lie there, but not enough to read
+    /// them: when the directory is back, the catalog has to be rebuilt once more. Default false.
+    #[must_use]
+    pub fn without_cold(mut self, without_cold: bool) -> Self {
+        self.without_cold = without_cold;
         self
     }
 }
@@ -55,12 +65,13 @@ pub struct RepairReport {
     pub commits_missing: Vec<(u64, u64)>,
     /// Current atoms in the new catalog.
     pub atoms: u64,
-    /// Places in segments that could not be read, as sentences.
+    /// Places in segments that could not be read, and a cold directory that is away, as sentences.
     pub findings: Vec<String>,
 }
 
 /// Repairs the store in a directory. Blocks until every segment was read. Fails with `Busy` while any process has the
-/// store open, `NotAStore` when there are no segments either.
+/// store open, `NotAStore` when there are no segments either, `ColdUnavailable` when a catalog is to be rebuilt while the cold
+/// directory is away: what lies there would be taken for lost.
 pub fn repair(path: impl AsRef<Path>, options: &RepairOptions, control: &Control<'_>) -> Result<RepairReport> {
     let volume = OsVolume::open(path.as_ref()).map_err(no_directory);
     volume
@@ -80,14 +91,9 @@ pub(crate) fn repair_volume(
         return Err(not_a_store("the directory holds no store"));
     }
     let defaults = Options::new();
-    let gate = Gate::open(&*volume, false, defaults.lock_timeout)?;
-    gate.enter(LockMode::Exclusive)?;
-    if !gate.is_alone()? {
-        return Err(Error::new(ErrorKind::Busy, "the store is open in this or another process")
-            .hint("close it everywhere, then repair"));
-    }
+    let _gate = Gate::alone(&*volume, defaults.lock_timeout)?;
     let mut report = RepairReport::default();
-    let segments = find_segments(&*volume, &mut report)?;
+    let mut segments = find_segments(&Site::warm(&volume), &mut report)?;
     let identity = match StoreIdentity::read(&*volume) {
         Ok(Some(identity)) => identity,
         Err(e) if e.kind() != ErrorKind::NotAStore => return Err(e),
@@ -99,8 +105,17 @@ pub(crate) fn repair_volume(
         }
     };
     let fork = Arc::new(ForkGuard::new().doing("setting up the fork guard")?);
+    let sites = Sites::read(&volume, identity.uuid, || Ok(false))?;
+    if sites.has_cold() {
+        match sites.of(Tier::Cold).and_then(|site| find_segments(&site, &mut report)) {
+            Ok(cold) => segments.extend(cold),
+            Err(away) if options.rebuild_catalog && !options.without_cold => return Err(away),
+            Err(away) => report.findings.push(format!("segments there were not looked at: {away}")),
+        }
+    }
+    drop_twins(&mut segments, &mut report);
     if options.rebuild_catalog {
-        rebuild(&volume, &fork, &identity, &segments, control, &mut report)?;
+        rebuild(&volume, &fork, &identity, &segments, sites.has_cold(), control, &mut report)?;
     } else {
         let catalog = Catalog::open(Arc::clone(&volume), fork, names::CATALOG, identity.uuid, false)?;
         let transaction = catalog.begin(true, defaults.lock_timeout)?;
@@ -120,22 +135,22 @@ struct Found {
     id: u64,
     salt: u64,
     capacity_bytes: u64,
-    tier: Tier,
+    site: Site,
     store_uuid: Option<[u8; 16]>,
     chunk_bytes: Option<u32>,
     created_us: u64,
 }
 
-fn find_segments(volume: &dyn Volume, report: &mut RepairReport) -> Result<Vec<Found>> {
+fn find_segments(site: &Site, report: &mut RepairReport) -> Result<Vec<Found>> {
     let mut found = Vec::new();
-    let entries = match volume.list(names::SEGMENTS) {
+    let entries = match site.list() {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        other => other.doing("listing the segments")?,
+        other => other.map_err(|e| site.error("listing the segments", e))?,
     };
     for entry in entries {
         let Some(id) = names::parse_segment(&entry.name) else { continue };
-        let file = volume.open(&names::segment(id), Open::Read).doing("opening a segment")?;
-        match identify(&*file, id)? {
+        let file = site.open(id, Open::Read).map_err(|e| site.error("opening a segment", e))?;
+        match identify(&*file, id, site)? {
             Some(segment) => {
                 if segment.store_uuid.is_none() {
                     report
@@ -147,13 +162,24 @@ fn find_segments(volume: &dyn Volume, report: &mut RepairReport) -> Result<Vec<F
             None => report.findings.push(format!("segment {id}: neither header nor records can be recognised")),
         }
     }
-    found.sort_by_key(|segment| segment.id);
     Ok(found)
 }
 
+/// Orders segments by number. Of two with the same number, which only copying by hand makes, the store's own counts.
+fn drop_twins(segments: &mut Vec<Found>, report: &mut RepairReport) {
+    segments.sort_by_key(|segment| (segment.id, segment.site.is_cold()));
+    segments.dedup_by(|later, first| {
+        let is_twin = later.id == first.id;
+        if is_twin {
+            report.findings.push(format!("segment {}: the file in the cold directory is not read", first.id));
+        }
+        is_twin
+    });
+}
+
 /// What a segment file is, from its header, its trailer, or its first record: whichever is whole.
-fn identify(file: &dyn File, id: u64) -> Result<Option<Found>> {
-    let len = file.len().doing("reading a segment")?;
+fn identify(file: &dyn File, id: u64, site: &Site) -> Result<Option<Found>> {
+    let len = file.len().map_err(|e| site.error("reading a segment", e))?;
     let read = |offset: u64, len: usize| -> Option<Vec<u8>> {
         let mut bytes = vec![0; len];
         read_exact_at(file, &mut bytes, offset).is_ok().then_some(bytes)
@@ -165,7 +191,7 @@ fn identify(file: &dyn File, id: u64) -> Result<Option<Found>> {
             id,
             salt: h.salt,
             capacity_bytes: h.capacity_bytes,
-            tier: h.tier,
+            site: site.clone(),
             store_uuid: Some(h.store_uuid),
             chunk_bytes: Some(h.chunk_bytes),
             created_us: h.created_us,
@@ -189,7 +215,7 @@ fn identify(file: &dyn File, id: u64) -> Result<Option<Found>> {
                 id,
                 salt,
                 capacity_bytes: len.max(SEGMENT_HEADER_AREA),
-                tier: Tier::Warm,
+                site: site.clone(),
                 store_uuid: None,
                 chunk_bytes: None,
                 created_us: 0,
@@ -227,6 +253,7 @@ fn rebuild(
     fork: &Arc<ForkGuard>,
     identity: &StoreIdentity,
     segments: &[Found],
+    has_cold: bool,
     control: &Control<'_>,
     report: &mut RepairReport,
 ) -> Result<()> {
@@ -236,7 +263,7 @@ fn rebuild(
     for (done, segment) in mine.iter().enumerate() {
         control.check()?;
         control.report(Progress { items_done: done as u64, items_total: mine.len() as u64, ..Progress::default() });
-        if read_log(&**volume, segment, &mut logged, report)? {
+        if read_log(segment, &mut logged, report)? {
             sealed.push(segment.id);
         }
     }
@@ -246,7 +273,7 @@ fn rebuild(
     {
         let catalog =
             Catalog::open(Arc::clone(volume), Arc::clone(fork), names::CATALOG_REBUILD, identity.uuid, false)?;
-        replay(&catalog, &mine, &sealed, &chain, control)?;
+        replay(&catalog, &mine, &sealed, &chain, has_cold, control)?;
         report.commits_applied = chain.len() as u64;
         report.atoms = catalog.read()?.view()?.totals()?.atoms;
     }
@@ -256,9 +283,10 @@ fn rebuild(
 }
 
 /// Reads the commits logged in a segment. True when the segment is sealed.
-fn read_log(volume: &dyn Volume, segment: &Found, logged: &mut Vec<Logged>, report: &mut RepairReport) -> Result<bool> {
+fn read_log(segment: &Found, logged: &mut Vec<Logged>, report: &mut RepairReport) -> Result<bool> {
     let id = segment.id;
-    let reader = Arc::new(SegmentReader::open(volume, id, segment.salt, segment.capacity_bytes)?);
+    let key = SegmentKey { id, salt: segment.salt, capacity_bytes: segment.capacity_bytes };
+    let reader = Arc::new(SegmentReader::open(&segment.site, key)?);
     let footer = read_footer(reader.file(), segment.salt).ok();
     let limit = footer.as_ref().map_or(reader.len()?, |footer| footer.records_end);
     report.segments_scanned += 1;
@@ -321,10 +349,12 @@ fn replay(
     segments: &[&Found],
     sealed: &[u64],
     chain: &[Logged],
+    has_cold: bool,
     control: &Control<'_>,
 ) -> Result<()> {
     let by_id: BTreeMap<u64, &&Found> = segments.iter().map(|segment| (segment.id, segment)).collect();
     let mut ends: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut away: BTreeSet<u64> = BTreeSet::new();
     let transaction = catalog.begin(true, Options::LOCK_TIMEOUT)?;
     for (done, entry) in chain.iter().enumerate() {
         control.check()?;
@@ -337,8 +367,13 @@ fn replay(
             let used = ends.entry(id).or_insert(SEGMENT_HEADER_AREA);
             *used = end.max(*used);
             let (salt, capacity_bytes, tier) = match by_id.get(&id) {
-                Some(found) => (found.salt, found.capacity_bytes, found.tier),
-                None => (0, SEGMENT_HEADER_AREA, Tier::Warm), // its file is gone: reads will say so
+                Some(found) => (found.salt, found.capacity_bytes, found.site.tier()),
+                // Its file is gone, or in the cold directory that is away: reads will say so.
+                None if has_cold && commit.copies.iter().any(|c| c.segment == id && c.tier == Tier::Cold) => {
+                    away.insert(id);
+                    (0, SEGMENT_HEADER_AREA, Tier::Cold)
+                }
+                None => (0, SEGMENT_HEADER_AREA, Tier::Warm),
             };
             uses.push(SegmentUse { id, tier, salt, capacity_bytes, used_bytes: *used });
         }
@@ -347,6 +382,8 @@ fn replay(
     for &id in sealed {
         transaction.set_segment_state(id, SegmentState::Sealed)?;
     }
+    // Nothing is known of their files, so nobody may append to one, or cut it.
+    away.iter().try_for_each(|&id| transaction.mark_suspect(id))?;
     // Copies there were given up by later commits, or by a commit that forgot their payloads.
     transaction.retire_missing(|id| by_id.contains_key(&id))?;
     transaction.set_synced(chain.last().map_or(0, |entry| entry.commit.lsn))?;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use super::{Damage, GcReport, VerifyReport};
+use super::{ColdReport, ColdStat, Damage, GcReport, VerifyReport};
 use crate::key::Key;
 
 impl Serialize for Key {
@@ -25,6 +25,18 @@ macro_rules! members {
         $(object.serialize_field(stringify!($computed), &$self.$computed())?;)*
         object.end()
     }};
+}
+
+impl Serialize for ColdStat {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        members!(serializer, self, "ColdStat", [path, disk_bytes, problem], [])
+    }
+}
+
+impl Serialize for ColdReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        members!(serializer, self, "ColdReport", [segments_copied, bytes_copied, left_behind], [])
+    }
 }
 
 impl Serialize for Damage {
@@ -49,7 +61,8 @@ impl Serialize for GcReport {
                 payloads_moved,
                 bytes_moved,
                 bytes_freed,
-                findings
+                findings,
+                unavailable
             ],
             []
         )
@@ -63,7 +76,15 @@ impl Serialize for VerifyReport {
             serializer,
             self,
             "VerifyReport",
-            [atoms_checked, payloads_checked, chunks_checked, bytes_checked, damaged],
+            [
+                atoms_checked,
+                payloads_checked,
+                chunks_checked,
+                bytes_checked,
+                damaged,
+                payloads_unavailable,
+                unavailable
+            ],
             [is_sound]
         )
     }
@@ -88,7 +109,8 @@ mod tests {
         let report = VerifyReport { atoms_checked: 1, damaged: vec![damage], ..VerifyReport::default() };
         let text = concat!(
             r#"{"atoms_checked":1,"payloads_checked":0,"chunks_checked":0,"bytes_checked":0,"damaged":[{"namespace":"","#,
-            r#""key":-1,"lsn":2,"is_current":true,"segment":null,"offset":null,"what":"a"}],"is_sound":false}"#
+            r#""key":-1,"lsn":2,"is_current":true,"segment":null,"offset":null,"what":"a"}],"#,
+            r#""payloads_unavailable":0,"unavailable":null,"is_sound":false}"#
         );
         assert_eq!(serde_json::to_string(&report).unwrap(), text);
     }

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::catalog::{Catalog, CopyRow, PayloadId, SegmentState};
+use crate::catalog::{Catalog, CopyRow, PayloadId, SegmentRow, SegmentState};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume, open_files_limit};
 use crate::format::{SEGMENT_HEADER_AREA, Tier, names};
-use crate::segment::{Appender, Description, Lease, PayloadCopy, Placement, SegmentReader};
+use crate::segment::{Appender, Description, Lease, PayloadCopy, Placement, SegmentKey, SegmentReader};
 
 use super::cache::AtomCache;
+use super::cold::Sites;
 use super::identity::StoreIdentity;
 use super::options::Options;
 use super::usage::Usage;
@@ -36,6 +37,7 @@ const READERS_MAX: usize = 16_384;
 #[derive(Debug)]
 pub(crate) struct Segments {
     volume: Arc<dyn Volume>,
+    sites: Sites,
     fork: Arc<ForkGuard>,
     readers: Mutex<Readers>,
     /// What keeps segments open although nobody reads them.
@@ -45,7 +47,8 @@ pub(crate) struct Segments {
     /// Payloads opened before and still in use, so that all keys of a payload share what was verified.
     copies: Mutex<HashMap<(u64, u64), Weak<PayloadCopy>>>,
     free: Mutex<Vec<Appender>>,
-    placement: Placement,
+    store_uuid: [u8; 16],
+    chunk_bytes: u32,
     segment_bytes: u64,
     threads: usize,
     lock_timeout: Duration,
@@ -64,27 +67,24 @@ struct Readers {
 impl Segments {
     pub(crate) fn new(
         volume: Arc<dyn Volume>,
+        sites: Sites,
         fork: Arc<ForkGuard>,
         identity: &StoreIdentity,
         options: &Options,
         cache: &Arc<AtomCache>,
         catalog: &Arc<Catalog>,
     ) -> Self {
-        let placement = Placement {
-            volume: Arc::clone(&volume),
-            store_uuid: identity.uuid,
-            chunk_bytes: identity.chunk_bytes,
-            tier: Tier::Warm,
-        };
         Segments {
             volume,
+            sites,
             fork,
             readers: Mutex::new(Readers { open: HashMap::new(), limit: readers_limit() }),
             cache: Arc::downgrade(cache),
             catalog: Arc::downgrade(catalog),
             copies: Mutex::default(),
             free: Mutex::default(),
-            placement,
+            store_uuid: identity.uuid,
+            chunk_bytes: identity.chunk_bytes,
             segment_bytes: identity.segment_bytes,
             threads: options.threads,
             lock_timeout: options.lock_timeout,
@@ -97,6 +97,11 @@ impl Segments {
     #[inline]
     pub(super) fn usage(&self) -> &Usage {
         &self.usage
+    }
+
+    /// Where segments are.
+    pub(crate) fn sites(&self) -> &Sites {
+        &self.sites
     }
 
     /// Microseconds since the Unix epoch.
@@ -127,25 +132,27 @@ impl Segments {
         if self.threads == 1 || self.fork.is_forked() { None } else { self.pool().ok() }
     }
 
-    /// A segment for reading, opened and leased at the first call.
-    pub(crate) fn reader(&self, id: u64, salt: u64, capacity_bytes: u64) -> Result<Arc<SegmentReader>> {
-        if let Some(reader) = self.known_reader(id, salt) {
+    /// A segment of a tier for reading, opened and leased at the first call. Fails with `ColdUnavailable` when it is in the
+    /// cold directory and that is away.
+    pub(crate) fn reader(&self, tier: Tier, key: SegmentKey) -> Result<Arc<SegmentReader>> {
+        if let Some(reader) = self.known_reader(key) {
             return Ok(reader);
         }
-        let reader = match SegmentReader::open(&*self.volume, id, salt, capacity_bytes) {
+        let open = || SegmentReader::open(&self.sites.of(tier)?, key);
+        let reader = match open() {
             Err(e) if matches!(e.os_code(), Some(libc::EMFILE | libc::ENFILE)) => {
                 self.close_idle();
-                SegmentReader::open(&*self.volume, id, salt, capacity_bytes)
+                open()
             }
             other => other,
         };
-        let reader = Arc::new(reader?);
+        let reader = Arc::new(reader.map_err(|e| e.segment(key.id))?);
         let mut readers = self.readers.lock();
         let is_many = readers.open.len() >= readers.limit;
         // Another thread may have been faster: all share one, and one map.
-        let known = readers.open.get(&id).filter(|known| known.salt() == salt);
+        let known = readers.open.get(&key.id).filter(|known| known.salt() == key.salt && !known.has_failed());
         let reader = known.map(Arc::clone).unwrap_or(reader);
-        readers.open.insert(id, Arc::clone(&reader));
+        readers.open.insert(key.id, Arc::clone(&reader));
         drop(readers);
         if is_many {
             self.close_idle();
@@ -153,8 +160,10 @@ impl Segments {
         Ok(reader)
     }
 
-    fn known_reader(&self, id: u64, salt: u64) -> Option<Arc<SegmentReader>> {
-        self.readers.lock().open.get(&id).filter(|reader| reader.salt() == salt).map(Arc::clone)
+    fn known_reader(&self, key: SegmentKey) -> Option<Arc<SegmentReader>> {
+        let readers = self.readers.lock();
+        let known = readers.open.get(&key.id).filter(|reader| reader.salt() == key.salt && !reader.has_failed());
+        known.map(Arc::clone)
     }
 
     /// Closes segments that nobody reads. What was remembered of their atoms is looked up and verified again.
@@ -171,7 +180,7 @@ impl Segments {
 
     /// Bytes of the checksums that an opened payload of this length keeps.
     pub(crate) fn chunk_table_bytes(&self, raw_bytes: u64) -> u64 {
-        raw_bytes / u64::from(self.placement.chunk_bytes) * 8
+        raw_bytes / u64::from(self.chunk_bytes) * 8
     }
 
     /// Closes segments that wait to be deleted, as far as nobody reads them. Atoms remembered are looked up again.
@@ -193,7 +202,7 @@ impl Segments {
         let mut place = place.clone();
         loop {
             let error = match self.open_copy_at(&place, digest, raw_bytes) {
-                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => error,
+                Err(error) if is_of_its_place(error.kind()) => error,
                 other => return other,
             };
             match self.place_now(place.payload, digest)? {
@@ -215,10 +224,10 @@ impl Segments {
     fn open_copy_at(&self, place: &CopyRow, digest: &Digest, raw_bytes: u64) -> Result<Arc<PayloadCopy>> {
         let key = (place.segment, place.offset);
         let known = self.copies.lock().get(&key).and_then(Weak::upgrade);
-        if let Some(copy) = known.filter(|copy| copy.record().digest == *digest) {
+        if let Some(copy) = known.filter(|copy| copy.record().digest == *digest && !copy.has_failed()) {
             return Ok(copy);
         }
-        let reader = self.reader(place.segment, place.salt, place.capacity_bytes)?;
+        let reader = self.reader(place.site, place.key())?;
         let copy = Arc::new(PayloadCopy::open(reader, place.offset, digest, raw_bytes)?);
         let mut copies = self.copies.lock();
         if copies.len() >= 1024 && copies.len().is_power_of_two() {
@@ -228,49 +237,58 @@ impl Segments {
         Ok(copy)
     }
 
-    /// An appender with room for a payload (`None`: of unknown length): one of ours, one whose owner died, or a new one.
+    /// An appender with room for a payload (`None`: of unknown length) in a segment of a tier: one of ours, one whose owner
+    /// died, or a new one. Fails with `ColdUnavailable` for the cold tier while its directory is away.
     ///
     /// `expected_bytes` is what the transaction is going to write in all; very large ones get larger segments. Not to be
     /// called while holding the catalog's write lock, which taking over a segment may need.
     pub(crate) fn appender(
         &self,
         catalog: &Catalog,
+        tier: Tier,
         description: &Description,
         raw_bytes: Option<u64>,
         expected_bytes: u64,
     ) -> Result<Appender> {
-        if let Some(appender) = self.free_appender(description, raw_bytes)? {
+        // Asked first: the files of a disk that is away stay open, and swallow nothing more.
+        let placement = self.placement(tier)?;
+        if let Some(appender) = self.free_appender(tier, description, raw_bytes)? {
             return Ok(appender);
         }
-        match self.adopted_appender(catalog, description, raw_bytes)? {
+        match self.adopted_appender(catalog, &placement, description, raw_bytes)? {
             Some(appender) => Ok(appender),
-            None => self.new_appender(catalog, expected_bytes),
+            None => self.new_appender(catalog, &placement, expected_bytes),
         }
     }
 
-    /// As [`Segments::appender`], without taking over: for use under the catalog's write lock.
+    fn placement(&self, tier: Tier) -> Result<Placement> {
+        let (store_uuid, chunk_bytes) = (self.store_uuid, self.chunk_bytes);
+        Ok(Placement { site: self.sites.of(tier)?, store_uuid, chunk_bytes })
+    }
+
+    /// As [`Segments::appender`] of the warm tier, without taking over: for use under the catalog's write lock.
     pub(crate) fn own_appender(
         &self,
         catalog: &Catalog,
         description: &Description,
         raw_bytes: u64,
     ) -> Result<Appender> {
-        match self.free_appender(description, Some(raw_bytes))? {
+        match self.free_appender(Tier::Warm, description, Some(raw_bytes))? {
             Some(appender) => Ok(appender),
-            None => self.new_appender(catalog, 0),
+            None => self.new_appender(catalog, &self.placement(Tier::Warm)?, 0),
         }
     }
 
-    fn new_appender(&self, catalog: &Catalog, expected_bytes: u64) -> Result<Appender> {
+    fn new_appender(&self, catalog: &Catalog, placement: &Placement, expected_bytes: u64) -> Result<Appender> {
         let first_id = self.next_id(catalog)?;
         let capacity = self.segment_bytes.max(expected_bytes.div_ceil(SEGMENTS_PER_TRANSACTION));
-        Appender::create(&self.placement, first_id, capacity)
+        Appender::create(placement, first_id, capacity)
     }
 
-    fn free_appender(&self, description: &Description, raw_bytes: Option<u64>) -> Result<Option<Appender>> {
+    fn free_appender(&self, tier: Tier, description: &Description, raw_bytes: Option<u64>) -> Result<Option<Appender>> {
         let mut free = self.free.lock();
         for i in 0..free.len() {
-            if free[i].fits(description, raw_bytes)? {
+            if free[i].tier() == tier && free[i].fits(description, raw_bytes)? {
                 return Ok(Some(free.swap_remove(i)));
             }
         }
@@ -280,17 +298,19 @@ impl Segments {
     fn adopted_appender(
         &self,
         catalog: &Catalog,
+        placement: &Placement,
         description: &Description,
         raw_bytes: Option<u64>,
     ) -> Result<Option<Appender>> {
-        let candidates = catalog.read()?.view()?.open_segments()?;
+        let mut candidates = catalog.read()?.view()?.open_segments()?;
+        candidates.retain(|row| row.tier == placement.site.tier());
         for candidate in candidates {
-            let Some(lease) = Lease::take(&*self.volume, candidate.id)? else { continue };
+            let Some(lease) = Lease::take(&placement.site, candidate.id)? else { continue };
             // Only now is the row final: nobody else appends while we hold the lease.
             let row = catalog.read()?.view()?.segment(candidate.id)?;
             let Some(row) = row.filter(|row| row.state == candidate.state && !row.suspect) else { continue };
             let settle = || self.settle(catalog, row.id);
-            let adopted = Appender::adopt(&self.placement, lease, row.salt, row.used_bytes, settle)?;
+            let adopted = Appender::adopt(placement, lease, row.salt, row.used_bytes, settle)?;
             let Some(appender) = adopted else { continue };
             if appender.fits(description, raw_bytes)? {
                 return Ok(Some(appender));
@@ -301,17 +321,19 @@ impl Segments {
     }
 
     /// The appender of an open segment: ours, or that of an owner who died. `None` while somebody is appending.
-    pub(crate) fn own(&self, catalog: &Catalog, id: u64) -> Result<Option<Appender>> {
+    pub(crate) fn own(&self, catalog: &Catalog, segment: &SegmentRow) -> Result<Option<Appender>> {
+        let id = segment.id;
+        let placement = self.placement(segment.tier)?;
         {
             let mut free = self.free.lock();
             if let Some(at) = free.iter().position(|appender| appender.id() == id) {
                 return Ok(Some(free.swap_remove(at)));
             }
         }
-        let Some(lease) = Lease::take(&*self.volume, id)? else { return Ok(None) };
+        let Some(lease) = Lease::take(&placement.site, id)? else { return Ok(None) };
         let row = catalog.read()?.view()?.segment(id)?;
         let Some(row) = row.filter(|row| row.state == SegmentState::Open && !row.suspect) else { return Ok(None) };
-        Appender::adopt(&self.placement, lease, row.salt, row.used_bytes, || self.settle(catalog, id))
+        Appender::adopt(&placement, lease, row.salt, row.used_bytes, || self.settle(catalog, id))
     }
 
     /// Buries whatever the dead owner's last commit left in the catalog's log without anybody having seen it: a commit of
@@ -326,7 +348,9 @@ impl Segments {
     fn next_id(&self, catalog: &Catalog) -> Result<u64> {
         let known = catalog.read()?.view()?.last_segment()?;
         let entries = self.volume.list(names::SEGMENTS).map_err(|e| Error::io("listing the segments", e))?;
-        let present = entries.iter().filter_map(|entry| names::parse_segment(&entry.name)).max().unwrap_or(0);
+        // Leases as well: the file of a cold segment may be on a disk that is away.
+        let number = |name: &str| names::parse_segment(name).or_else(|| names::parse_lease(name));
+        let present = entries.iter().filter_map(|entry| number(&entry.name)).max().unwrap_or(0);
         Ok(known.max(present) + 1)
     }
 
@@ -356,6 +380,11 @@ impl Segments {
     pub(crate) fn trim(&self) {
         self.free.lock().iter_mut().for_each(Appender::trim);
     }
+}
+
+/// Whether an error of opening a copy may be one of the place alone, and the payload have another by now.
+fn is_of_its_place(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::ColdUnavailable)
 }
 
 /// Bytes left behind the tail.

@@ -59,7 +59,7 @@ pub(crate) struct StagedPayload {
     pub(crate) description: Description,
     pub(crate) raw_bytes: u64,
     pub(crate) content: Content,
-    /// The copies in the store are damaged; this one takes their place.
+    /// The copies in the store are damaged or away; this one takes their place.
     pub(crate) replaces: bool,
 }
 
@@ -140,22 +140,29 @@ impl Staged {
             && self.vectors.values().all(StagedSet::only_deletes)
     }
 
-    /// A segment of this transaction's own with room for a record: the last one, or another. Not to be asked for under
-    /// the catalog's write lock.
+    /// A segment of this transaction's own with room for a record of a tier: the last one, or another. Not to be asked for
+    /// under the catalog's write lock.
     pub(crate) fn appender_for(
         &mut self,
         catalog: &Catalog,
+        tier: Tier,
         description: &Description,
         raw_bytes: u64,
     ) -> Result<&mut Appender> {
+        let tier = self.segments.sites().tier_for(tier);
         let own = match self.appenders.last() {
-            Some(last) => last.fits(description, Some(raw_bytes))?,
+            Some(last) => last.tier() == tier && last.fits(description, Some(raw_bytes))?,
             None => false,
         };
         if !own {
-            self.appenders.push(self.segments.appender(catalog, description, Some(raw_bytes), 0)?);
+            self.appenders.push(self.segments.appender(catalog, tier, description, Some(raw_bytes), 0)?);
         }
         self.appenders.last_mut().ok_or_else(|| Error::internal("no segment to write to"))
+    }
+
+    /// The segment it goes on with, if records of commits may go there: never to a disk that may be taken away.
+    pub(crate) fn for_log(&mut self) -> Option<&mut Appender> {
+        self.appenders.last_mut().filter(|last| last.tier() != Tier::Cold)
     }
 
     /// Digests that the final states refer to, with their namespaces.

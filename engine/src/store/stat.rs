@@ -1,11 +1,13 @@
-//! What the store holds, and what every byte of its directory is for.
+//! What the store holds, and what every byte of its directories is for.
 
-use crate::catalog::{FILES, SegmentState};
+use std::collections::HashMap;
+
+use crate::catalog::{FILES, SegmentRow, SegmentState, SegmentSums};
 use crate::control::Control;
-use crate::error::{Result, ResultExt};
+use crate::error::{ErrorKind, Result, ResultExt};
 use crate::file::Open;
 use crate::format::{LEASE_READER, SEGMENT_HEADER_AREA, Tier, names};
-use crate::segment::{DecodeCacheStat, decode_cache};
+use crate::segment::{DecodeCacheStat, Site, decode_cache};
 
 use super::Store;
 
@@ -41,10 +43,24 @@ pub struct Stat {
     pub hot_resident_bytes: u64,
     /// The decode cache of this process, which all its stores share.
     pub decode_cache: DecodeCacheStat,
-    /// Lengths of all files in the directory.
+    /// Where cold segments are, for a store with a cold directory.
+    pub cold_directory: Option<ColdStat>,
+    /// Lengths of all files in the directory, and in the cold directory while that is there.
     pub disk_bytes: u64,
     /// What those bytes are for. The parts sum to `disk_bytes`.
     pub accounted: Accounted,
+}
+
+/// The cold directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ColdStat {
+    /// Its path, absolute or relative to the store; empty when nothing says any more where it is.
+    pub path: String,
+    /// Lengths of all files in it; 0 while it is away.
+    pub disk_bytes: u64,
+    /// Why it cannot be used now; none when it can.
+    pub problem: Option<String>,
 }
 
 /// Payloads of a tier.
@@ -67,7 +83,7 @@ impl TierStat {
 }
 
 impl Stat {
-    /// Name and value of each count and sum, in a fixed order: all but `accounted`.
+    /// Name and value of each count and sum, in a fixed order: all but `accounted` and words.
     pub fn facts(&self) -> Vec<(&'static str, u64)> {
         let [warm, cold] = self.tiers;
         vec![
@@ -82,6 +98,7 @@ impl Stat {
             ("raw_bytes", self.raw_bytes),
             ("stored_bytes", self.stored_bytes),
             ("disk_bytes", self.disk_bytes),
+            ("cold_disk_bytes", self.cold_directory.as_ref().map_or(0, |cold| cold.disk_bytes)),
             ("hot_payloads", self.hot.payloads),
             ("hot_raw_bytes", self.hot.raw_bytes),
             ("hot_resident_bytes", self.hot_resident_bytes),
@@ -101,7 +118,7 @@ impl Stat {
 
 macro_rules! accounted {
     ($($(#[$doc:meta])* $part:ident,)*) => {
-        /// The bytes of a store's directory by purpose.
+        /// The bytes of a store's directory, and of its cold directory, by purpose.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Accounted {
@@ -140,7 +157,7 @@ accounted! {
     catalog,
     /// Space kept so that deleting works on a full disk.
     reserve,
-    /// `store.json` and whatever else lies in the directory.
+    /// `store.json` and whatever else lies in the directories.
     other,
 }
 
@@ -183,15 +200,79 @@ impl Store {
         };
         let (hot, hot_resident_bytes) = self.hot_stat()?;
         let mut accounted = Accounted::default();
+        let by_id: HashMap<u64, &SegmentRow> = rows.iter().map(|row| (row.id, row)).collect();
+        let sites = self.inner.segments.sites();
+        let mut disk_bytes = self.account(&sites.warm(), &by_id, &sums, &mut accounted, control)?;
+        let cold_directory = if sites.has_cold() {
+            let path = sites.cold_path().map(|path| path.display().to_string()).unwrap_or_default();
+            // Counted apart, so that a disk that goes away meanwhile leaves no half of it in the sums.
+            let mut apart = accounted;
+            let counted = sites.of(Tier::Cold).and_then(|site| self.account(&site, &by_id, &sums, &mut apart, control));
+            Some(match counted {
+                Ok(disk_bytes) => {
+                    accounted = apart;
+                    ColdStat { path, disk_bytes, problem: None }
+                }
+                Err(e) if e.kind() == ErrorKind::Cancelled => return Err(e),
+                Err(e) => ColdStat { path, disk_bytes: 0, problem: Some(e.to_string()) },
+            })
+        } else {
+            None
+        };
+        disk_bytes += cold_directory.as_ref().map_or(0, |cold| cold.disk_bytes);
+        for entry in volume.list("").doing("listing the store")? {
+            disk_bytes += entry.len_bytes;
+            let part = match entry.name.as_str() {
+                name if FILES.contains(&name) => &mut accounted.catalog,
+                names::BALLAST => &mut accounted.reserve,
+                _ => &mut accounted.other,
+            };
+            *part += entry.len_bytes;
+        }
+        Ok(Stat {
+            lsn,
+            atoms: totals.atoms,
+            versions: totals.versions,
+            payloads: totals.payloads,
+            namespaces: namespaces as u64,
+            vector_sets: totals.vector_sets,
+            vector_parts: totals.vector_parts,
+            segments: rows.iter().filter(|row| row.state != SegmentState::Deleted).count() as u64,
+            raw_bytes: totals.raw_bytes,
+            stored_bytes: totals.stored_bytes,
+            tiers: [in_tier(&|tier| tier < Tier::Cold), in_tier(&|tier| tier == Tier::Cold)],
+            hot,
+            hot_resident_bytes,
+            decode_cache: decode_cache(),
+            cold_directory,
+            disk_bytes,
+            accounted,
+        })
+    }
+
+    /// Adds the files of a directory of segments to the account. Returns their lengths.
+    fn account(
+        &self,
+        site: &Site,
+        rows: &HashMap<u64, &SegmentRow>,
+        sums: &HashMap<u64, SegmentSums>,
+        accounted: &mut Accounted,
+        control: &Control<'_>,
+    ) -> Result<u64> {
         let mut disk_bytes = 0;
-        for entry in volume.list(names::SEGMENTS).doing("listing the segments")? {
+        for entry in site.list().map_err(|e| site.error("listing the segments", e))? {
             control.check()?;
             disk_bytes += entry.len_bytes;
             let Some(id) = names::parse_segment(&entry.name) else {
                 accounted.other += entry.len_bytes;
                 continue;
             };
-            let row = rows.iter().find(|row| row.id == id);
+            // One of that number may be elsewhere: then this file is not the segment.
+            let row = rows.get(&id).copied();
+            if row.is_some_and(|row| row.tier != site.tier()) {
+                accounted.other += entry.len_bytes;
+                continue;
+            }
             if row.is_some_and(|row| matches!(row.state, SegmentState::Condemned | SegmentState::Deleted)) {
                 let part = if self.is_read(id)? { &mut accounted.held } else { &mut accounted.condemned };
                 *part += entry.len_bytes;
@@ -219,33 +300,7 @@ impl Store {
                 accounted.slack += left;
             }
         }
-        for entry in volume.list("").doing("listing the store")? {
-            disk_bytes += entry.len_bytes;
-            let part = match entry.name.as_str() {
-                name if FILES.contains(&name) => &mut accounted.catalog,
-                names::BALLAST => &mut accounted.reserve,
-                _ => &mut accounted.other,
-            };
-            *part += entry.len_bytes;
-        }
-        Ok(Stat {
-            lsn,
-            atoms: totals.atoms,
-            versions: totals.versions,
-            payloads: totals.payloads,
-            namespaces: namespaces as u64,
-            vector_sets: totals.vector_sets,
-            vector_parts: totals.vector_parts,
-            segments: rows.iter().filter(|row| row.state != SegmentState::Deleted).count() as u64,
-            raw_bytes: totals.raw_bytes,
-            stored_bytes: totals.stored_bytes,
-            tiers: [in_tier(&|tier| tier < Tier::Cold), in_tier(&|tier| tier == Tier::Cold)],
-            hot,
-            hot_resident_bytes,
-            decode_cache: decode_cache(),
-            disk_bytes,
-            accounted,
-        })
+        Ok(disk_bytes)
     }
 
     /// Whether any process, this one included, has a segment open.

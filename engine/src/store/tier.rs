@@ -68,7 +68,8 @@ impl Store {
     /// garbage by [`Store::stat`]. Blocks while it reads, codes, writes and syncs; holds a few blocks of 4 MiB.
     ///
     /// Fails with `Unsupported` for [`Tier::Hot`], `Corrupt` when an old copy is damaged (it stays as it is), `Conflict`
-    /// when another process moves the same payload, `DiskFull`, `Io`, `ReadOnly`, `Cancelled`.
+    /// when another process moves the same payload, `ColdUnavailable` while the cold directory is away, `DiskFull`, `Io`,
+    /// `ReadOnly`, `Cancelled`.
     pub fn move_to_tier(
         &self,
         namespace: Option<&Namespace>,
@@ -113,22 +114,36 @@ impl Store {
                 }
             })?;
             let mut wanted: HashSet<Digest> = HashSet::new();
+            let mut there: Vec<Digest> = Vec::new();
             view.payload_names(|payload, key, _| {
                 if key.starts_with(prefix)
                     && let Some((digest, current)) = places.remove(&payload)
                 {
                     if current == tier {
-                        report.payloads_there += 1;
+                        there.push(digest);
                     } else {
                         wanted.insert(digest);
                     }
                 }
             })?;
+            let may_be_elsewhere = tier == Tier::Cold && self.inner.segments.sites().has_cold();
+            for digest in there {
+                // Those made cold before the store had a cold directory go there now.
+                match if may_be_elsewhere { view.payload(namespace, &digest)? } else { None } {
+                    Some(stored) if !self.is_in(&stored, tier) => drop(wanted.insert(digest)),
+                    _ => report.payloads_there += 1,
+                }
+            }
             let mut candidates = Vec::new();
             let take = |of: u32, digest: &Digest| of == namespace && wanted.remove(digest);
             view.descriptions(take, |_, version| candidates.push(version))?;
             Ok(candidates)
         })
+    }
+
+    /// Whether a payload's copy is where a move to a tier would put it.
+    fn is_in(&self, stored: &StoredRow, tier: Tier) -> bool {
+        (stored.copy.tier, stored.copy.site) == (tier, self.inner.segments.sites().tier_for(tier))
     }
 
     /// One bounded step: new copies, one sync, all of them read back, one commit.
@@ -149,7 +164,7 @@ impl Store {
             let stored = inner.catalog.read()?.view()?.payload(namespace, &version.digest)?;
             let explain = |e: Error| e.key(&version.key);
             // Deleted meanwhile together with its payload, or moved by somebody else.
-            let Some(stored) = stored.filter(|stored| stored.copy.tier != to) else { continue };
+            let Some(stored) = stored.filter(|stored| !self.is_in(stored, to)) else { continue };
             let (codec, written) = self.write_copy(&mut staged, version, &stored, to, control).map_err(explain)?;
             done.payloads_moved += 1;
             done.raw_bytes += version.raw_bytes;
@@ -208,20 +223,20 @@ impl Store {
             created_us: version.created_us,
         };
         let codec = if to == Tier::Cold { choose_codec(version, &source, control)? } else { Codec::Raw };
-        Ok((codec, self.append_copy(staged, &source, description, codec, control)?))
+        Ok((codec, self.append_copy(staged, &source, description, (to, codec), control)?))
     }
 
-    /// Writes a payload once more, in the form of a codec, to a segment of the transaction.
+    /// Writes a payload once more, for a tier and in the form of a codec, to a segment of the transaction.
     pub(super) fn append_copy(
         &self,
         staged: &mut Staged,
         source: &PayloadCopy,
         description: Description,
-        codec: Codec,
+        (tier, codec): (Tier, Codec),
         control: &Control<'_>,
     ) -> Result<Written> {
         let (raw_bytes, digest) = (source.record().raw_bytes, source.record().digest);
-        let appender = staged.appender_for(&self.inner.catalog, &description, raw_bytes)?;
+        let appender = staged.appender_for(&self.inner.catalog, tier, &description, raw_bytes)?;
         let read = |offset: u64, target: &mut [u8]| {
             control.check()?;
             source.read_into(offset, target)
@@ -232,7 +247,7 @@ impl Store {
 
     /// Reads a new copy through a way of its own, from the file, and compares it with the digest.
     fn read_back(&self, written: &Written, control: &Control<'_>) -> Result<()> {
-        let reader = self.inner.segments.reader(written.segment, written.salt, written.capacity_bytes)?;
+        let reader = self.inner.segments.reader(written.site, written.key())?;
         let copy = PayloadCopy::open(reader, written.offset, &written.digest, written.raw_bytes)?;
         copy.verify_all(&|| control.check())?;
         Ok(())

@@ -248,21 +248,21 @@ impl WriteTxn {
         Ok(())
     }
 
-    /// Whether the store has this payload in a sound copy, and whether it has only damaged ones.
+    /// Whether the store has this payload in a sound copy, and whether it has only such as are damaged or away.
     pub(super) fn find_stored(&self, namespace: u32, digest: &Digest) -> Result<(bool, bool)> {
         let inner = &self.store.inner;
         let Some(row) = inner.catalog.read()?.view()?.payload(namespace, digest)? else { return Ok((false, false)) };
         let sound =
             inner.segments.open_copy(&row.copy, digest, row.raw_bytes).and_then(|copy| match self.store.read_mode {
-                ReadMode::Mapped if !copy.is_coded() => {
+                ReadMode::Mapped if !copy.is_buffered() => {
                     copy.slice(0..row.raw_bytes, || inner.segments.helpers()).map(drop)
                 }
                 ReadMode::Mapped | ReadMode::Positioned => copy.verify_all(&|| Ok(())).map(drop),
             });
         match sound {
             Ok(()) => Ok((true, false)),
-            // A new copy heals what was damaged, instead of relying on it.
-            Err(e) if e.kind() == ErrorKind::Corrupt => Ok((false, true)),
+            // A new copy takes the place of what is damaged or cannot be looked at, instead of relying on it.
+            Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::ColdUnavailable) => Ok((false, true)),
             Err(e) => Err(e),
         }
     }
@@ -277,7 +277,7 @@ impl WriteTxn {
             return Ok(appender);
         }
         let inner = &self.store.inner;
-        inner.segments.appender(&inner.catalog, description, raw_bytes, self.expected_bytes)
+        inner.segments.appender(&inner.catalog, Tier::Warm, description, raw_bytes, self.expected_bytes)
     }
 
     /// Starts storing a payload of unknown length. The shape's first dimension may be left open ([`None`]); it follows
@@ -512,6 +512,7 @@ impl WriteTxn {
                     stored_bytes: written.stored_bytes,
                     codec: Codec::Raw,
                     tier: Tier::Warm,
+                    site: written.site,
                     salt: written.salt,
                     capacity_bytes: written.capacity_bytes,
                 })

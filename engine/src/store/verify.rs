@@ -10,9 +10,9 @@ use crate::catalog::{Commit, CommitRow, CopyRow, PayloadId, SegmentRow, SegmentS
 use crate::control::{Control, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{Open, read_exact_at};
-use crate::format::{SegmentHeaderBytes, names};
+use crate::format::SegmentHeaderBytes;
 use crate::key::Key;
-use crate::segment::{FooterEntry, PayloadCopy, SegmentHeader, read_footer};
+use crate::segment::{FooterEntry, PayloadCopy, SegmentHeader, Site, read_footer};
 
 use super::Store;
 use super::recover::read_commit;
@@ -81,12 +81,21 @@ pub struct VerifyReport {
     pub bytes_checked: u64,
     /// What was found. Empty when all is sound.
     pub damaged: Vec<Damage>,
+    /// Payload copies that could not be looked at, because the cold directory is away. Nothing is known of them.
+    pub payloads_unavailable: u64,
+    /// Why; none while the cold directory is there.
+    pub unavailable: Option<String>,
 }
 
 impl VerifyReport {
-    /// True when nothing was found.
+    /// True when nothing was found. What could not be looked at counts as sound; see [`VerifyReport::is_complete`].
     pub fn is_sound(&self) -> bool {
         self.damaged.is_empty()
+    }
+
+    /// True when everything asked for could be looked at.
+    pub fn is_complete(&self) -> bool {
+        self.unavailable.is_none()
     }
 }
 
@@ -144,6 +153,13 @@ impl Store {
                 match outcome {
                     Ok(chunks) => report.chunks_checked += chunks,
                     Err(e) if e.kind() == ErrorKind::Cancelled => return Err(e),
+                    // Its disk is away, or went away meanwhile. What a disk refuses that is there is damage.
+                    Err(e) if self.is_away(&e) => {
+                        report.unavailable.get_or_insert_with(|| e.to_string());
+                        report.payloads_unavailable += 1;
+                        report.payloads_checked -= 1;
+                        report.bytes_checked -= row.raw_bytes;
+                    }
                     Err(e) => {
                         found.insert(row.payload, e);
                     }
@@ -175,13 +191,17 @@ impl Store {
         }
     }
 
+    fn is_away(&self, error: &Error) -> bool {
+        error.kind() == ErrorKind::ColdUnavailable && self.inner.segments.sites().cold().is_err()
+    }
+
     fn is_payload(&self, row: &StoredRow) -> Result<bool> {
         Ok(self.inner.catalog.read()?.view()?.payload_of(row.namespace, &row.digest)?.is_some())
     }
 
     fn verify_copy(&self, row: &StoredRow, place: &CopyRow, control: &Control<'_>) -> Result<u64> {
         control.check()?;
-        let reader = self.inner.segments.reader(place.segment, place.salt, place.capacity_bytes)?;
+        let reader = self.inner.segments.reader(place.site, place.key())?;
         // Opened anew, not from the cache: header and chunk table are verified as well.
         PayloadCopy::open(reader, place.offset, &row.digest, row.raw_bytes)?.verify_all(&|| control.check())
     }
@@ -242,6 +262,7 @@ impl Store {
     }
 
     fn verify_structure(&self, report: &mut VerifyReport, control: &Control<'_>) -> Result<()> {
+        let (sites, away) = self.inner.segments.sites().reachable();
         let reader = self.inner.catalog.read()?;
         let view = reader.view()?;
         let catalog_damage = |what: String| Damage { what: format!("catalog: {what}"), ..nowhere() };
@@ -252,10 +273,16 @@ impl Store {
                 Err(e) => return Err(e),
             }
         }
+        if view.has_cold_segments()? {
+            report.unavailable = away.map(|e| e.to_string());
+        }
         for row in view.segments()? {
             control.check()?;
-            if matches!(row.state, SegmentState::Open | SegmentState::Sealed) {
-                let damage = self.verify_segment(&row);
+            let site = sites.iter().find(|site| site.tier() == row.tier);
+            if matches!(row.state, SegmentState::Open | SegmentState::Sealed)
+                && let Some(site) = site
+            {
+                let damage = self.verify_segment(site, &row);
                 // Reclaimed meanwhile, it is nobody's loss.
                 let is_needed = |row: SegmentRow| matches!(row.state, SegmentState::Open | SegmentState::Sealed);
                 if damage.is_some() && view.segment(row.id)?.is_none_or(is_needed) {
@@ -299,7 +326,7 @@ impl Store {
             let record = view
                 .segment(row.segment)?
                 .ok_or_else(|| Error::corrupt("its segment is not known"))
-                .and_then(|s| self.inner.segments.reader(row.segment, s.salt, s.capacity_bytes))
+                .and_then(|s| self.inner.segments.reader(s.tier, s.key()))
                 .and_then(|reader| read_commit(&reader, row.offset));
             let now = if record.is_err() { view.commits_after(row.lsn - 1, 1)?.pop() } else { None };
             match now.filter(|now| now.lsn == row.lsn && now.segment != row.segment) {
@@ -309,11 +336,10 @@ impl Store {
         }
     }
 
-    fn verify_segment(&self, row: &SegmentRow) -> Option<Damage> {
+    fn verify_segment(&self, site: &Site, row: &SegmentRow) -> Option<Damage> {
         let check = || -> Result<()> {
-            let volume = &self.inner.volume;
-            let io = |e| Error::io("reading the segment", e);
-            let file = volume.open(&names::segment(row.id), Open::Read).map_err(|e| match e.kind() {
+            let io = |e| site.error("reading the segment", e);
+            let file = site.open(row.id, Open::Read).map_err(|e| match e.kind() {
                 std::io::ErrorKind::NotFound => Error::corrupt("the segment file is missing"),
                 _ => io(e),
             })?;
@@ -339,7 +365,10 @@ impl Store {
             }
             Ok(())
         };
-        check().err().map(|error| Damage { segment: Some(row.id), ..place_of(&error) })
+        check()
+            .err()
+            .filter(|error| !self.is_away(error))
+            .map(|error| Damage { segment: Some(row.id), ..place_of(&error) })
     }
 }
 

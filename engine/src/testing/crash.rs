@@ -9,8 +9,12 @@ use std::sync::Arc;
 use super::oracle::{State, Step, check_integrity, check_nothing_leaks, commit_steps};
 use super::random::Random;
 use crate::file::sim::SimDisk;
-use crate::file::sim::persistence::{Image, Op, Persistence};
-use crate::{Durability, ErrorKind, Options, Store};
+use crate::file::sim::persistence::{Device, Image, Op, Persistence};
+use crate::format::names;
+use crate::{Durability, ErrorKind, ListOptions, Options, Store};
+
+/// The directory of the second disk.
+pub const COLD: &str = "/cold";
 
 /// A list of transactions, each a list of steps.
 pub type Workload = Vec<Vec<Step>>;
@@ -44,11 +48,18 @@ pub fn small_options(durability: Durability) -> Options {
     Options::new().segment_bytes(192 << 10).chunk_bytes(4096).durability(durability).threads(1)
 }
 
-/// Runs the workload and explores its crash states. `Err` is a sentence about the first broken promise.
-pub fn explore(workload: &Workload, durability: Durability, effort: Effort) -> Result<Explored, String> {
+/// Runs the workload and explores its crash states; `two_disks` puts the cold tier on a disk of its own. `Err` is a sentence
+/// about the first broken promise.
+pub fn explore(
+    workload: &Workload,
+    durability: Durability,
+    two_disks: bool,
+    effort: Effort,
+) -> Result<Explored, String> {
     let disk = SimDisk::new();
     disk.record();
     let options = small_options(durability);
+    let options = if two_disks { options.cold_directory(COLD) } else { options };
     let mut states = vec![State::default()];
     {
         let store = Store::open_on(disk.process(), &options, true).map_err(|e| format!("creating: {e:?}"))?;
@@ -84,9 +95,10 @@ fn explore_trace(trace: &[Op], states: &[State], durability: Durability, effort:
                 }
                 explored.states += 1;
                 let nested = effort.nested_one_in > 0 && random.one_in(effort.nested_one_in);
-                // Reclaiming costs as much as all the rest: in some states, always the same ones.
-                let reclaims = hash.is_multiple_of(4);
-                check_state(&image, states, acknowledged, durability, reclaims)
+                // Reclaiming costs as much as all the rest: in some states, always the same ones. In others the cold disk
+                // comes up late.
+                let extra = (hash.is_multiple_of(4), hash % 8 == 1);
+                check_state(&image, states, acknowledged, durability, extra)
                     .and_then(|()| {
                         if nested {
                             explored.nested += check_nested(&image, states, acknowledged, durability, &mut random)?;
@@ -109,7 +121,8 @@ fn explore_trace(trace: &[Op], states: &[State], durability: Durability, effort:
     // The orderly end, and the end with everything unsynced lost.
     for choice in [0, usize::MAX] {
         let image = disk.crash_image(|n| choice.min(n - 1));
-        check_state(&image, states, acknowledged, durability, true).map_err(|what| format!("at the end: {what}"))?;
+        check_state(&image, states, acknowledged, durability, (true, true))
+            .map_err(|what| format!("at the end: {what}"))?;
     }
     Ok(explored)
 }
@@ -117,11 +130,16 @@ fn explore_trace(trace: &[Op], states: &[State], durability: Durability, effort:
 /// Disk contents a power cut may leave now.
 fn crash_images(disk: &Persistence, effort: Effort, random: &mut Random) -> Vec<Image> {
     let mut points = Vec::new();
-    disk.crash_image(|versions| {
-        points.push(versions);
+    disk.crash_image_of_disks(|device, versions| {
+        points.push(device);
         versions - 1
     });
     let mut images = vec![disk.crash_image(|_| 0), disk.crash_image(|n| n - 1)];
+    // One disk has written everything when the power goes, and the other nothing.
+    let both = points.contains(&Device::Main) && points.contains(&Device::Cold);
+    for newest in [Device::Main, Device::Cold].into_iter().filter(|_| both) {
+        images.push(disk.crash_image_of_disks(|device, n| if device == newest { n - 1 } else { 0 }));
+    }
     let chosen: Vec<usize> = if points.len() <= effort.single_changes {
         (0..points.len()).collect()
     } else {
@@ -150,14 +168,19 @@ fn check_state(
     states: &[State],
     acknowledged: Option<usize>,
     durability: Durability,
-    reclaims: bool,
+    (reclaims, away): (bool, bool),
 ) -> Result<(), String> {
     let disk = SimDisk::from_image(image);
     let options = small_options(durability);
+    let has_cold = image.files.contains_key(names::COLD);
+    if has_cold && away {
+        check_without_cold(image, &options)?;
+    }
     let store = match Store::open_on(disk.process(), &options, false) {
         Ok(store) => store,
         Err(e) if acknowledged.is_none() && e.kind() == ErrorKind::NotAStore => {
             // Creation was not acknowledged: it may be missing, and must then be possible.
+            let options = if has_cold { options.cold_directory(COLD) } else { options };
             return Store::open_on(disk.process(), &options, true)
                 .map(drop)
                 .map_err(|e| format!("creating after a crash: {e:?}"));
@@ -190,6 +213,36 @@ fn check_state(
     Ok(())
 }
 
+/// Opens what a power cut left while the cold disk is not there: whatever is not in it is served, and nothing is given up
+/// that the disk may bring back; then the state is checked as if that had not happened.
+fn check_without_cold(image: &Image, options: &Options) -> Result<(), String> {
+    let text = |e: crate::Error| format!("without the cold disk: {e:?}");
+    let disk = SimDisk::from_image(image);
+    let read = |store: &Store| -> Result<Vec<Option<Vec<u8>>>, String> {
+        let bytes = |key: &crate::Key| match store.get(key).and_then(|payload| payload.bytes()) {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Err(e) if e.kind() == ErrorKind::ColdUnavailable => Ok(None),
+            Err(e) => Err(text(e)),
+        };
+        let listed = store.list(&ListOptions::new()).map_err(text)?;
+        listed.iter().map(|info| bytes(&info.key)).collect()
+    };
+    disk.set_cold_missing(true);
+    let store = match Store::open_on(disk.process(), options, false) {
+        Err(e) if e.kind() == ErrorKind::NotAStore => return Ok(()),
+        store => store.map_err(text)?,
+    };
+    let before = read(&store)?;
+    store.put("meanwhile", &crate::Tensor::from_slice(&[1], &[7_u8]).unwrap()).map_err(text)?;
+    store.delete("meanwhile").map_err(text)?;
+    check_integrity(&store)?;
+    disk.set_cold_missing(false);
+    let after = read(&store).map_err(|what| format!("back again: {what}"))?;
+    let same =
+        before.iter().zip(&after).all(|(before, after)| after.is_some() && (before.is_none() || before == after));
+    if before.len() == after.len() && same { check_integrity(&store) } else { Err("the cold disk was missed".into()) }
+}
+
 /// Cuts the power again during recovery, at every sync, in a few ways.
 fn check_nested(
     image: &Image,
@@ -209,7 +262,7 @@ fn check_nested(
         if matches!(op, Op::Sync { .. } | Op::SyncDir { .. }) {
             for image in crash_images(&again, effort, random) {
                 count += 1;
-                check_state(&image, states, acknowledged, durability, false)
+                check_state(&image, states, acknowledged, durability, (false, false))
                     .map_err(|what| format!("second power cut, during recovery: {what}"))?;
             }
         }

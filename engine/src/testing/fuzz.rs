@@ -18,7 +18,7 @@ use crate::file::{Open, Volume};
 use crate::format::{Codec, RECORD_MAGIC, RecordHeaderBytes, SEGMENT_HEADER_AREA, Tier, names};
 use crate::kernels::ggml::{BlockLayout, dequantize_blocks, quantize_blocks};
 use crate::kernels::json;
-use crate::segment::{Record, Scan, SegmentHeader, SegmentReader, read_footer, read_payload};
+use crate::segment::{Record, Scan, SegmentHeader, SegmentKey, SegmentReader, Site, read_footer, read_payload};
 use crate::{
     Control, DType, Durability, ErrorKind, FileFormat, ImportOptions, Key, KeyRef, ListOptions, RepairOptions, Store,
 };
@@ -75,7 +75,9 @@ pub fn segment_open(data: &[u8]) {
     image.dirs.insert(names::SEGMENTS.into());
     image.files.insert(names::segment(1), bytes);
     let process = SimDisk::from_image(&image).process();
-    let reader = Arc::new(SegmentReader::open(&*process, 1, SALT, 1 << 20).unwrap());
+    let volume: Arc<dyn Volume> = process;
+    let key = SegmentKey { id: 1, salt: SALT, capacity_bytes: 1 << 20 };
+    let reader = Arc::new(SegmentReader::open(&Site::warm(&volume), key).unwrap());
     let len = reader.len().unwrap();
     let _ = read_footer(reader.file(), SALT);
     for scan in [Scan::strict, Scan::resync] {

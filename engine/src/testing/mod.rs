@@ -10,8 +10,17 @@ pub mod random;
 
 pub use crate::file::fault::{Fault, FaultKind, FaultPlan, FaultVolume};
 pub use crate::file::sim::persistence::{Image, Op, Persistence};
-pub use crate::file::sim::{SimDisk, SimProcess};
+pub use crate::file::sim::{Device, SimDisk, SimProcess};
 pub use crate::file::{Medium, OsVolume, Volume};
+
+/// Gives a store on any volume a cold directory.
+pub fn set_cold_directory_on(
+    volume: std::sync::Arc<dyn Volume>,
+    directory: &str,
+    control: &crate::Control<'_>,
+) -> crate::Result<crate::ColdReport> {
+    crate::store::relocate(volume, directory.as_ref(), control)
+}
 
 /// Repairs a store on any volume.
 pub fn repair_on(

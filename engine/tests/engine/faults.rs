@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tensoratom::testing::crash::small_options;
+use tensoratom::testing::crash::{COLD, small_options};
 use tensoratom::testing::oracle::{State, Step, VECTOR_DIM, check_integrity, check_nothing_leaks, commit_steps};
 use tensoratom::testing::random::{Random, effort, seed};
 use tensoratom::testing::{Fault, FaultKind, FaultVolume, SimDisk, Volume};
@@ -62,6 +62,17 @@ enum End {
     Dies,
 }
 
+/// Where the cold tier lies, and which calls fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disks {
+    /// Beside the rest.
+    One,
+    /// On a disk of its own; those of both disks.
+    Two,
+    /// On a disk of its own, which alone fails: all but moves goes on.
+    ColdAlone,
+}
+
 /// The calls that fail in a sweep: each of them for the error that anything may mean; for the others, whose paths differ in
 /// few places, every third, and each when the environment asks for more effort.
 fn calls_of(kind: FaultKind) -> std::iter::StepBy<std::ops::RangeFrom<u64>> {
@@ -69,7 +80,13 @@ fn calls_of(kind: FaultKind) -> std::iter::StepBy<std::ops::RangeFrom<u64>> {
     (1 + seed(0) % stride as u64..).step_by(stride)
 }
 
-fn sweep(kind: FaultKind, sticky: bool, filter: fn(&'static str) -> bool, durability: Durability, end: End) -> Outcome {
+fn sweep(
+    kind: FaultKind,
+    sticky: bool,
+    filter: fn(&'static str) -> bool,
+    (durability, end): (Durability, End),
+    disks: Disks,
+) -> Outcome {
     let mut outcome = Outcome { calls: 0, failed_commits: 0 };
     let options = small_options(durability);
     let mut before = State::default();
@@ -77,6 +94,7 @@ fn sweep(kind: FaultKind, sticky: bool, filter: fn(&'static str) -> bool, durabi
     // Made once, and looked at by every round anew.
     let image = {
         let disk = SimDisk::new();
+        let options = if disks == Disks::One { options.clone() } else { options.clone().cold_directory(COLD) };
         commit_steps(&Store::open_on(disk.process(), &options, true).unwrap(), &base()).unwrap();
         disk.image()
     };
@@ -84,14 +102,32 @@ fn sweep(kind: FaultKind, sticky: bool, filter: fn(&'static str) -> bool, durabi
         let disk = SimDisk::from_image(&image);
         let mut states = vec![before.clone()];
         let process = disk.process();
-        let (volume, plan) = FaultVolume::new(Arc::clone(&process) as Arc<dyn Volume>);
-        let context = format!("{kind:?} at call {at}, sticky: {sticky}, {durability:?}, then {end:?}");
+        let inner = Arc::clone(&process) as Arc<dyn Volume>;
+        let (volume, plan) = if disks == Disks::ColdAlone {
+            let (volume, _, cold) = FaultVolume::of_two_disks(inner);
+            (volume, cold)
+        } else {
+            FaultVolume::new(inner)
+        };
+        let context = format!("{kind:?} at call {at}, sticky: {sticky}, {durability:?}, {disks:?}, then {end:?}");
         plan.arm(Fault { at, sticky, kind }, filter);
         // Possible contents: each commit that failed may have happened or not, wholly.
         let opened = Store::open_on(Arc::clone(&volume) as Arc<dyn Volume>, &options, false);
+        assert!(disks != Disks::ColdAlone || opened.is_ok(), "{context}: {opened:?}");
         if let Ok(store) = &opened {
             for steps in workload() {
-                let result = commit_steps(store, &steps);
+                let mut result = commit_steps(store, &steps);
+                if let (Disks::ColdAlone, Err(e)) = (disks, &result) {
+                    let moves = |step: &Step| matches!(step, Step::Move(..) | Step::Gc(_) | Step::Maintain(_));
+                    let reads = |step: &Step| matches!(step, Step::Upsert(..) | Step::Compact(_));
+                    assert!(steps.iter().any(|step| moves(step) || reads(step)), "{context}: {e:?}");
+                    assert_ne!(e.kind(), ErrorKind::Poisoned, "{context}");
+                    // What comes before the moves is committed.
+                    if !steps.iter().any(reads) {
+                        outcome.failed_commits += 1;
+                        result = Ok(0);
+                    }
+                }
                 let after = |state: &State| {
                     let mut state = state.clone();
                     steps.iter().for_each(|step| state.apply(step));
@@ -148,7 +184,8 @@ fn each_call_that_changes_something_fails_in_every_way() {
         FaultKind::ShortWrite(libc::EIO),
     ] {
         for sticky in [false, true] {
-            let outcome = sweep(kind, sticky, writing_calls, Durability::Full, End::Closes);
+            let disks = if sticky { Disks::Two } else { Disks::One };
+            let outcome = sweep(kind, sticky, writing_calls, (Durability::Full, End::Closes), disks);
             println!("{kind:?} sticky {sticky}: {} calls, {} failed commits", outcome.calls, outcome.failed_commits);
             assert!(outcome.calls > 50, "the sweep ended early");
         }
@@ -158,15 +195,17 @@ fn each_call_that_changes_something_fails_in_every_way() {
 #[test]
 fn each_call_at_all_fails_with_an_io_error() {
     for sticky in [false, true] {
-        let outcome = sweep(FaultKind::Error(libc::EIO), sticky, every_call, Durability::Full, End::Closes);
+        let (how, disks) = ((Durability::Full, End::Closes), if sticky { Disks::One } else { Disks::Two });
+        let outcome = sweep(FaultKind::Error(libc::EIO), sticky, every_call, how, disks);
         println!("all calls, sticky {sticky}: {} calls, {} failed commits", outcome.calls, outcome.failed_commits);
     }
 }
 
 #[test]
 fn without_syncs_the_same_holds() {
-    sweep(FaultKind::Error(libc::EIO), false, writing_calls, Durability::Process, End::Closes);
-    sweep(FaultKind::ShortWrite(libc::ENOSPC), true, writing_calls, Durability::Process, End::Closes);
+    let how = (Durability::Process, End::Closes);
+    sweep(FaultKind::Error(libc::EIO), false, writing_calls, how, Disks::One);
+    sweep(FaultKind::ShortWrite(libc::ENOSPC), true, writing_calls, how, Disks::Two);
 }
 
 // A commit whose last call failed may stand whole in the catalog's log, and be found there after a kill. Its payloads must
@@ -175,10 +214,27 @@ fn without_syncs_the_same_holds() {
 fn a_failed_commit_and_a_kill_leave_all_of_it_or_nothing() {
     let syncs = |call: &'static str| call.starts_with("sync");
     for sticky in [false, true] {
-        let outcome = sweep(FaultKind::Error(libc::EIO), sticky, syncs, Durability::Full, End::Dies);
+        let how = (Durability::Full, End::Dies);
+        let outcome = sweep(FaultKind::Error(libc::EIO), sticky, syncs, how, Disks::Two);
         assert!(outcome.failed_commits > 5, "the sweep ended early");
     }
-    sweep(FaultKind::Error(libc::EIO), false, writing_calls, Durability::Full, End::Dies);
+    sweep(FaultKind::Error(libc::EIO), false, writing_calls, (Durability::Full, End::Dies), Disks::One);
+}
+
+// A cold disk is the cheap one. That it fails, or is full, must stop nothing but what needs it.
+#[test]
+fn a_cold_disk_that_fails_alone_stops_nothing_but_moves() {
+    for (kind, sticky) in [
+        (FaultKind::Error(libc::EIO), false),
+        (FaultKind::Error(libc::EIO), true),
+        (FaultKind::Error(libc::ENOSPC), true),
+        (FaultKind::ShortWrite(libc::EIO), false),
+    ] {
+        let end = if sticky { End::Dies } else { End::Closes };
+        let outcome = sweep(kind, sticky, every_call, (Durability::Full, end), Disks::ColdAlone);
+        println!("cold, {kind:?} sticky {sticky}: {} calls, {} failed moves", outcome.calls, outcome.failed_commits);
+        assert!(outcome.failed_commits > 20, "the sweep ended early");
+    }
 }
 
 // After a failed commit of the catalog nobody knows what its log holds until it is replayed. Commits on top of that
@@ -226,7 +282,8 @@ fn a_sync_that_fails_once_and_then_lies_loses_nothing_acknowledged() {
         let options = small_options(Durability::Full);
         let mut states = vec![State::default()];
         {
-            let store = Store::open_on(disk.process(), &options, true).unwrap();
+            let two_disks = options.clone().cold_directory(COLD);
+            let store = Store::open_on(disk.process(), &two_disks, true).unwrap();
             commit_steps(&store, &base()).unwrap();
             base().iter().for_each(|step| states[0].apply(step));
         }

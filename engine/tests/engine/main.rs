@@ -4,6 +4,7 @@
 
 mod api;
 mod changes;
+mod cold;
 mod compat;
 mod crash;
 mod damage;

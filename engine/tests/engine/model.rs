@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tensoratom::testing::SimDisk;
-use tensoratom::testing::crash::small_options;
+use tensoratom::testing::crash::{COLD, small_options};
 use tensoratom::testing::oracle::{State, Step, VECTOR_DIM, Vectors, check_integrity, run_moves, run_step};
 use tensoratom::testing::random::Random;
-use tensoratom::{Durability, Key, ListOptions, Options, ReadMode, Snapshot, Store, Tier, WriteTxn};
+use tensoratom::{Durability, ErrorKind, Key, ListOptions, Options, ReadMode, Snapshot, Store, Tier, WriteTxn};
 
 const NAMESPACES: [&str; 3] = ["", "tenant", "other"];
 
@@ -20,6 +20,8 @@ enum Act {
     Snapshot,
     /// Close and open again.
     Reopen,
+    /// Take the cold disk away, or bring it back, where there is one.
+    ColdDisk(bool),
 }
 
 fn key() -> impl Strategy<Value = Key> {
@@ -77,6 +79,7 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(namespace, steps, abort)| Act::Transaction(namespace, steps, abort)),
         1 => Just(Act::Snapshot),
         1 => Just(Act::Reopen),
+        1 => prop::bool::ANY.prop_map(Act::ColdDisk),
     ]
 }
 
@@ -151,7 +154,40 @@ fn check_inside(txn: &mut WriteTxn, store: &Store, namespace: &str, state: &Stat
     Ok(())
 }
 
-fn run(acts: &[Act], open: impl Fn() -> Store) -> Result<(), TestCaseError> {
+/// Without the cold disk: whatever is not in it is there, what is there is right.
+fn check_away(expected: &Contents, store: &Store) -> Result<(), TestCaseError> {
+    for (name, state) in NAMESPACES.iter().zip(expected) {
+        let namespace = store.namespace(name).unwrap();
+        let snapshot = store.snapshot().unwrap().in_namespace(&namespace);
+        let keys: Vec<Key> = snapshot.list(&ListOptions::new()).unwrap().into_iter().map(|info| info.key).collect();
+        prop_assert_eq!(&keys, &state.0.keys().cloned().collect::<Vec<_>>());
+        for (key, expected) in &state.0 {
+            let payload = snapshot.get(key).unwrap();
+            match payload.bytes() {
+                Ok(bytes) => prop_assert_eq!(&*bytes, &*expected.bytes),
+                Err(e) => {
+                    prop_assert_eq!((e.kind(), payload.info().tier), (ErrorKind::ColdUnavailable, Some(Tier::Cold)));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether something could be done; without the cold disk it may be that it needs what lies there.
+fn could<T>(away: bool, done: tensoratom::Result<T>) -> bool {
+    match done {
+        Err(e) if away && e.kind() == ErrorKind::ColdUnavailable => false,
+        done => {
+            done.unwrap();
+            true
+        }
+    }
+}
+
+/// `cold_disk` takes the cold disk away or brings it back, and says whether it is away now.
+fn run(acts: &[Act], open: impl Fn() -> Store, cold_disk: impl Fn(bool) -> bool) -> Result<(), TestCaseError> {
+    let mut away = false;
     let mut store = open();
     NAMESPACES[1..].iter().for_each(|name| drop(store.create_namespace(name).unwrap()));
     let mut contents = Contents::default();
@@ -162,19 +198,21 @@ fn run(acts: &[Act], open: impl Fn() -> Store) -> Result<(), TestCaseError> {
                 let namespace = store.namespace(NAMESPACES[*which]).unwrap();
                 let mut after = contents[*which].clone();
                 let mut txn = store.begin().unwrap();
-                for step in steps {
-                    run_step(&mut txn, &namespace, step).unwrap();
+                let all = steps.iter().all(|step| {
                     after.apply(step);
+                    could(away, run_step(&mut txn, &namespace, step))
+                });
+                if !away {
+                    check_inside(&mut txn, &store, NAMESPACES[*which], &after)?;
                 }
-                check_inside(&mut txn, &store, NAMESPACES[*which], &after)?;
-                if *abort {
+                if *abort || !all {
                     txn.abort();
-                } else {
-                    txn.commit().unwrap();
-                    run_moves(&store, &namespace, steps).unwrap();
+                } else if could(away, txn.commit()) {
+                    could(away, run_moves(&store, &namespace, steps));
                     contents[*which] = after;
                 }
             }
+            Act::ColdDisk(goes) => away = cold_disk(*goes),
             Act::Snapshot => snapshots.push((store.snapshot().unwrap(), contents.clone())),
             Act::Reopen => {
                 let lsns: Vec<_> = snapshots.drain(..).map(|(snapshot, seen)| (snapshot.lsn(), seen)).collect();
@@ -184,8 +222,13 @@ fn run(acts: &[Act], open: impl Fn() -> Store) -> Result<(), TestCaseError> {
                 snapshots = lsns.into_iter().map(again).collect();
             }
         }
-        check_contents(&contents, &store, &store.snapshot().unwrap())?;
+        match away {
+            true => check_away(&contents, &store)?,
+            false => check_contents(&contents, &store, &store.snapshot().unwrap())?,
+        }
     }
+    cold_disk(false);
+    check_contents(&contents, &store, &store.snapshot().unwrap())?;
     for (snapshot, seen) in &snapshots {
         check_contents(seen, &store, snapshot)?;
     }
@@ -201,15 +244,21 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let mode = if positioned { ReadMode::Positioned } else { ReadMode::Mapped };
         let options: Options = small_options(Durability::Process).read_mode(mode);
-        run(&acts, || Store::open_or_create(dir.path().join("store"), &options).unwrap())?;
+        run(&acts, || Store::open_or_create(dir.path().join("store"), &options).unwrap(), |_| false)?;
     }
 
     #[test]
     fn the_simulated_machine_behaves_like_maps(acts in prop::collection::vec(act(), 1..25), full: bool) {
         let disk = SimDisk::new();
         let durability = if full { Durability::Full } else { Durability::Process };
+        let options = small_options(durability).cold_directory(COLD);
+        let cold_disk = |goes| {
+            disk.set_cold_missing(goes);
+            goes
+        };
+        drop(Store::open_on(disk.process(), &options, true).unwrap());
         let options = small_options(durability);
-        run(&acts, || Store::open_on(disk.process(), &options, true).unwrap())?;
+        run(&acts, || Store::open_on(disk.process(), &options, false).unwrap(), cold_disk)?;
     }
 
     // Several simulated processes with one store: each commit is seen by all others at once.
@@ -241,7 +290,9 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");
         let options = small_options(Durability::Process);
-        run(&acts, || Store::open_or_create(&path, &options).unwrap())?;
+        // Beside the store, as if it were another disk.
+        let cold = options.clone().cold_directory("../cold");
+        run(&acts, || Store::open_or_create(&path, &cold).unwrap(), |_| false)?;
         let dump = || {
             let store = Store::open(&path, &options).unwrap();
             let all = [

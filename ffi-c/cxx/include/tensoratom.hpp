@@ -36,7 +36,7 @@ namespace tensoratom {
     X(NewerFormat, 21) X(NetworkFileSystem, 22) X(ReadOnly, 23) X(PermissionDenied, 24) X(Busy, 25)        \
     X(Corrupt, 40)                                                                                         \
     X(CatalogCorrupt, 41) X(BadFile, 42) X(Io, 60) X(DiskFull, 61) X(OutOfMemory, 62) X(Poisoned, 63)      \
-    X(Closed, 80) X(Forked, 81) X(Cancelled, 82) X(Internal, 99)
+    X(ColdUnavailable, 64) X(Closed, 80) X(Forked, 81) X(Cancelled, 82) X(Internal, 99)
 
 /// What went wrong, as a program decides on it. Newer libraries may report numbers that are not named here.
 enum class ErrorKind : std::uint16_t {
@@ -832,6 +832,9 @@ struct Options {
     std::uint64_t cache_bytes = 0;
     std::size_t threads = 0;
     std::uint64_t lock_timeout_ms = 0;
+    /// Where a store that is made keeps its cold tier, perhaps on another disk; of one that is there, the directory in use.
+    /// Absolute, or relative to the store. Empty: the store's own.
+    std::string cold_directory = {};
 };
 
 /// Damage found by `verify`.
@@ -844,7 +847,11 @@ struct Damage {
 struct VerifyReport {
     std::uint64_t atoms_checked, payloads_checked, chunks_checked, bytes_checked;
     std::vector<Damage> damaged;
+    /// Payloads in a cold directory that is away, and why; nothing is known of them.
+    std::uint64_t payloads_unavailable;
+    std::string unavailable;
     bool is_sound() const noexcept { return damaged.empty(); }
+    bool is_complete() const noexcept { return unavailable.empty(); }
 };
 
 /// A namespace of a store: keys, listings and searches never leave it.
@@ -914,7 +921,8 @@ public:
     VerifyReport verify(std::string_view prefix = {}, const Control& control = {}) const {
         return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
             const auto r = self().verify(detail::str(prefix), listener, cancel, failure);
-            VerifyReport out{r.atoms_checked, r.payloads_checked, r.chunks_checked, r.bytes_checked, {}};
+            VerifyReport out{r.atoms_checked, r.payloads_checked,     r.chunks_checked,           r.bytes_checked,
+                             {},              r.payloads_unavailable, std::string(r.unavailable)};
             for (const auto& d : r.damaged) {
                 out.damaged.push_back({std::string(d.name_space), std::string(d.key), std::string(d.what), d.is_current});
             }
@@ -937,10 +945,12 @@ class Store : public Namespace {
 public:
     explicit Store(const std::string& path, const Options& options = {})
         : Namespace(detail::call([&](auto& failure) {
+              ::rust::Vec<std::uint8_t> cold;
+              for (const char byte : options.cold_directory) cold.push_back(static_cast<std::uint8_t>(byte));
               const bridge::OpenOptions o{static_cast<std::uint8_t>(options.mode), options.read_only,
                                           options.positioned, options.process_durability, options.segment_bytes,
                                           options.chunk_bytes, options.cache_bytes, options.threads,
-                                          options.lock_timeout_ms};
+                                          options.lock_timeout_ms, std::move(cold)};
               return bridge::open(detail::path(path), o, failure);
           })) {}
 

@@ -39,6 +39,8 @@ pub(crate) mod ffi {
         cache_bytes: u64,
         threads: usize,
         lock_timeout_ms: u64,
+        /// Empty for none.
+        cold_directory: Vec<u8>,
     }
 
     /// How elements are to be understood: 0 plain, 1 blocks, 2 quantised.
@@ -107,6 +109,9 @@ pub(crate) mod ffi {
         chunks_checked: u64,
         bytes_checked: u64,
         damaged: Vec<Damage>,
+        payloads_unavailable: u64,
+        /// Empty when all could be looked at.
+        unavailable: String,
     }
 
     struct SqlValue {

@@ -26,7 +26,7 @@ pub(crate) struct Writer<'a>(PayloadWriter<'a>);
 
 pub(crate) fn open(path: &[u8], options: &ffi::OpenOptions, failure: &mut Failure) -> Result<Box<Scope>, Failed> {
     wall(failure, || {
-        let (path, opened) = (to_path(path)?, to_options(options));
+        let (path, opened) = (to_path(path)?, to_options(options)?);
         let store = match options.mode {
             0 => Store::open(path, &opened),
             1 => Store::open_or_create(path, &opened),
@@ -127,6 +127,8 @@ impl Scope {
                 chunks_checked: report.chunks_checked,
                 bytes_checked: report.bytes_checked,
                 damaged: report.damaged.into_iter().map(damage).collect(),
+                payloads_unavailable: report.payloads_unavailable,
+                unavailable: report.unavailable.unwrap_or_default(),
             })
         })
     }
@@ -417,7 +419,7 @@ fn sql_value(value: tensoratom::SqlValue) -> ffi::SqlValue {
     out
 }
 
-fn to_options(o: &ffi::OpenOptions) -> Options {
+fn to_options(o: &ffi::OpenOptions) -> Result<Options> {
     let mut options = Options::new().read_only(o.read_only);
     if o.positioned {
         options = options.read_mode(ReadMode::Positioned);
@@ -440,7 +442,10 @@ fn to_options(o: &ffi::OpenOptions) -> Options {
     if o.lock_timeout_ms != 0 {
         options = options.lock_timeout(Duration::from_millis(o.lock_timeout_ms));
     }
-    options
+    if !o.cold_directory.is_empty() {
+        options = options.cold_directory(to_path(&o.cold_directory)?);
+    }
+    Ok(options)
 }
 
 #[cfg(unix)]

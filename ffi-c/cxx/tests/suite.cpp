@@ -97,6 +97,11 @@ static void errors_have_their_kind_and_class() {
     THROWS(UnsupportedError, store.get("a").view<double>());
     THROWS(AlreadyExistsError, store.put("a", {1}, std::vector<float>{1}, {{}, true}));
     THROWS(NotFoundError, store.name_space("nobody"));
+    ta::Options cold;
+    cold.cold_directory = fresh("slow");
+    CHECK(ta::Store(fresh("with-cold"), cold).verify().is_complete());
+    cold.cold_directory = fresh("other");
+    THROWS(InvalidArgumentError, ta::Store(fresh("with-cold"), cold));
     ta::Options open;
     open.mode = ta::Options::Mode::open;
     THROWS(NotAStoreError, ta::Store(root, open));

@@ -58,5 +58,31 @@ int main(int argc, char **argv) {
     CHECK(ta_gc(store, 0, 0, 0, 0, out, sizeof out - 1, &length, &error) == TA_OK);
     out[length] = 0;
     CHECK(!strstr(out, "\"bytes_freed\":0,") && strstr(out, "\"findings\":[]"));
+    CHECK(strstr(out, "\"unavailable\":null"));
+    CHECK(ta_stat(store, out, sizeof out - 1, &length, &error) == TA_OK);
+    out[length] = 0;
+    CHECK(strstr(out, "\"cold_directory\":null"));
+    CHECK(ta_set_cold_directory(argv[1], strlen(argv[1]), TEXT("cold"), 0, out, sizeof out - 1, &length, &error) == TA_BUSY);
+    CHECK(ta_close(store, &error) == TA_OK);
+    /* A cold directory, given later; away, and back. */
+    CHECK(ta_set_cold_directory(argv[1], strlen(argv[1]), TEXT("cold"), 0, out, sizeof out - 1, &length, &error) == TA_OK);
+    out[length] = 0;
+    CHECK(strstr(out, "\"segments_copied\":0"));
+    open.cold_directory = "other", open.cold_directory_length = 5;
+    CHECK(ta_store_open(argv[1], strlen(argv[1]), &open, &store, &error) == TA_INVALID_ARGUMENT);
+    open.cold_directory = "cold", open.cold_directory_length = 4;
+    CHECK(ta_store_open(argv[1], strlen(argv[1]), &open, &store, &error) == TA_OK);
+    CHECK(ta_move_to_tier(store, NULL, 0, TEXT(""), TA_COLD, 0, out, sizeof out - 1, &length, &error) == TA_OK);
+    char here[4096], away[4096];
+    snprintf(here, sizeof here, "%s/cold", argv[1]), snprintf(away, sizeof away, "%s/away", argv[1]);
+    CHECK(rename(here, away) == 0);
+    ta_key key = {0};
+    key.name = "m/a", key.name_length = 3;
+    CHECK(ta_read(store, &key, 0, bytes, sizeof bytes, &error) == TA_COLD_UNAVAILABLE && strstr(text, "mount"));
+    CHECK(ta_stat(store, out, sizeof out - 1, &length, &error) == TA_OK);
+    out[length] = 0;
+    CHECK(strstr(out, "\"path\":\"cold\"") && !strstr(out, "\"problem\":null"));
+    CHECK(rename(away, here) == 0);
+    CHECK(ta_read(store, &key, 0, bytes, sizeof bytes, &error) == TA_OK && bytes[0] == 'a');
     return ta_close(store, &error) == TA_OK ? 0 : 1;
 }

@@ -121,6 +121,10 @@ class PoisonedError(Error):
     """A write failed earlier; close and open the store again."""
 
 
+class ColdUnavailableError(IoError):
+    """The cold directory is away, fails, or is another store's. All else is served; works again when it is back."""
+
+
 class ClosedError(Error, ValueError):
     """The store, transaction or writer was closed."""
 

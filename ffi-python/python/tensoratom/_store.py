@@ -75,6 +75,7 @@ def open(
     cache_bytes: int | None = None,
     threads: int = 0,
     lock_timeout: float | None = None,
+    cold_directory: str | os.PathLike[str] | None = None,
 ) -> Store:
     """Opens a store.
 
@@ -82,7 +83,8 @@ def open(
     new one. ``durability`` is "full" (survives power loss) or "process" (survives the process), ``read_mode`` "mapped"
     (zero copy) or "positioned" (copies; no signal whatever happens to the file). ``segment_bytes`` and ``chunk_bytes``
     matter when a store is made, ``cache_bytes`` is for descriptors, ``threads=0`` means all cores, ``lock_timeout`` is how
-    many seconds to wait for other processes.
+    many seconds to wait for other processes. ``cold_directory`` is where a new store keeps its cold tier, perhaps on another
+    disk; reads there raise ``ColdUnavailableError`` while that is away.
     """
     return Store(
         path,
@@ -95,6 +97,7 @@ def open(
         cache_bytes=cache_bytes,
         threads=threads,
         lock_timeout=lock_timeout,
+        cold_directory=cold_directory,
     )
 
 

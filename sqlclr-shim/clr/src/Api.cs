@@ -82,6 +82,8 @@ namespace TensorAtom.SqlClr
         internal ulong CacheBytes;
         internal ulong Threads;
         internal ulong LockTimeoutMs;
+        internal IntPtr ColdDirectory;
+        internal ulong ColdDirectoryLength;
     }
 
     /// <summary>`ta_key` of the header; the texts lie in memory that somebody holds.</summary>

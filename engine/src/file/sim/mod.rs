@@ -1,12 +1,14 @@
-//! A simulated machine: one disk in memory, any number of processes on it, power cuts at will.
-//! The disk keeps what is durable apart from what was only written; see [`persistence`] for the fault model.
+//! A simulated machine: a disk in memory and a second one for cold data, any number of processes, power cuts at will.
+//! A disk keeps what is durable apart from what was only written; see [`persistence`] for the fault model.
 
 pub mod persistence;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -14,6 +16,7 @@ use parking_lot::Mutex;
 
 use super::shared::HeapRegion;
 use super::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Volume};
+pub use persistence::Device;
 use persistence::{Image, Op, Persistence};
 
 /// The machine. Cloning gives another handle to the same one.
@@ -28,7 +31,8 @@ struct State {
     trace: Option<Vec<Op>>,
     locks: Vec<Lock>,
     shared: BTreeMap<(u64, u64), Arc<HeapRegion>>,
-    capacity_bytes: u64,
+    main: DeviceState,
+    cold: DeviceState,
     medium: Medium,
     read_only: bool,
     now_us: i64,
@@ -36,8 +40,24 @@ struct State {
     boot_id: u128,
     next_handle: u64,
     next_process: u64,
-    /// Counts down to the sync that fails; 0 for none.
+    /// Counts down to the sync that fails, of whichever disk; 0 for none.
     failing_sync: u64,
+    /// What happens while somebody waits for the cold disk.
+    meanwhile: Option<Meanwhile>,
+}
+
+type Meanwhile = Arc<dyn Fn() + Send + Sync>;
+
+/// How one disk is.
+struct DeviceState {
+    capacity_bytes: u64,
+    is_missing: bool,
+}
+
+impl DeviceState {
+    fn new() -> Self {
+        DeviceState { capacity_bytes: u64::MAX, is_missing: false }
+    }
 }
 
 struct Lock {
@@ -56,10 +76,30 @@ impl State {
         }
     }
 
+    fn device(&self, device: Device) -> &DeviceState {
+        match device {
+            Device::Main => &self.main,
+            Device::Cold => &self.cold,
+        }
+    }
+
+    fn device_mut(&mut self, device: Device) -> &mut DeviceState {
+        match device {
+            Device::Main => &mut self.main,
+            Device::Cold => &mut self.cold,
+        }
+    }
+
+    /// Fails as a disk does that was pulled out.
+    fn check_there(&self, device: Device) -> io::Result<()> {
+        if self.device(device).is_missing { Err(io::Error::from_raw_os_error(libc::EIO)) } else { Ok(()) }
+    }
+
     /// Fails as a full disk does when a file would grow past the capacity.
-    fn check_space(&self, inode: u64, end: u64) -> io::Result<()> {
+    fn check_space(&self, device: Device, inode: u64, end: u64) -> io::Result<()> {
         let grows = end.saturating_sub(self.disk.len(inode));
-        if grows > 0 && self.disk.total_bytes().saturating_add(grows) > self.capacity_bytes {
+        let used = self.disk.total_bytes(device);
+        if grows > 0 && used.saturating_add(grows) > self.device(device).capacity_bytes {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
         Ok(())
@@ -118,7 +158,8 @@ impl SimDisk {
                 trace: None,
                 locks: Vec::new(),
                 shared: BTreeMap::new(),
-                capacity_bytes: u64::MAX,
+                main: DeviceState::new(),
+                cold: DeviceState::new(),
                 medium: Medium::Local,
                 read_only: false,
                 now_us: 1_700_000_000_000_000,
@@ -127,6 +168,7 @@ impl SimDisk {
                 next_handle: 1,
                 next_process: 1,
                 failing_sync: 0,
+                meanwhile: None,
             })),
         }
     }
@@ -136,12 +178,24 @@ impl SimDisk {
         let mut state = self.state.lock();
         let id = state.next_process;
         state.next_process += 1;
-        Arc::new(SimProcess { state: Arc::clone(&self.state), id, alive: Arc::new(AtomicBool::new(true)) })
+        let alive = Arc::new(AtomicBool::new(true));
+        Arc::new(SimProcess { state: Arc::clone(&self.state), id, alive, root: String::new() })
     }
 
-    /// Limits the sum of all file lengths.
+    /// Limits the sum of all file lengths on the store's disk.
     pub fn set_capacity(&self, bytes: u64) {
-        self.state.lock().capacity_bytes = bytes;
+        self.set_capacity_of(Device::Main, bytes);
+    }
+
+    /// Limits the sum of all file lengths on a disk.
+    pub fn set_capacity_of(&self, device: Device, bytes: u64) {
+        self.state.lock().device_mut(device).capacity_bytes = bytes;
+    }
+
+    /// Pulls the cold disk out, or puts it back. Meanwhile its directories are not there, and calls to files that are open
+    /// fail; what was written stays.
+    pub fn set_cold_missing(&self, is_missing: bool) {
+        self.state.lock().cold.is_missing = is_missing;
     }
 
     /// Makes the n-th sync of a file from now fail once, losing what was not durable; later ones lie that all is well.
@@ -154,9 +208,21 @@ impl SimDisk {
         self.state.lock().failing_sync > 0
     }
 
-    /// Sum of all file lengths.
+    /// Makes the cold disk so slow that this happens during each write and sync there. It must not need that disk itself.
+    pub fn set_cold_slow(&self, meanwhile: impl Fn() + Send + Sync + 'static) {
+        // Dropped without the lock: what it held may need this disk.
+        let before = self.state.lock().meanwhile.replace(Arc::new(meanwhile));
+        drop(before);
+    }
+
+    /// Sum of all file lengths on the store's disk.
     pub fn used_bytes(&self) -> u64 {
-        self.state.lock().disk.total_bytes()
+        self.used_bytes_of(Device::Main)
+    }
+
+    /// Sum of all file lengths on a disk.
+    pub fn used_bytes_of(&self, device: Device) -> u64 {
+        self.state.lock().disk.total_bytes(device)
     }
 
     /// Pretends the disk is of another kind.
@@ -216,6 +282,8 @@ pub struct SimProcess {
     state: Arc<Mutex<State>>,
     id: u64,
     alive: Arc<AtomicBool>,
+    /// The directory it looks at; empty for the store's.
+    root: String,
 }
 
 impl SimProcess {
@@ -228,7 +296,19 @@ impl SimProcess {
     }
 
     fn check_alive(&self) -> io::Result<()> {
-        if self.alive.load(Ordering::SeqCst) { Ok(()) } else { Err(killed()) }
+        if !self.alive.load(Ordering::SeqCst) {
+            return Err(killed());
+        }
+        self.state.lock().check_there(Device::of(&self.root))
+    }
+
+    /// A name here as the machine knows it.
+    fn full(&self, name: &str) -> String {
+        match (&*self.root, name) {
+            ("", name) => name.to_owned(),
+            (root, "") => root.to_owned(),
+            (root, name) => format!("{root}/{name}"),
+        }
     }
 }
 
@@ -247,8 +327,27 @@ fn directory_of(name: &str) -> &str {
 }
 
 impl Volume for SimProcess {
+    fn open_dir(&self, path: &Path, create: bool) -> io::Result<Arc<dyn Volume>> {
+        if !self.alive.load(Ordering::SeqCst) {
+            return Err(killed());
+        }
+        let path = path.to_str().ok_or(io::ErrorKind::InvalidInput)?;
+        let root = if path.starts_with('/') { path.to_owned() } else { self.full(path) };
+        let mut state = self.state.lock();
+        if state.device(Device::of(&root)).is_missing || !(create || state.disk.has_dir(&root)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if !state.disk.has_dir(&root) {
+            state.apply(Op::CreateDir { name: root.clone() });
+            state.apply(Op::SyncDir { dir: directory_of(&root).to_owned() });
+        }
+        let (state, alive) = (Arc::clone(&self.state), Arc::clone(&self.alive));
+        Ok(Arc::new(SimProcess { state, id: self.id, alive, root }))
+    }
+
     fn open(&self, name: &str, how: Open) -> io::Result<Arc<dyn File>> {
         self.check_alive()?;
+        let name = &*self.full(name);
         let mut state = self.state.lock();
         if state.read_only && how != Open::Read {
             return Err(io::Error::from_raw_os_error(libc::EROFS));
@@ -273,6 +372,7 @@ impl Volume for SimProcess {
             state: Arc::clone(&self.state),
             alive: Arc::clone(&self.alive),
             process: self.id,
+            device: Device::of(name),
             handle,
             inode,
             writable: how != Open::Read,
@@ -281,50 +381,54 @@ impl Volume for SimProcess {
 
     fn create_dir(&self, name: &str) -> io::Result<()> {
         self.check_alive()?;
+        let name = self.full(name);
         let mut state = self.state.lock();
         if state.read_only {
             return Err(io::Error::from_raw_os_error(libc::EROFS));
         }
-        if !state.disk.has_dir(name) {
-            state.apply(Op::CreateDir { name: name.to_owned() });
+        if !state.disk.has_dir(&name) {
+            state.apply(Op::CreateDir { name });
         }
         Ok(())
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
         self.check_alive()?;
-        self.state.lock().disk.list(dir)
+        self.state.lock().disk.list(&self.full(dir))
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
         self.check_alive()?;
+        let name = &*self.full(name);
         let state = self.state.lock();
         Ok(state.disk.lookup(name).is_some() || state.disk.has_dir(name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.check_alive()?;
+        let (from, to) = (self.full(from), self.full(to));
         let mut state = self.state.lock();
-        if state.disk.lookup(from).is_none() {
+        if state.disk.lookup(&from).is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        state.apply(Op::Rename { from: from.to_owned(), to: to.to_owned() });
+        state.apply(Op::Rename { from, to });
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.check_alive()?;
+        let name = self.full(name);
         let mut state = self.state.lock();
-        if state.disk.lookup(name).is_none() {
+        if state.disk.lookup(&name).is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        state.apply(Op::Remove { name: name.to_owned() });
+        state.apply(Op::Remove { name });
         Ok(())
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         self.check_alive()?;
-        self.state.lock().apply(Op::SyncDir { dir: dir.to_owned() });
+        self.state.lock().apply(Op::SyncDir { dir: self.full(dir) });
         Ok(())
     }
 
@@ -342,7 +446,9 @@ impl Volume for SimProcess {
     }
 
     fn identity(&self) -> Identity {
-        Identity(Arc::as_ptr(&self.state) as usize as u64, self.id)
+        let mut place = DefaultHasher::new();
+        (Arc::as_ptr(&self.state) as usize, &self.root).hash(&mut place);
+        Identity(place.finish(), self.id)
     }
 
     fn boot_id(&self) -> u128 {
@@ -372,6 +478,7 @@ struct SimFile {
     state: Arc<Mutex<State>>,
     alive: Arc<AtomicBool>,
     process: u64,
+    device: Device,
     handle: u64,
     inode: u64,
     writable: bool,
@@ -379,10 +486,22 @@ struct SimFile {
 
 impl SimFile {
     fn reading(&self) -> io::Result<()> {
-        if self.alive.load(Ordering::SeqCst) { Ok(()) } else { Err(killed()) }
+        if !self.alive.load(Ordering::SeqCst) {
+            return Err(killed());
+        }
+        self.state.lock().check_there(self.device)
+    }
+
+    /// Waits for the disk, as long as it takes.
+    fn wait(&self) {
+        let meanwhile = self.state.lock().meanwhile.clone();
+        if let Some(meanwhile) = meanwhile.filter(|_| self.device == Device::Cold) {
+            meanwhile();
+        }
     }
 
     fn writing(&self) -> io::Result<()> {
+        self.wait();
         self.reading()?;
         if self.writable { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EBADF)) }
     }
@@ -415,7 +534,7 @@ impl File for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.writing()?;
         let mut state = self.state.lock();
-        state.check_space(self.inode, offset + bytes.len() as u64)?;
+        state.check_space(self.device, self.inode, offset + bytes.len() as u64)?;
         state.apply(Op::Write { inode: self.inode, offset, bytes: bytes.into() });
         Ok(())
     }
@@ -423,7 +542,7 @@ impl File for SimFile {
     fn preallocate(&self, range: Range<u64>) -> io::Result<()> {
         self.writing()?;
         let mut state = self.state.lock();
-        state.check_space(self.inode, range.end)?;
+        state.check_space(self.device, self.inode, range.end)?;
         if range.end > state.disk.len(self.inode) {
             state.apply(Op::SetLen { inode: self.inode, len: range.end });
         }
@@ -433,7 +552,7 @@ impl File for SimFile {
     fn set_len(&self, len_bytes: u64) -> io::Result<()> {
         self.writing()?;
         let mut state = self.state.lock();
-        state.check_space(self.inode, len_bytes)?;
+        state.check_space(self.device, self.inode, len_bytes)?;
         state.apply(Op::SetLen { inode: self.inode, len: len_bytes });
         // Cutting a file empties the memory shared through it, for everyone who has it mapped.
         for ((_, start), region) in state.shared.iter().filter(|((inode, _), _)| *inode == self.inode) {
@@ -445,6 +564,7 @@ impl File for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.wait();
         self.reading()?;
         let mut state = self.state.lock();
         if state.failing_sync > 0 {

@@ -12,6 +12,22 @@ use crate::file::Entry;
 /// Bytes that the disk writes as one.
 pub const SECTOR_BYTES: usize = 512;
 
+/// The disks of the machine. What is synced on one says nothing about the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// Where the store's directory is.
+    Main,
+    /// What names that start with `/` are on.
+    Cold,
+}
+
+impl Device {
+    /// The disk that a file or directory lies on.
+    pub fn of(name: &str) -> Self {
+        if name.starts_with('/') { Device::Cold } else { Device::Main }
+    }
+}
+
 /// One operation on the disk, as recorded.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // the fields say it
@@ -221,6 +237,11 @@ impl Persistence {
                 self.next_inode = self.next_inode.max(*inode);
                 self.change_directory(op);
             }
+            // The root of the other disk is there when the disk is.
+            Op::CreateDir { name } if Device::of(name) == Device::Cold => {
+                self.dirs.insert(name.clone());
+                self.durable_dirs.insert(name.clone());
+            }
             Op::CreateDir { .. } | Op::Remove { .. } | Op::Rename { .. } => self.change_directory(op),
             Op::Mark(_) => {}
         }
@@ -243,8 +264,9 @@ impl Persistence {
         self.inodes.get(&inode).map_or(0, |f| f.current.len() as u64)
     }
 
-    pub(super) fn total_bytes(&self) -> u64 {
-        self.names.values().map(|&inode| self.len(inode)).sum()
+    pub(super) fn total_bytes(&self, device: Device) -> u64 {
+        let there = self.names.iter().filter(|(name, _)| Device::of(name) == device);
+        there.map(|(_, &inode)| self.len(inode)).sum()
     }
 
     pub(super) fn read(&self, inode: u64, buffer: &mut [u8], offset: u64) -> usize {
@@ -282,10 +304,19 @@ impl Persistence {
     /// One state a power cut may leave. `choose(n)` is asked at every choice point and answers `0..n`: which version
     /// survives, 0 the durable one, `n - 1` the newest.
     pub fn crash_image(&self, mut choose: impl FnMut(usize) -> usize) -> Image {
+        self.crash_image_of_disks(|_, versions| choose(versions))
+    }
+
+    /// As [`Persistence::crash_image`]; `choose` is told which disk it is asked about.
+    pub fn crash_image_of_disks(&self, mut choose: impl FnMut(Device, usize) -> usize) -> Image {
         let mut names = self.durable_names.clone();
         let mut dirs = self.durable_dirs.clone();
         for op in &self.pending {
-            if choose(2) == 1 {
+            let device = match op {
+                Op::Create { name, .. } | Op::Remove { name } | Op::Rename { to: name, .. } => Device::of(name),
+                _ => Device::Main,
+            };
+            if choose(device, 2) == 1 {
                 change_names(op, &mut names, &mut dirs);
             }
         }
@@ -294,6 +325,7 @@ impl Persistence {
             if !directory_of(&name).is_empty() && !image.dirs.contains(directory_of(&name)) {
                 continue; // its directory did not survive
             }
+            let mut choose = |versions: usize| choose(Device::of(&name), versions);
             let bytes = self.inodes.get(&inode).map(|f| f.crash(&mut choose)).unwrap_or_default();
             image.files.insert(name, bytes);
         }
