@@ -7,6 +7,7 @@
 
 mod fork;
 mod map;
+#[cfg_attr(windows, path = "windows.rs")]
 mod os;
 mod shared;
 
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 pub use fork::ForkGuard;
 pub use map::{Map, MapSlice};
+pub(crate) use os::random_bytes;
 pub use os::{OsVolume, Replacement, open_files_limit, open_source};
 pub use shared::SharedMemory;
 

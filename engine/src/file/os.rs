@@ -216,11 +216,7 @@ impl Volume for OsVolume {
     }
 
     fn random(&self, buffer: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            filled += rustix::rand::getrandom(&mut buffer[filled..], rustix::rand::GetRandomFlags::empty())?;
-        }
-        Ok(())
+        random_bytes(buffer)
     }
 }
 
@@ -443,6 +439,15 @@ impl OsFile {
         }
         Ok(())
     }
+}
+
+/// Fills `buffer` from the operating system's generator.
+pub(crate) fn random_bytes(buffer: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        filled += rustix::rand::getrandom(&mut buffer[filled..], rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(())
 }
 
 /// How many files this process may have open; `None` for no limit.
