@@ -7,7 +7,7 @@ DEMO   := .demo
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc oracle python fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure
+.PHONY: help demo test unit lint fmt doc oracle python python-with fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure extension-package valgrind c-measure
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,6 @@ unit: cxx-tools
 lint: ## Formatting and lints, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --package tensoratom --lib -- -D warnings
 
 doc: ## API documentation, broken links denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
@@ -40,6 +39,13 @@ oracle: .venv/ready ## Compare the block formats with the reference package
 python: .venv/ready ## The Python package: build it into .venv, compare its stubs, run its tests and notebooks
 	.venv/bin/python ffi-python/develop.py
 	cd ffi-python && ../.venv/bin/python -m pytest -q -p no:cacheprovider
+
+python-with: ## The Python tests under another Python and NumPy: make python-with PYTHON=python3.10 NUMPY='numpy<2'
+	$(PYTHON) -m venv --clear target/python-with
+	target/python-with/bin/pip install --quiet --disable-pip-version-check --requirement ffi-python/requirements.txt
+	target/python-with/bin/pip install --quiet --disable-pip-version-check '$(or $(NUMPY),numpy)'
+	target/python-with/bin/python ffi-python/develop.py
+	cd ffi-python && ../target/python-with/bin/python -m pytest -q -p no:cacheprovider
 
 .venv/ready: engine/tests/python/requirements.txt ffi-python/requirements.txt
 	@$(PYTHON) -m venv .venv 2>/dev/null || { rm -rf .venv; \
@@ -66,10 +72,10 @@ install-c: ## Install the C header, libraries, CMake package, pkg-config file: m
 
 # The in-process road into SQL Server on Windows, built and run here with Mono.
 CLR := target/sqlclr
-CLR_ENV := TENSORATOM_SQL_SOURCE=$(CURDIR) TENSORATOM_SQL_BUILD=$(CURDIR)/$(CLR) TENSORATOM_SQL_CONFIG=$(CURDIR)/$(CLR)/sql.conf
+CLR_ENV = TENSORATOM_SQL_SOURCE=$(CURDIR) TENSORATOM_SQL_BUILD=$(CURDIR)/$(CLR) TENSORATOM_SQL_CONFIG=$(CURDIR)/$(CLR)/sql.conf
 
 clr: require ## Build and sign the SQL CLR assembly for the library of this build; print the hash to trust
-	$(CARGO) libraries
+	@$(CARGO) libraries 2>&1 | awk '1; /^(warning|error)/ { failed = 1 } END { exit failed }' # what tests alone need is dead code here
 	sqlclr-shim/clr/build.sh "$$($(CARGO) metadata --format-version 1 --no-deps | $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug/libtensoratom.so" $(CLR)
 
 clr-test: clr .venv/sqlglot ## Run the SQL CLR assembly as SQL Server would; parse and compare the SQL scripts
@@ -81,7 +87,25 @@ clr-test: clr .venv/sqlglot ## Run the SQL CLR assembly as SQL Server would; par
 clr-sql: clr ## Write the CREATE and DROP scripts anew from the assembly
 	mono $(CLR)/Tests.exe sql sqlclr-shim/sql
 
-clr-measure: clr ## Cost of calls and aggregates through the SQL CLR assembly
+extension-package: require ## Pack the language extension for CREATE EXTERNAL LANGUAGE, with its script, into target/extension
+	$(CARGO) build --release --package tensoratom-extension
+	sqlclr-shim/extension/package.sh $${CARGO_TARGET_DIR:-target}/release/libtensoratom_extension.so target/extension
+
+valgrind: ## The tests in C under valgrind, without the address sanitizer
+	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -qqy valgrind >/dev/null; } || \
+	  { echo "missing: valgrind (Debian: apt install valgrind)"; exit 1; }
+	TENSORATOM_C_VALGRIND=1 $(CARGO) test --package tensoratom-c --test c
+
+c-measure: ## Cost of calls through the C interface and the language extension, against the same work without them
+	ffi-c/bench/run.sh
+
+# With the library as it is shipped, in a folder of its own: the hash in the assembly is that of its library.
+clr-measure: CLR := target/sqlclr-measure
+clr-measure: require ## Cost of calls, payloads and aggregates through C and through the SQL CLR assembly
+	$(CARGO) build --release --package tensoratom-c
+	sqlclr-shim/clr/build.sh target/release/libtensoratom.so $(CLR)
+	cc -std=gnu11 -O2 -Wall -Werror -I ffi-c/include sqlclr-shim/clr/tools/measure.c target/release/libtensoratom.so -Wl,-rpath,$(CURDIR)/target/release -o $(CLR)/measure
+	rm -rf $(CLR)/measured && $(CLR)/measure $(CLR)/measured
 	$(CLR_ENV) mono $(CLR)/Tests.exe measure
 
 .venv/sqlglot: sqlclr-shim/sql/requirements.txt | .venv/ready
@@ -91,8 +115,8 @@ clr-measure: clr ## Cost of calls and aggregates through the SQL CLR assembly
 fmt: ## Format everything
 	$(CARGO) fmt --all
 
-fuzz-smoke: ## Each fuzz target for 20 s, where a nightly toolchain is present
-	@fuzz/smoke.sh 20
+fuzz-smoke: ## Each fuzz target for 10 s, where a nightly toolchain is present
+	@fuzz/smoke.sh 10
 
 bench: ## Benchmarks against LMDB, redb, SQLite and safetensors; raw numbers under benches/results
 	benches/run.sh

@@ -1,13 +1,14 @@
-#!/bin/sh
+#!/bin/bash
 # All benchmarks: criterion on the engine itself, then the engine and its rivals in one run. Raw numbers go to
 # benches/results/<date>-<machine>/. Arguments are passed to the comparison (see benches/compare/src/main.rs).
-set -eu
+set -euo pipefail # a section that fails must not end as an empty table
 cd "$(dirname "$0")"
 machine=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1 | tr -cs 'A-Za-z0-9\n' '-' | sed 's/-$//')
 out=results/$(date +%Y-%m-%d)-$machine
 mkdir -p "$out"
 (cd .. && cargo build --release --bin tensoratom)
 (cd .. && cargo bench --package tensoratom-benches) | tee "$out/criterion.txt"
+(cd .. && cargo run --release --package tensoratom-benches --example tiers) | tee "$out/tiers.json"
 # faiss is a Python package; it gets the environment that the tests use.
 make --no-print-directory -C .. .venv/ready
 ../.venv/bin/pip install --quiet --disable-pip-version-check faiss-cpu==1.15.1

@@ -233,6 +233,10 @@ def measure(ta, scratch, model):
         print(f"{name:24} {model.stat().st_size / min(times) / 1e9:6.2f} GB/s")
 
 
+def directory_bytes(store):
+    return sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
+
+
 def freeze_and_thaw(ta, store, exported):
     headline("Frozen to the cold tier, read from there, thawed bit for bit")
     ta.show("tier", store, "minilm/", "--to", "cold")
@@ -241,6 +245,12 @@ def freeze_and_thaw(ta, store, exported):
         fail("a cold tensor cannot be read")
     elapsed = time.perf_counter() - started
     print(f"the largest tensor read from cold in {elapsed * 1e3:.0f} ms, start of the program included")
+    size = directory_bytes(store)
+    ta.show("gc", store)
+    shrunk = directory_bytes(store)
+    print(f"the directory: {size / 1e6:.1f} MB before gc, {shrunk / 1e6:.1f} MB after")
+    if shrunk >= size:
+        fail("reclaiming freed nothing")
     for state in ["cold", "warm"]:
         if state == "warm":
             ta.show("tier", store, "minilm/", "--to", "warm")

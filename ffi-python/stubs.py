@@ -24,7 +24,11 @@ PARAMETERS = {
     **dict.fromkeys(["if_version", "dim", "segment_bytes", "chunk_bytes", "cache_bytes"], "int | None"),
     **dict.fromkeys(["k", "start", "stop", "threads", "id", "limit", "block"], "int"),
     **dict.fromkeys(["create", "companion", "affine", "saturate"], "bool"),
-    **dict.fromkeys(["lock_timeout", "distance_max"], "float | None"),
+    **dict.fromkeys(["lock_timeout", "distance_max", "keep_history"], "float | None"),
+    **dict.fromkeys(["exact", "dry_run"], "bool"),
+    "dead_share": "float",
+    "tier": "str",
+    "plan": "dict[str, Any] | None",
     "progress": "bool | Callable[[int, int], Any] | None",
     "path": "str | os.PathLike[str]",
     "as_of": "int | float | datetime.datetime | None",
@@ -66,6 +70,7 @@ GETTERS = {
     "metadata": "dict[str, Any] | None",
     "created": "float",
     "tier": "str | None",
+    "tier_policy": "dict[str, Any]",
     "encoding": "dict[str, Any]",
     "info": "AtomInfo",
     "path": "Path",
@@ -77,8 +82,8 @@ RESULTS = {
     **dict.fromkeys(["__setitem__", "__delitem__", "close", "abort", "rename", "set_metadata", "write"], "None"),
     **dict.fromkeys(["add", "upsert", "write_safetensors"], "None"),
     **dict.fromkeys(["__len__", "compact", "commit"], "int"),
-    **dict.fromkeys(["__contains__", "__exit__"], "bool"),
-    **dict.fromkeys(["import_file", "export", "stat", "verify", "info"], "dict[str, Any]"),
+    **dict.fromkeys(["__contains__", "__exit__", "pin", "unpin"], "bool"),
+    **dict.fromkeys(["import_file", "export", "stat", "verify", "info", "plan", "apply", "move_to_tier", "gc"], "dict[str, Any]"),
     **dict.fromkeys(["__repr__", "instruction_set"], "str"),
     "__enter__": "Self",
     "__iter__": "Iterator[Key]",
@@ -90,6 +95,7 @@ RESULTS = {
     "__dlpack__": "Any",
     "__dlpack_device__": "tuple[int, int]",
     "dtype_of": "str | None",
+    "from_dlpack": "tuple[np.ndarray, str]",
     "serialize_safetensors": "bytes",
     "safetensors_layout": "list[tuple[str, str, list[int], int, int]]",
     "quantize_blocks": "tuple[np.ndarray, np.ndarray, np.ndarray]",
@@ -184,7 +190,7 @@ def members(name, cls):
         where = f"{name}.__new__"
         shown = parameters(where, cls)
         text += f"    def __new__(cls{', ' if shown != '()' else ''}{shown[1:]} -> Self: ...\n"
-    skipped = {"__new__", "__module__", "__doc__", "__qualname__", "__weakref__", "__text_signature__"}
+    skipped = {"__new__", "__module__", "__doc__", "__qualname__", "__weakref__", "__text_signature__", "__buffer__"}  # the last: from 3.12 on
     for member, thing in sorted(vars(cls).items()):
         if member in skipped:
             continue

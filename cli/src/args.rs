@@ -117,7 +117,8 @@ JSON: a list per query of {id, distance}; NaN and infinite distances are strings
   tensoratom verify models --prefix bert/ --json
 
 Exit code 0 when all is sound, 2 when damage was found.
-JSON: {atoms_checked, chunks_checked, damaged: [{key, segment, offset, what}]}.")]
+JSON: {atoms_checked, payloads_checked, chunks_checked, bytes_checked, is_sound,
+damaged: [{namespace, key, lsn, is_current, segment, offset, what}]}.")]
     Verify(Verify),
     /// Make store.json or the catalog anew from the segments
     #[command(after_help = "Examples:
@@ -127,15 +128,37 @@ JSON: {atoms_checked, chunks_checked, damaged: [{key, segment, offset, what}]}."
 JSON: {identity_rewritten, catalog_rebuilt, segments_scanned, records_found, commits_applied, commits_missing, atoms, findings}.
 Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; delete it when you are satisfied.")]
     Repair(Repair),
-    /// Move atoms between the warm tier (raw) and the cold one (coded, smaller)
+    /// Move payloads between the warm tier (raw) and the cold one (coded, smaller), by hand or by policy
     #[command(after_help = "Examples:
   tensoratom tier models --to cold
   tensoratom tier models minilm/encoder.layer.3 --to cold
   tensoratom tier models minilm/ --to warm
+  tensoratom tier models --policy show > policy.json  # to start from
+  tensoratom tier models --policy policy.json
+  tensoratom tier models --pin minilm/  # stays warm, read into memory at open
+  tensoratom tier models --unpin minilm/
+  tensoratom tier models --plan   # what the policy would move, and why
+  tensoratom tier models --apply  # do it; for a nightly job
 
-JSON: {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, commits}.
-Every new copy is read back and verified before the old one gives way. Interrupted, run it again.")]
+JSON: with --to {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, commits},
+with --apply also {payloads_told, planned, skipped, damaged} and the counts of gc, with --plan {moves: [{namespace, name, digest, bytes,
+stored_bytes, from, to, reason}]}, with --pin, --unpin and --policy FILE {changed}.
+Every new copy is read back and verified before the old one gives way. Interrupted, run it again.
+A policy: {hot_days, warm_days, min_bytes, warm_bytes_max, rules: [{namespace, prefix, hot_days, warm_days, tier}],
+pins: [{namespace, prefix, exact}]}; what is left out has its default.")]
     Tier(Tier),
+    /// Reclaim space: garbage, and with --keep history that is older
+    #[command(after_help = "Examples:
+  tensoratom gc models --dry-run
+  tensoratom gc models
+  tensoratom gc models --keep 7d
+  tensoratom gc models --keep 0s --dead-share 0
+
+JSON: {horizon, forgotten, segments_condemned, segments_deleted, segments_held, segments_busy, payloads_moved, bytes_moved,
+bytes_freed, findings}.
+Without --keep all history stays. Every payload moved is read back and verified before its segment goes, and a segment goes
+only when no process reads it. Interrupted, run it again.")]
+    Gc(Gc),
     /// Query the store with SQL
     #[command(after_help = "Examples:
   tensoratom sql models \"SELECT key, bytes FROM atoms ORDER BY bytes DESC\"
@@ -484,12 +507,71 @@ pub(crate) struct Tier {
     pub(crate) prefix: String,
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,
-    /// Where they shall lie
-    #[arg(long, value_name = "TIER")]
-    pub(crate) to: TierName,
+    #[command(flatten)]
+    pub(crate) action: TierAction,
+    /// With --pin and --unpin: this very name, not those that start with it
+    #[arg(long, conflicts_with_all = ["to", "plan", "apply", "policy"])]
+    pub(crate) exact: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Give up history older than this: 90s, 15m, 12h, 7d
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(crate) keep: Option<std::time::Duration>,
+    /// Share of dead bytes from which a segment is rewritten, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = tensoratom::GcOptions::DEAD_SHARE)]
+    pub(crate) dead_share: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A length of time: a whole number and its unit.
+fn age(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("'{text}' is no length of time; write 90s, 15m, 12h or 7d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(std::time::Duration::from_secs).ok_or_else(wrong)
+}
+
+/// What `tier` does: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct TierAction {
+    /// Move what starts with PREFIX, whatever the policy says
+    #[arg(long, value_name = "TIER")]
+    pub(crate) to: Option<TierName>,
+    /// Print what the policy would move now, and why; changes nothing
+    #[arg(long, conflicts_with = "prefix")]
+    pub(crate) plan: bool,
+    /// Note what was read, and move what the policy asks for
+    #[arg(long, conflicts_with = "prefix")]
+    pub(crate) apply: bool,
+    /// Keep names that start with this warm, and read them into memory at open
+    #[arg(long, value_name = "PREFIX", conflicts_with = "prefix")]
+    pub(crate) pin: Option<String>,
+    /// Take a pin back
+    #[arg(long, value_name = "PREFIX", conflicts_with = "prefix")]
+    pub(crate) unpin: Option<String>,
+    /// Set the policy from a JSON file (`-`: standard input), or print it
+    #[arg(long, value_name = "FILE|show", conflicts_with = "prefix")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 /// Tiers that atoms can be moved to.

@@ -6,8 +6,8 @@ use std::fmt;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use serde_json::{Value, json};
-use tensoratom::{AtomInfo, Bytes, DType, Error, ErrorKind, Key, Result};
+use serde_json::{Map, Value, json};
+use tensoratom::{AtomInfo, Bytes, DType, Error, ErrorKind, Result};
 use unicode_width::UnicodeWidthStr;
 
 /// How a command ended, if it did not fail.
@@ -165,18 +165,15 @@ fn is_unprintable(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A key in JSON: a number or a string.
-pub(crate) fn key_json(key: &Key) -> Value {
-    match key {
-        Key::Int(n) => json!(n),
-        Key::Name(name) => json!(name.as_ref()),
-    }
+/// Named numbers of a report as a JSON object.
+pub(crate) fn facts_json(facts: &[(&str, u64)]) -> Map<String, Value> {
+    facts.iter().map(|&(name, value)| (name.to_owned(), json!(value))).collect()
 }
 
 /// A descriptor in JSON, as `ls` lists it.
 pub(crate) fn atom_json(info: &AtomInfo) -> Value {
     json!({
-        "key": key_json(&info.key),
+        "key": info.key,
         "dtype": info.dtype.name(),
         "shape": info.shape,
         "bytes": info.bytes,

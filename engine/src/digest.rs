@@ -17,6 +17,20 @@ impl Digest {
         Digest(*blake3::hash(bytes).as_bytes())
     }
 
+    /// The digest of 64 hexadecimal digits; none for anything else. Inverse of its text.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        let mut digest = [0; 32];
+        if digits.len() != 2 * digest.len() {
+            return None;
+        }
+        for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |c: u8| char::from(c).to_digit(16);
+            *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+        }
+        Some(Digest(digest))
+    }
+
     /// As [`Digest::of`], on all threads of a pool.
     pub(crate) fn of_parallel(bytes: &[u8], pool: &rayon::ThreadPool) -> Self {
         if bytes.len() <= 2 * PARALLEL_BYTES {

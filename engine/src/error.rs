@@ -54,6 +54,8 @@ error_kinds! {
     InvalidMetadata = 7,
     /// The call is not possible in this state or for this element type.
     Unsupported = 8,
+    /// The moment asked for lies in history that was given up to reclaim its space.
+    Forgotten = 9,
 
     /// The directory is not a store, or its creation was not finished.
     NotAStore = 20,
@@ -70,7 +72,7 @@ error_kinds! {
 
     /// Stored bytes of one atom do not match their checksum or digest. Other atoms are still served.
     Corrupt = 40,
-    /// The catalog is damaged; `repair --rebuild-catalog` restores it from the segments.
+    /// The catalog is damaged; `tensoratom repair STORE --rebuild-catalog` restores it from the segments.
     CatalogCorrupt = 41,
     /// A file offered for import contradicts itself. Nothing was written.
     BadFile = 42,
@@ -137,7 +139,7 @@ impl Error {
     /// Damage found in stored bytes.
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::new(ErrorKind::Corrupt, what)
-            .hint("run `verify` to list every damaged atom; other atoms are still served")
+            .hint("verify the store to list every damaged atom; other atoms are still served")
     }
 
     /// Classifies an operating-system error. `what` says what was being done.
@@ -360,7 +362,7 @@ mod tests {
         assert_eq!(
             e.to_string(),
             "get 'a/b': segment 12 at byte 81920: chunk 3 differs from its checksum; \
-             run `verify` to list every damaged atom; other atoms are still served"
+             verify the store to list every damaged atom; other atoms are still served"
         );
     }
 

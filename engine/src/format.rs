@@ -62,6 +62,9 @@ pub(crate) const LEASE_WRITER: std::ops::Range<u64> = 0..1;
 /// See [`LEASE_WRITER`].
 pub(crate) const LEASE_READER: std::ops::Range<u64> = 1..2;
 
+/// Byte of the lock file held by whoever reclaims space.
+pub(crate) const COLLECTOR: std::ops::Range<u64> = 2..3;
+
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"TATOMSEG";
 pub(crate) const RECORD_MAGIC: [u8; 8] = *b"TATOMREC";
 pub(crate) const FOOTER_MAGIC: [u8; 8] = *b"TATOMIDX";
@@ -255,8 +258,12 @@ impl RecordKind {
 pub enum Codec {
     /// As they are.
     Raw = 1,
+    /// Each chunk split into byte planes where that helps, then an LZ4 block.
+    Lz4 = 2,
     /// Each chunk split into byte planes where that helps, then coded by Zstandard.
     Zstd = 3,
+    /// Each chunk of floats split into planes: exponents are entropy-coded, mantissas stored as they are.
+    Float = 4,
 }
 
 impl Codec {
@@ -269,7 +276,9 @@ impl Codec {
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Codec::Raw),
+            2 => Some(Codec::Lz4),
             3 => Some(Codec::Zstd),
+            4 => Some(Codec::Float),
             _ => None,
         }
     }
@@ -278,7 +287,9 @@ impl Codec {
     pub const fn name(self) -> &'static str {
         match self {
             Codec::Raw => "raw",
+            Codec::Lz4 => "lz4",
             Codec::Zstd => "zstd",
+            Codec::Float => "float",
         }
     }
 }
@@ -310,6 +321,11 @@ impl Tier {
             3 => Some(Tier::Cold),
             _ => None,
         }
+    }
+
+    /// Inverse of [`Tier::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Tier::Hot, Tier::Warm, Tier::Cold].into_iter().find(|tier| tier.name() == name)
     }
 
     /// Lower-case name.

@@ -43,6 +43,14 @@ impl KeyRef<'_> {
         Err(Error::new(ErrorKind::InvalidKey, what).key(shown))
     }
 
+    /// Whether a name starts with a prefix. An integer is below the empty prefix alone.
+    pub(crate) fn starts_with(self, prefix: &str) -> bool {
+        match self {
+            KeyRef::Name(name) => name.starts_with(prefix),
+            KeyRef::Int(_) => prefix.is_empty(),
+        }
+    }
+
     /// An owned copy.
     pub fn to_key(self) -> Key {
         match self {

@@ -101,6 +101,7 @@ mod store;
 mod tensor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tier;
 
 pub use bytes::Bytes;
 pub use catalog::{QueryResult, SqlValue};
@@ -113,10 +114,12 @@ pub use format::{Codec, Tier};
 pub use interchange::{ExportOptions, ExportReport, FileFormat, ImportOptions, ImportReport, NpyArray};
 pub use key::{Key, KeyRef, NAME_BYTES_MAX};
 pub use search::{Neighbor, SearchOptions};
+pub use segment::{DecodeCacheStat, decode_cache, set_decode_cache_bytes};
 pub use store::{
-    Accounted, Address, AsOf, AtomInfo, Atoms, CompactOptions, Companions, Damage, Durability, Expect, ListOptions,
-    Matrix, MoveReport, Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport,
-    Snapshot, Stat, Store, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions, VerifyReport,
-    WriteTxn, repair,
+    Accounted, Address, ApplyReport, AsOf, AtomInfo, Atoms, Change, Changes, CompactOptions, Companions, Damage,
+    Durability, Expect, GcOptions, GcReport, ListOptions, MaintainReport, Matrix, MoveReport, Namespace, Options,
+    Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport, Snapshot, Stat, Store, TierStat,
+    VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions, VerifyReport, WriteTxn, repair,
 };
 pub use tensor::{Tensor, TensorView};
+pub use tier::{MoveReason, TierMove, TierPin, TierPlan, TierPolicy, TierRule};

@@ -29,6 +29,77 @@ class Bug:
 
 BUGS = [
     Bug(
+        "a segment is condemned before the copies of its commit records are synced",
+        "store/gc.rs",
+        "            sync_appended(inner, &mut staged)?;\n            for (written, commit)",
+        "            staged.appenders.iter_mut().try_for_each(crate::segment::Appender::write_out)?;\n"
+        "            for (written, commit)",
+        (("crash", "full_durability"),),
+    ),
+    Bug(
+        "a segment is deleted without its lease",
+        "store/gc.rs",
+        "let Some(lease) = DeletionLease::take(&*inner.volume, id)? else { continue };",
+        "let lease = DeletionLease::take(&*inner.volume, id)?;",
+        (("gc", "a_handle_keeps"),),
+    ),
+    Bug(
+        "commit records are not copied out of a condemned segment",
+        "store/gc.rs",
+        "let commits = inner.catalog.read()?.view()?.commits_in(row.id)?;",
+        "let commits = inner.catalog.read()?.view()?.commits_in(row.id + 1_000_000)?;",
+        (("gc", ""),),
+    ),
+    Bug(
+        "a segment is condemned although something lies in it",
+        "catalog/reclaim.rs",
+        "if self.number(needed, [id])? != Some(0) || records",
+        "let _ = needed;\n        if records",
+        (("gc", ""), ("model", ""), ("LIB", "reclaim")),
+    ),
+    Bug(
+        "the directory is not synced before a segment counts as deleted",
+        "store/gc.rs",
+        "            inner.volume.sync_dir(names::SEGMENTS).doing(\"syncing the segment directory\")?;\n            let transaction",
+        "            let transaction",
+        (("crash", "full_durability"),),
+    ),
+    Bug(
+        "a payload whose segment is gone is not looked up again",
+        "store/segments.rs",
+        "Some(now) if (now.segment, now.offset) != (place.segment, place.offset) => place = now,",
+        "Some(now) if now.segment == 0 => place = now,",
+        (("LIB", "gone"),),
+    ),
+    Bug(
+        "a snapshot does not ask whether its moment was forgotten",
+        "store/mod.rs",
+        "        self.check_moment(lsn)?;\n        Ok(atom)",
+        "        Ok(atom)",
+        (("gc", "forgotten"),),
+    ),
+    Bug(
+        "open snapshots of this process are not kept",
+        "store/gc.rs",
+        "        kept.extend(inner.history.held());\n",
+        "",
+        (("gc", "forgotten"), ("model", "")),
+    ),
+    Bug(
+        "a forgotten payload keeps its copies",
+        "catalog/reclaim.rs",
+        "        self.run(&format!(\"DELETE FROM copy WHERE payload IN (SELECT id FROM payload WHERE {UNUSED})\"), [])?;\n",
+        "",
+        (("gc", ""),),
+    ),
+    Bug(
+        "forgetting is as durable as the handle's commits",
+        "store/gc.rs",
+        "        inner.queue.submit(inner, staged, true)?;\n        report.forgotten",
+        "        inner.queue.submit(inner, staged, self.durability == super::Durability::Full)?;\n        report.forgotten",
+        (("crash", "process_durability"),),
+    ),
+    Bug(
         "a move is as durable as the handle's commits",
         "store/tier.rs",
         "inner.queue.submit(inner, staged, true)?",

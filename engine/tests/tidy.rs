@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["control", "digest", "dtype", "format", "key", "memory"],
     &["element"],
     &["codec", "file", "kernels"],
-    &["aggregate", "bytes"],
+    &["aggregate", "bytes", "tier"],
     &["tensor"],
     &["segment"],
     &["catalog"],
@@ -30,6 +30,7 @@ const UNSAFE_HOMES: &[&str] = &[
     "ffi-c/cxx/src/bridge.rs",  // what crosses to C++
     "ffi-python/src/buffer.rs", // NumPy's memory, DLPack, the buffer protocol: Python's own C structures
     "ffi-python/src/dlpack.rs",
+    "ffi-python/src/foreign.rs",
     "ffi-python/src/memory.rs",
     "sqlclr-shim/extension/src/abi.rs", // the host's memory
 ];
@@ -211,6 +212,22 @@ fn nothing_is_left_for_later_or_skipped() {
                 if line.contains(word) {
                     complaints.push(format!("{name}:{}: '{word}': do it, or delete it", number + 1));
                 }
+            }
+        }
+    }
+    complain(&complaints);
+}
+
+// Advice reaches Python, C and SQL as well: a command of one interface means nothing in another, a whole command line does.
+#[test]
+fn advice_of_the_engine_is_for_every_language() {
+    let mut complaints = Vec::new();
+    for (name, text) in files("engine/src", &[".rs"]) {
+        for (number, line) in text.lines().enumerate() {
+            let Some((_, advice)) = line.split_once(".hint(\"") else { continue };
+            let is_command = advice.contains("`tensoratom ");
+            if !is_command && (advice.contains('`') || advice.contains("--") || advice.contains("::")) {
+                complaints.push(format!("{name}:{}: name the operation, or the whole command line", number + 1));
             }
         }
     }

@@ -4,7 +4,7 @@
  * Status.     Every call returns int32_t: TA_OK (0), an error of the engine (1..99), or of this interface (1000..). Numbers
  *             never change their meaning and are only added to. The last argument is a ta_error of the caller, or NULL: its
  *             text is filled in the same call. Nothing is kept per thread. An output is written only on success, but for
- *             the buffer of ta_read, whose content is undefined after an error.
+ *             the buffer of ta_read and ta_read_with, whose content is undefined after an error.
  * Handles.    64-bit values, never pointers; 0 is none. A stale, closed, forged or foreign handle, or one of another type,
  *             is TA_INVALID_HANDLE. Closing while another thread uses the handle is safe: what it names goes when that call
  *             returns. In a child made by fork
@@ -246,6 +246,46 @@
 #define TA_NO_SYNC 8
 
 /*
+ Raw on local disk.
+ */
+#define TA_WARM 2
+
+/*
+ Coded.
+ */
+#define TA_COLD 3
+
+/*
+ The elements are the values.
+ */
+#define TA_PLAIN 0
+
+/*
+ Blocks of a named layout, of the type TA_OPAQUE.
+ */
+#define TA_BLOCKS 1
+
+/*
+ Integers that stand for reals: value = scale * (element - zero point).
+ */
+#define TA_QUANTIZED 2
+
+/*
+ The key may be there or not.
+ */
+#define TA_EXPECT_ANY 0
+
+/*
+ The key must not be there at the commit, which is TA_ALREADY_EXISTS otherwise.
+ */
+#define TA_EXPECT_ABSENT 1
+
+/*
+ The key must have the version that the commit `expect_lsn` made; the commit is TA_CONFLICT otherwise.
+ */
+#define TA_EXPECT_VERSION 2
+
+/*
  Version of the binary interface.
  */
 #define TA_ABI_VERSION 1
@@ -309,6 +349,11 @@
  Not possible in this state or for this type.
  */
 #define TA_UNSUPPORTED 8
+
+/*
+ The moment asked for lies in history that was given up.
+ */
+#define TA_FORGOTTEN 9
 
 /*
  The directory is not a store.
@@ -455,6 +500,138 @@ typedef struct {
 } ta_key;
 
 /*
+ What a state says.
+ */
+typedef struct {
+  /*
+   How many numbers were seen.
+   */
+  uint64_t count;
+  /*
+   Mean; NaN of nothing.
+   */
+  double mean;
+  /*
+   Variance with the divisor asked for; NaN where it is not positive.
+   */
+  double variance;
+  /*
+   Smallest number; infinity of nothing.
+   */
+  double min;
+  /*
+   Largest number; minus infinity of nothing.
+   */
+  double max;
+} ta_moments;
+
+/*
+ A tensor in memory of the caller, C order, little-endian, any alignment.
+ */
+typedef struct {
+  /*
+   The elements.
+   */
+  const void *data;
+  /*
+   Bytes at `data`.
+   */
+  uint64_t bytes;
+  /*
+   Dimensions, outermost first; NULL for a scalar.
+   */
+  const uint64_t *shape;
+  /*
+   Number of dimensions, at most 64.
+   */
+  uint32_t rank;
+  /*
+   Element type.
+   */
+  uint32_t dtype;
+} ta_tensor;
+
+/*
+ How elements are to be understood. All zero is plain; members of other kinds are not looked at.
+ */
+typedef struct {
+  /*
+   TA_PLAIN, TA_BLOCKS or TA_QUANTIZED.
+   */
+  uint32_t kind;
+  /*
+   Of quantised elements: how many share a scale; 0 for all.
+   */
+  uint32_t block;
+  /*
+   One scale per block.
+   */
+  const float *scale;
+  /*
+   Number of scales.
+   */
+  uint64_t scale_count;
+  /*
+   One zero point per block, or NULL for symmetric codes.
+   */
+  const int32_t *zero_point;
+  /*
+   Number of zero points: that of scales, or 0.
+   */
+  uint64_t zero_point_count;
+  /*
+   Of blocks: name of the layout (`Q4_0`).
+   */
+  const char *layout;
+  /*
+   Its bytes.
+   */
+  uint64_t layout_length;
+  /*
+   Elements in a block.
+   */
+  uint32_t block_elements;
+  /*
+   Bytes in a block.
+   */
+  uint32_t block_bytes;
+} ta_encoding;
+
+/*
+ What ta_put_with takes besides the tensor. All zero is the default, and so is NULL.
+ */
+typedef struct {
+  /*
+   One JSON object, at most 1 MiB, or NULL.
+   */
+  const char *metadata;
+  /*
+   Its bytes.
+   */
+  uint64_t metadata_length;
+  /*
+   Keys that this atom was made from, in its namespace: their `ns` is NULL. They must exist at the commit.
+   */
+  const ta_key *parents;
+  /*
+   Number of parents.
+   */
+  uint64_t parent_count;
+  /*
+   NULL for plain.
+   */
+  const ta_encoding *encoding;
+  /*
+   TA_EXPECT_ANY, TA_EXPECT_ABSENT or TA_EXPECT_VERSION.
+   */
+  uint32_t expect;
+  /*
+   The version expected.
+   */
+  uint64_t expect_lsn;
+} ta_put_options;
+
+/*
  Descriptor of an atom.
  */
 typedef struct {
@@ -517,32 +694,6 @@ typedef struct {
    */
   uint64_t lock_timeout_ms;
 } ta_options;
-
-/*
- A tensor in memory of the caller, C order, little-endian, any alignment.
- */
-typedef struct {
-  /*
-   The elements.
-   */
-  const void *data;
-  /*
-   Bytes at `data`.
-   */
-  uint64_t bytes;
-  /*
-   Dimensions, outermost first; NULL for a scalar.
-   */
-  const uint64_t *shape;
-  /*
-   Number of dimensions, at most 64.
-   */
-  uint32_t rank;
-  /*
-   Element type.
-   */
-  uint32_t dtype;
-} ta_tensor;
 
 /*
  Gives the next bytes of a payload: writes at most `capacity` bytes to `buffer` and returns how many; 0 at the end, a
@@ -676,10 +827,146 @@ int32_t ta_cancel_new(uint64_t deadline_ms,
 int32_t ta_cancel_set(uint64_t cancel, ta_error *error);
 
 /*
- Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set or aggregate.
+ Lists the changes of a namespace (NULL for the default one) by commits after `since`, up to the newest one now, by commit
+ and then by key. It shows what history still holds. Take them with ta_changes_next.
+ */
+int32_t ta_changes(uint64_t store,
+                   const char *ns,
+                   uint64_t ns_length,
+                   uint64_t since,
+                   uint64_t *list,
+                   ta_error *error);
+
+/*
+ The next change: its commit, whether the atom was put (1) or deleted (0), its key as in ta_list_next. TA_NOT_FOUND behind
+ the last one. A change stays the next one while only the size of its key is asked, or it does not fit.
+ */
+int32_t ta_changes_next(uint64_t list,
+                        uint64_t *lsn,
+                        uint32_t *is_put,
+                        char *key,
+                        uint64_t capacity,
+                        uint64_t *length,
+                        ta_error *error);
+
+/*
+ As ta_delete, of the version that the commit `lsn` made: where there is another one by then, or none, ta_commit is
+ TA_CONFLICT. So whoever decided by a listing deletes what was listed.
+ */
+int32_t ta_delete_version(uint64_t txn, const ta_key *key, uint64_t lsn, uint32_t *existed, ta_error *error);
+
+/*
+ Makes a projection of vectors of `dim` numbers onto three orthonormal axes that never change. Close it with ta_close.
+ */
+int32_t ta_projection_landmarks(uint64_t dim, uint64_t *projection, ta_error *error);
+
+/*
+ Makes a projection onto `axes` directions of random signs, the same for the same seed everywhere.
+ */
+int32_t ta_projection_random(uint64_t dim, uint64_t axes, uint64_t seed, uint64_t *projection, ta_error *error);
+
+/*
+ Coordinates of vectors, row by row: `vectors` has rows * dim numbers, `out` takes rows * axes. TA_INVALID_SHAPE for
+ other counts.
+ */
+int32_t ta_project(uint64_t projection,
+                   const float *vectors,
+                   uint64_t count,
+                   double *out,
+                   uint64_t out_count,
+                   ta_error *error);
+
+/*
+ Morton code of a point of 2, 3 or 4 cell numbers of `bits` bits each, at most 64 bits together.
+ */
+int32_t ta_morton_encode(const uint32_t *cells, uint32_t axes, uint32_t bits, uint64_t *out, ta_error *error);
+
+/*
+ Place of a point on the Hilbert curve; as ta_morton_encode.
+ */
+int32_t ta_hilbert_encode(const uint32_t *cells, uint32_t axes, uint32_t bits, uint64_t *out, ta_error *error);
+
+/*
+ The point of a Morton code: `cells` takes one number per axis. TA_INVALID_ARGUMENT for a code beyond the bits.
+ */
+int32_t ta_morton_decode(uint64_t code, uint32_t axes, uint32_t bits, uint32_t *cells, ta_error *error);
+
+/*
+ The point of a place on the Hilbert curve; as ta_morton_decode.
+ */
+int32_t ta_hilbert_decode(uint64_t code, uint32_t axes, uint32_t bits, uint32_t *cells, ta_error *error);
+
+/*
+ Cells of coordinates in a grid of 2^bits cells from `min` to `max`; what lies outside falls into the first or the last.
+ TA_INVALID_ARGUMENT for NaN.
+ */
+int32_t ta_grid_cells(double min,
+                      double max,
+                      uint32_t bits,
+                      const double *values,
+                      uint64_t count,
+                      uint32_t *cells,
+                      ta_error *error);
+
+/*
+ Coordinates in the middle of cells of such a grid.
+ */
+int32_t ta_grid_centers(double min,
+                        double max,
+                        uint32_t bits,
+                        const uint32_t *cells,
+                        uint64_t count,
+                        double *values,
+                        ta_error *error);
+
+/*
+ Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set, aggregate
+ or projection.
  What it names lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
  */
 int32_t ta_close(uint64_t handle, ta_error *error);
+
+/*
+ The product of a matrix of rows x inner and one of inner x cols, all of f64 or f32 and in C order, on all cores.
+ */
+int32_t ta_matmul(uint32_t dtype,
+                  uint64_t rows,
+                  uint64_t inner,
+                  uint64_t cols,
+                  const void *a,
+                  const void *b,
+                  void *out,
+                  ta_error *error);
+
+/*
+ The `rank` largest singular values of a matrix of rows x cols (f64 or f32), with their vectors: `u` takes rows x rank,
+ `values` rank, `vt` rank x cols. TA_INVALID_ARGUMENT for NaN, infinities, and a rank not in 1..=min(rows, cols).
+ */
+int32_t ta_svd(uint32_t dtype,
+               uint64_t rows,
+               uint64_t cols,
+               const void *a,
+               uint64_t rank,
+               void *u,
+               void *values,
+               void *vt,
+               ta_error *error);
+
+/*
+ The first `count` principal components of observations in rows (f64 or f32): `mean` takes cols numbers, `components`
+ count x cols, `variances` count. `scores` (may be NULL) takes the observations in their coordinates, rows x count.
+ TA_INVALID_ARGUMENT as ta_svd, and for fewer than two rows.
+ */
+int32_t ta_pca(uint32_t dtype,
+               uint64_t rows,
+               uint64_t cols,
+               const void *a,
+               uint64_t count,
+               void *mean,
+               void *components,
+               void *variances,
+               void *scores,
+               ta_error *error);
 
 /*
  Distance of two vectors of one type. `a` and `b` may lie anywhere and be the same.
@@ -768,6 +1055,11 @@ int32_t ta_sub(const void *a, const void *b, uint32_t dtype, uint64_t count, voi
 int32_t ta_lerp(const void *a, const void *b, double t, uint32_t dtype, uint64_t count, void *out, ta_error *error);
 
 /*
+ `out = a * b + c` with one rounding; as ta_add.
+ */
+int32_t ta_fma(const void *a, const void *b, const void *c, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
  `out = a * factor`; as ta_add.
  */
 int32_t ta_scale(const void *a, double factor, uint32_t dtype, uint64_t count, void *out, ta_error *error);
@@ -781,6 +1073,105 @@ int32_t ta_normalize(const void *a, uint32_t dtype, uint64_t count, void *out, t
  `out = exp(a) / sum(exp(a))`; as ta_add.
  */
 int32_t ta_softmax(const void *a, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ Adds every element of rows to a state, NULL with 0 bytes for that of nothing, and hands the new state out: 48 bytes, for
+ any machine. `dtype`, `dim` and `stride` as in ta_cdist.
+ */
+int32_t ta_moments_push(const void *state,
+                        uint64_t state_bytes,
+                        uint32_t dtype,
+                        uint64_t dim,
+                        const void *data,
+                        uint64_t rows,
+                        uint64_t stride,
+                        void *out,
+                        uint64_t capacity,
+                        uint64_t *length,
+                        ta_error *error);
+
+/*
+ Puts two states together.
+ */
+int32_t ta_moments_merge(const void *a,
+                         uint64_t a_bytes,
+                         const void *b,
+                         uint64_t b_bytes,
+                         void *out,
+                         uint64_t capacity,
+                         uint64_t *length,
+                         ta_error *error);
+
+/*
+ What a state says, the variance with the divisor count - ddof.
+ */
+int32_t ta_moments_finish(const void *state, uint64_t state_bytes, uint64_t ddof, ta_moments *moments, ta_error *error);
+
+/*
+ As ta_list, in a namespace; NULL is the default one.
+ */
+int32_t ta_list_in(uint64_t snapshot,
+                   const char *ns,
+                   uint64_t ns_length,
+                   const char *prefix,
+                   uint64_t prefix_length,
+                   uint64_t *list,
+                   ta_error *error);
+
+/*
+ Deletes every name that starts with a prefix, all atoms of the namespace where it is empty; `deleted` is how many.
+ */
+int32_t ta_delete_prefix(uint64_t txn,
+                         const char *ns,
+                         uint64_t ns_length,
+                         const char *prefix,
+                         uint64_t prefix_length,
+                         uint64_t *deleted,
+                         ta_error *error);
+
+/*
+ Moves the payloads of all atoms below a prefix to TA_COLD (coded) or TA_WARM (raw), in steps, each durable. What it
+ did is a JSON object. Too small a buffer is found out only when all is done; 512 bytes are enough.
+ */
+int32_t ta_move_to_tier(uint64_t store,
+                        const char *ns,
+                        uint64_t ns_length,
+                        const char *prefix,
+                        uint64_t prefix_length,
+                        uint32_t tier,
+                        uint64_t cancel,
+                        char *out,
+                        uint64_t capacity,
+                        uint64_t *length,
+                        ta_error *error);
+
+/*
+ Puts a tensor with options. A set cancel handle, or its deadline, ends the call with TA_CANCELLED within 4 MiB; the
+ transaction is as it was then.
+ */
+int32_t ta_put_with(uint64_t txn,
+                    const ta_key *key,
+                    const ta_tensor *tensor,
+                    const ta_put_options *options,
+                    uint64_t cancel,
+                    ta_error *error);
+
+/*
+ As ta_commit, given up with TA_CANCELLED where the cancel handle is set, or its deadline has passed, before the commit
+ begins; then the transaction is taken back. A commit that has begun is brought to its end; how long it waits for other
+ processes is bounded by `lock_timeout_ms` of the store.
+ */
+int32_t ta_commit_with(uint64_t txn, uint64_t cancel, uint64_t *lsn, ta_error *error);
+
+/*
+ How the elements of an atom are to be understood, as a JSON object: its `kind` is `plain`, `blocks` or `quantized`.
+ */
+int32_t ta_get_encoding(uint64_t from,
+                        const ta_key *key,
+                        char *out,
+                        uint64_t capacity,
+                        uint64_t *length,
+                        ta_error *error);
 
 /*
  Descriptor of an atom. `from` is a store or a snapshot. TA_NOT_FOUND where there is none.
@@ -807,6 +1198,17 @@ int32_t ta_read(uint64_t from,
                 void *out,
                 uint64_t count,
                 ta_error *error);
+
+/*
+ As ta_read, ended with TA_CANCELLED within 4 MiB once the cancel handle is set or its deadline has passed.
+ */
+int32_t ta_read_with(uint64_t from,
+                     const ta_key *key,
+                     uint64_t offset,
+                     void *out,
+                     uint64_t count,
+                     uint64_t cancel,
+                     ta_error *error);
 
 /*
  Lends `count` verified bytes from `offset`, UINT64_MAX for all up to the end, without a copy where payloads are mapped.
@@ -866,6 +1268,38 @@ int32_t ta_query(uint64_t store,
                  uint64_t capacity,
                  uint64_t *length,
                  ta_error *error);
+
+/*
+ Facts and sums of a set as a JSON object.
+ */
+int32_t ta_vectors_info(uint64_t vectors, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ The vector sets of the default namespace as a JSON array of such objects, by name.
+ */
+int32_t ta_vector_sets(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Vectors by id, in the set's type and without gaps: `out` takes `count` of them, `found` (may be NULL) one byte each,
+ 1 or 0. A vector that is not there is zeros. `out_bytes` must be `count` times the bytes of a vector.
+ */
+int32_t ta_vectors_get(uint64_t vectors,
+                       const int64_t *ids,
+                       uint64_t count,
+                       void *out,
+                       uint64_t out_bytes,
+                       uint8_t *found,
+                       ta_error *error);
+
+/*
+ Makes the 8-bit companions that speed searches up, for parts that have none; `parts` is how many were made.
+ */
+int32_t ta_vectors_build_companions(uint64_t vectors, uint64_t cancel, uint64_t *parts, ta_error *error);
+
+/*
+ Drops a vector set with all its vectors; `existed` (may be NULL) says whether it was there.
+ */
+int32_t ta_txn_vectors_drop(uint64_t txn, const ta_key *name, uint32_t *existed, ta_error *error);
 
 /*
  Version of the binary interface of the library that was loaded; compare with TA_ABI_VERSION.
@@ -949,6 +1383,75 @@ int32_t ta_repair(const char *path,
                   uint64_t cancel,
                   uint64_t *atoms,
                   ta_error *error);
+
+/*
+ The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins}.
+ */
+int32_t ta_tier_policy(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Replaces the policy, pins included, durably and for all processes. What is left out has its default. Moves nothing.
+ */
+int32_t ta_tier_set_policy(uint64_t store, const char *policy, uint64_t policy_length, ta_error *error);
+
+/*
+ Pins names of the default namespace that start with a prefix, or with `exact` other than 0 that very name: their payloads
+ stay warm, and are read into memory when the store is opened.
+ */
+int32_t ta_tier_pin(uint64_t store,
+                    const char *prefix,
+                    uint64_t prefix_length,
+                    int32_t exact,
+                    ta_error *error);
+
+/*
+ Takes a pin back. Nothing happens where there is none.
+ */
+int32_t ta_tier_unpin(uint64_t store, const char *prefix, uint64_t prefix_length, int32_t exact, ta_error *error);
+
+/*
+ What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason}]}.
+ */
+int32_t ta_tier_plan(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Carries a plan out; what no longer makes sense is skipped and counted. The report is a JSON object of numbers with fewer
+ than 1,024 bytes; the moves are made also where it does not fit.
+ */
+int32_t ta_tier_apply(uint64_t store,
+                      const char *plan,
+                      uint64_t plan_length,
+                      uint64_t cancel,
+                      char *out,
+                      uint64_t capacity,
+                      uint64_t *length,
+                      ta_error *error);
+
+/*
+ What a nightly job calls: notes what was read, plans, applies. The report is as that of ta_tier_apply.
+ */
+int32_t ta_tier_maintain(uint64_t store,
+                         uint64_t cancel,
+                         char *out,
+                         uint64_t capacity,
+                         uint64_t *length,
+                         ta_error *error);
+
+/*
+ Reclaims space: garbage, and history older than `keep_seconds`, of which a negative number keeps all. Segments whose share of
+ dead bytes is `dead_share` or more are rewritten, 0.5 is usual. With `dry_run` other than 0 nothing changes. The report
+ is a JSON object of numbers and the list `findings`, of segments that damage keeps; too small a buffer is found out only
+ when all is done, 1,024 bytes are enough without findings.
+ */
+int32_t ta_gc(uint64_t store,
+              double keep_seconds,
+              double dead_share,
+              int32_t dry_run,
+              uint64_t cancel,
+              char *out,
+              uint64_t capacity,
+              uint64_t *length,
+              ta_error *error);
 
 /*
  Reads a JSON array of numbers. TA_INVALID_ARGUMENT, with the place in the text, for anything else.

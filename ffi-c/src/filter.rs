@@ -3,7 +3,7 @@
 use engine::SearchOptions;
 
 use crate::math;
-use crate::memory::{input, size, structure, zeroed};
+use crate::memory::{input, size, span, structure, zeroed};
 use crate::wall::{Failure, Outcome};
 
 /// Heed `allow`, even an empty one.
@@ -66,6 +66,12 @@ pub(crate) fn options(pointer: *const ta_search_options) -> Outcome<SearchOption
         options = options.metric(math::metric(c.metric)?);
     }
     Ok(options.threads(size(c.threads)?))
+}
+
+/// Where the lists of ids lie, and the struct itself.
+pub(crate) fn lists(pointer: *const ta_search_options) -> Outcome<Vec<(usize, u64)>> {
+    let Some(c) = structure(pointer)? else { return Ok(Vec::new()) };
+    Ok(vec![span(pointer, 1), span(c.allow, c.allow_count), span(c.deny, c.deny_count)])
 }
 
 /// A copy of ids of the caller.

@@ -64,6 +64,8 @@ objects! {
     List(crate::read::List) = 6, "a list";
     Vectors(engine::VectorSet) = 7, "a vector set";
     Aggregate(crate::aggregate::Aggregate) = 8, "an aggregate";
+    Changes(crate::changes::Changes) = 16, "a list of changes";
+    Projection(engine::kernels::project::Projection) = 9, "a projection";
 }
 
 struct Slot {
@@ -153,7 +155,8 @@ fn lock() -> Outcome<MutexGuard<'static, Table>> {
         .ok_or_else(|| Failure::of(engine::ErrorKind::Forked, "the table of handles is locked"))
 }
 
-/// Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set or aggregate.
+/// Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set, aggregate
+/// or projection.
 /// What it names lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_close(handle: u64, error: *mut crate::wall::ta_error) -> i32 {

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use engine::kernels::{self, Metric, Norm, Rows};
+use engine::kernels::{self, Metric, Reduction, Rows};
 use engine::{DType, byte_len};
 use half::{bf16, f16};
 
@@ -112,6 +112,17 @@ pub(crate) fn rows<'a>(data: *const c_void, kind: u32, count: u64, dim: u64, str
     Ok(Rows::strided(dtype, size(count)?, size(dim)?, size(stride)?, bytes(data, len)?)?)
 }
 
+/// Where rows lie, for [`apart`].
+pub(crate) fn extent(rows: &Rows<'_>) -> (usize, u64) {
+    match rows.rows() {
+        0 => (0, 0),
+        last => {
+            let (first, end) = (rows.row_bytes(0), rows.row_bytes(last - 1));
+            (first.as_ptr().addr(), (end.as_ptr().addr() + end.len() - first.as_ptr().addr()) as u64)
+        }
+    }
+}
+
 /// What `of` makes of the distance of two vectors.
 fn pair(
     metric: Outcome<Metric>,
@@ -120,8 +131,10 @@ fn pair(
     out: *mut f64,
     of: impl FnOnce(f64) -> f64,
 ) -> Outcome {
+    let place = [span(out, 1)];
     let out = One::at(out)?;
     let (a, b) = (rows(a, dtype, 1, count, 0)?, rows(b, dtype, 1, count, 0)?);
+    apart(&place, &[extent(&a), extent(&b)])?;
     out.set(of(kernels::distance(metric?, a, b)?))
 }
 
@@ -186,14 +199,7 @@ pub extern "C" fn ta_cdist(
         let queries = rows(queries, dtype, query_rows, dim, query_stride)?;
         let data = rows(data, dtype, data_rows, dim, data_stride)?;
         let target = output(out, out_count)?;
-        let ends = |rows: &Rows<'_>| match rows.rows() {
-            0 => (0, 0),
-            last => {
-                let (first, end) = (rows.row_bytes(0), rows.row_bytes(last - 1));
-                (first.as_ptr().addr(), (end.as_ptr().addr() + end.len() - first.as_ptr().addr()) as u64)
-            }
-        };
-        apart(&[span(out, out_count)], &[ends(&queries), ends(&data)])?;
+        apart(&[span(out, out_count)], &[extent(&queries), extent(&data)])?;
         Ok(kernels::many_to_many(self::metric(metric)?, queries, data, target)?)
     })
 }
@@ -229,24 +235,12 @@ pub extern "C" fn ta_reduce(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let out = One::at(out)?;
+        let (place, to) = (span(out, 1), One::at(out)?);
         let row = rows(a, dtype, 1, count, 0)?;
-        let value = match reduction {
-            TA_SUM => kernels::sum(row),
-            TA_MEAN => kernels::mean(row),
-            TA_VARIANCE => kernels::variance(row, 0),
-            TA_SAMPLE_VARIANCE => kernels::variance(row, 1),
-            TA_MIN => kernels::min(row),
-            TA_MAX => kernels::max(row),
-            TA_ARGMIN => kernels::argmin(row).map(|index| index as f64),
-            TA_ARGMAX => kernels::argmax(row).map(|index| index as f64),
-            TA_NORM_1 => kernels::norm(Norm::One, row),
-            TA_NORM_2 => kernels::norm(Norm::Two, row),
-            TA_NORM_MAX => kernels::norm(Norm::Infinity, row),
-            TA_LOG_SUM_EXP => kernels::log_sum_exp(row),
-            _ => return Err(Failure::argument(format!("no reduction has the number {reduction}"))),
-        };
-        out.set(value?)
+        apart(&[place], &[extent(&row)])?;
+        let reduction = u8::try_from(reduction).ok().and_then(Reduction::from_number);
+        let reduction = reduction.ok_or_else(|| Failure::argument("no reduction has this number"))?;
+        to.set(kernels::reduce(reduction, row)?)
     })
 }
 
@@ -265,6 +259,7 @@ pub extern "C" fn ta_centroid(
     wall(error, || {
         let matrix = self::rows(data, dtype, rows, dim, stride)?;
         let weights = if weights.is_null() { None } else { Some(input(weights, rows)?) };
+        apart(&[span(out, dim)], &[extent(&matrix), weights.map_or((0, 0), |list| span(list.as_ptr(), rows))])?;
         let target = output(out, dim)?;
         let mut mean = zeroed(size(dim)?)?;
         kernels::centroid(matrix, weights, &mut mean)?;
@@ -273,31 +268,25 @@ pub extern "C" fn ta_centroid(
     })
 }
 
+/// Runs a body with the element type of a number, of those listed; `$else` says of any other what is not done with it.
+macro_rules! with_element {
+    ($dtype:expr, $T:ident of [$($variant:ident $type:ty),*], else $else:literal => $body:expr) => {
+        match $crate::math::dtype($dtype)? {
+            $(engine::DType::$variant => {
+                type $T = $type;
+                $body
+            })*
+            other => return Err($crate::wall::Failure::of(engine::ErrorKind::Unsupported, format!($else, other))),
+        }
+    };
+}
+pub(crate) use with_element;
+
 /// Runs a body with the float type of a number.
 macro_rules! with_float {
     ($dtype:expr, $T:ident => $body:expr) => {
-        match dtype($dtype)? {
-            DType::F64 => {
-                type $T = f64;
-                $body
-            }
-            DType::F32 => {
-                type $T = f32;
-                $body
-            }
-            DType::F16 => {
-                type $T = f16;
-                $body
-            }
-            DType::Bf16 => {
-                type $T = bf16;
-                $body
-            }
-            other => {
-                let what = format!("arithmetic takes f64, f32, f16 and bf16, not {other}");
-                return Err(Failure::of(engine::ErrorKind::Unsupported, what));
-            }
-        }
+        with_element!($dtype, $T of [F64 f64, F32 f32, F16 f16, Bf16 bf16],
+            else "arithmetic takes f64, f32, f16 and bf16, not {}" => $body)
     };
 }
 
@@ -356,6 +345,27 @@ pub extern "C" fn ta_lerp(
     binary!(a, b, dtype, count, out, error, |x, y, z| kernels::lerp(x, y, t, z))
 }
 
+/// `out = a * b + c` with one rounding; as ta_add.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_fma(
+    a: *const c_void,
+    b: *const c_void,
+    c: *const c_void,
+    dtype: u32,
+    count: u64,
+    out: *mut c_void,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        with_float!(dtype, T => {
+            let [x, y, z] = [a, b, c].map(|pointer| pointer.cast::<T>());
+            let to = out.cast::<T>();
+            apart(&[span(to, count)], &[span(x, count), span(y, count), span(z, count)])?;
+            Ok(kernels::fma(input(x, count)?, input(y, count)?, input(z, count)?, output(to, count)?)?)
+        })
+    })
+}
+
 /// `out = a * factor`; as ta_add.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_scale(
@@ -385,4 +395,19 @@ pub extern "C" fn ta_normalize(
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_softmax(a: *const c_void, dtype: u32, count: u64, out: *mut c_void, error: *mut ta_error) -> i32 {
     binary!(a, a, dtype, count, out, error, |x, _y, z| kernels::softmax(x, z))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A number that means another reduction in C than in the engine is a wrong answer with the status of a right one.
+    #[test]
+    fn numbers_of_reductions_and_metrics_are_those_of_the_engine() {
+        let header = include_str!("../include/tensoratom.h");
+        let has = |name: &str, number: u8| header.contains(&format!("#define TA_{} {number}\n", name.to_uppercase()));
+        assert!(Reduction::ALL.iter().all(|reduction| has(reduction.name(), reduction.number())));
+        assert!(Metric::ALL.iter().all(|metric| has(metric.name(), metric.number())));
+        assert!(DType::ALL.iter().all(|dtype| has(dtype.name(), dtype.number())));
+    }
 }

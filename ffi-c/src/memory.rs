@@ -130,6 +130,7 @@ impl<T: Plain> Out<T> {
         if capacity > 0 {
             check(pointer, capacity)?;
         }
+        apart(&[span(pointer, capacity), span(length, 1)], &[])?;
         Ok(Out { pointer, capacity, length })
     }
 

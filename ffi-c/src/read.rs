@@ -3,14 +3,12 @@
 use std::ffi::{c_char, c_void};
 
 use engine::{AtomInfo, Bytes, ListOptions, Payload, RANK_MAX, Snapshot, Store};
-use parking_lot::Mutex;
-use serde_json::json;
 
-use crate::handle;
+use crate::listing::Listing;
 use crate::memory::{One, Out, apart, output, required, span, text};
 use crate::options::{address, ta_key};
-use crate::report;
 use crate::wall::{Failure, Outcome, ta_error, wall};
+use crate::{cancel, handle};
 
 /// Descriptor of an atom.
 #[repr(C)]
@@ -50,7 +48,7 @@ fn info(info: &AtomInfo) -> ta_info {
 }
 
 /// The payload of a key in a store, or in a snapshot (default namespace).
-fn payload(from: u64, key: *const ta_key) -> Outcome<Payload> {
+pub(crate) fn payload(from: u64, key: *const ta_key) -> Outcome<Payload> {
     let key = required(key, "the key")?;
     if handle::claims::<Snapshot>(from) {
         let snapshot = handle::get::<Snapshot>(from)?;
@@ -102,6 +100,24 @@ pub extern "C" fn ta_read(
     })
 }
 
+/// As ta_read, ended with TA_CANCELLED within 4 MiB once the cancel handle is set or its deadline has passed.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_read_with(
+    from: u64,
+    key: *const ta_key,
+    offset: u64,
+    out: *mut c_void,
+    count: u64,
+    cancel: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let target = output(out.cast::<u8>(), count)?;
+        let flag = cancel::flag(cancel)?;
+        Ok(payload(from, key)?.read_into_within(offset, target, &cancel::control(&flag))?)
+    })
+}
+
 /// Lends `count` verified bytes from `offset`, UINT64_MAX for all up to the end, without a copy where payloads are mapped.
 /// They stay at `data` until ta_close of `mapping`. NULL where there are none.
 #[unsafe(no_mangle)]
@@ -116,6 +132,7 @@ pub extern "C" fn ta_map(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
+        apart(&[span(data, 1), span(bytes, 1), span(mapping, 1)], &[span(key, 1)])?;
         let (to_data, to_bytes, to_mapping) = (One::at(data)?, One::at(bytes)?, One::at(mapping)?);
         let payload = payload(from, key)?;
         let end = if count == u64::MAX { Some(payload.len()) } else { offset.checked_add(count) };
@@ -128,8 +145,8 @@ pub extern "C" fn ta_map(
     })
 }
 
-/// A listing that is under way, with the atom whose key did not fit yet.
-pub struct List(Mutex<(engine::Atoms, Option<AtomInfo>)>);
+/// A listing of atoms that is under way.
+pub(crate) type List = Listing<engine::Atoms, AtomInfo>;
 
 /// Lists the atoms whose names start with a prefix, and without one those with numbers first. Take them with ta_list_next.
 #[unsafe(no_mangle)]
@@ -144,7 +161,7 @@ pub extern "C" fn ta_list(
         let out = One::at(list)?;
         let options = ListOptions::new().prefix(text(prefix, prefix_length)?);
         let atoms = handle::get::<Snapshot>(snapshot)?.iter(&options);
-        out.set(handle::add(handle::tag(snapshot), List(Mutex::new((atoms, None))))?)
+        out.set(handle::add(handle::tag(snapshot), List::new(atoms))?)
     })
 }
 
@@ -163,18 +180,7 @@ pub extern "C" fn ta_list_next(
         apart(&[span(info, 1), span(key.cast::<u8>(), capacity), span(length, 1)], &[])?;
         let (to_info, to_key) = (One::at(info)?, Out::text(key, capacity, length)?);
         let list = handle::get::<List>(list)?;
-        let mut list = list.0.lock();
-        let next = match list.1.take() {
-            Some(atom) => Some(Ok(atom)),
-            None => list.0.next(),
-        };
-        let atom = next.ok_or_else(|| Failure::of(engine::ErrorKind::NotFound, "the list has no more atoms"))??;
-        let filled = report::fill(to_key, &json!(report::key(&atom.key)));
-        let info = self::info(&atom);
-        if filled.is_err() || key.is_null() {
-            list.1 = Some(atom);
-        }
-        filled?;
-        to_info.set(info)
+        let end = "the list has no more atoms";
+        to_info.set(list.next((to_key, key.is_null()), end, |atom| &atom.key, self::info)?)
     })
 }

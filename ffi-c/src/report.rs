@@ -1,8 +1,9 @@
 //! What is large and rarely read: reports as JSON text.
 
-use engine::{Key, SqlValue, Store, VerifyOptions};
-use serde_json::{Value, json};
+use engine::{SqlValue, Store, VerifyOptions};
+use serde_json::{Map, Value, json};
 use std::ffi::c_char;
+use std::fmt::Display;
 
 use crate::memory::{Out, size, text};
 use crate::wall::{Outcome, ta_error, wall};
@@ -13,25 +14,31 @@ pub(crate) fn fill(out: Out<u8>, value: &Value) -> Outcome {
     out.fill(value.to_string().as_bytes())
 }
 
-/// A key as JSON: a string or a number.
-pub(crate) fn key(key: &Key) -> Value {
-    match key {
-        Key::Int(number) => json!(number),
-        Key::Name(name) => json!(name),
-    }
+/// Runs a body that answers with text, mostly JSON, and hands that out under the size-query convention.
+pub(crate) fn answer<T: Display>(
+    error: *mut ta_error,
+    (out, capacity, length): (*mut c_char, u64, *mut u64),
+    body: impl FnOnce() -> Outcome<T>,
+) -> i32 {
+    wall(error, || {
+        let out = Out::text(out, capacity, length)?;
+        out.fill(body()?.to_string().as_bytes())
+    })
+}
+
+/// Named numbers of a report as a JSON object.
+pub(crate) fn facts(facts: &[(&str, u64)]) -> Map<String, Value> {
+    facts.iter().map(|&(name, value)| (name.to_owned(), json!(value))).collect()
 }
 
 /// Counts and bytes of a store as a JSON object; the members of `accounted` sum to `disk_bytes`.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_stat(store: u64, out: *mut c_char, capacity: u64, length: *mut u64, error: *mut ta_error) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
+    answer(error, (out, capacity, length), || {
         let stat = handle::get::<Store>(store)?.stat()?;
-        let member = |(name, value): (&str, u64)| (name.to_owned(), json!(value));
-        let accounted: serde_json::Map<String, Value> = stat.accounted.parts().into_iter().map(member).collect();
-        let mut value: serde_json::Map<String, Value> = stat.facts().into_iter().map(member).collect();
-        value.insert("accounted".to_owned(), accounted.into());
-        fill(out, &value.into())
+        let mut value = facts(&stat.facts());
+        value.insert("accounted".to_owned(), facts(&stat.accounted.parts()).into());
+        Ok(Value::from(value))
     })
 }
 
@@ -47,31 +54,14 @@ pub extern "C" fn ta_verify(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
+    answer(error, (out, capacity, length), || {
         let mut options = VerifyOptions::new();
         if prefix_length > 0 {
             options = options.prefix(text(prefix, prefix_length)?);
         }
         let flag = cancel::flag(cancel)?;
         let report = handle::get::<Store>(store)?.verify(&options, &cancel::control(&flag))?;
-        let damaged: Vec<Value> = report
-            .damaged
-            .iter()
-            .map(|damage| {
-                json!({
-                    "namespace": damage.namespace, "key": damage.key.as_ref().map(key), "lsn": damage.lsn,
-                    "is_current": damage.is_current, "segment": damage.segment, "offset": damage.offset,
-                    "what": damage.what,
-                })
-            })
-            .collect();
-        let value = json!({
-            "is_sound": report.is_sound(), "atoms_checked": report.atoms_checked,
-            "payloads_checked": report.payloads_checked, "chunks_checked": report.chunks_checked,
-            "bytes_checked": report.bytes_checked, "damaged": damaged,
-        });
-        fill(out, &value)
+        Ok(json!(report))
     })
 }
 
@@ -88,8 +78,7 @@ pub extern "C" fn ta_query(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = Out::text(out, capacity, length)?;
+    answer(error, (out, capacity, length), || {
         let result = handle::get::<Store>(store)?.query(text(sql, sql_length)?, size(row_limit)?)?;
         let cell = |value: &SqlValue| match value {
             SqlValue::Null => Value::Null,
@@ -99,6 +88,6 @@ pub extern "C" fn ta_query(
             SqlValue::Blob(bytes) => json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
         };
         let rows: Vec<Vec<Value>> = result.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-        fill(out, &json!({ "columns": result.columns, "rows": rows }))
+        Ok(json!({ "columns": result.columns, "rows": rows }))
     })
 }

@@ -51,6 +51,8 @@ pub const TA_INVALID_SHAPE: i32 = 6;
 pub const TA_INVALID_METADATA: i32 = 7;
 /// Not possible in this state or for this type.
 pub const TA_UNSUPPORTED: i32 = 8;
+/// The moment asked for lies in history that was given up.
+pub const TA_FORGOTTEN: i32 = 9;
 /// The directory is not a store.
 pub const TA_NOT_A_STORE: i32 = 20;
 /// Written by a newer version of the format.

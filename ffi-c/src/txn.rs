@@ -24,6 +24,11 @@ impl Txn {
         let txn = guard.as_mut().ok_or_else(|| Failure::handle("the transaction was committed"))?;
         body(&self.store, txn)
     }
+
+    /// The transaction, to be committed; none is left.
+    pub(crate) fn take(&self) -> Outcome<WriteTxn> {
+        self.open.lock().take().ok_or_else(|| Failure::handle("the transaction was committed"))
+    }
 }
 
 /// Begins a transaction. ta_commit makes it durable; ta_close without a commit takes it back.
@@ -42,9 +47,7 @@ pub extern "C" fn ta_begin(store: u64, txn: *mut u64, error: *mut ta_error) -> i
 pub extern "C" fn ta_commit(txn: u64, lsn: *mut u64, error: *mut ta_error) -> i32 {
     wall(error, || {
         let out = if lsn.is_null() { None } else { Some(One::at(lsn)?) };
-        let txn = handle::get::<Txn>(txn)?;
-        let open = txn.open.lock().take().ok_or_else(|| Failure::handle("the transaction was committed"))?;
-        let lsn = open.commit()?;
+        let lsn = handle::get::<Txn>(txn)?.take()?.commit()?;
         out.map_or(Ok(()), |out| out.set(lsn))
     })
 }

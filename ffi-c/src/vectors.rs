@@ -6,7 +6,7 @@ use engine::kernels::Rows;
 use engine::{CompactOptions, Neighbor, SearchOptions, Snapshot, Store, VectorSet};
 
 use crate::filter::ta_search_options;
-use crate::math::{self, dtype, rows};
+use crate::math::{self, dtype, extent, rows};
 use crate::memory::{One, apart, input, output, required, size, span};
 use crate::options::{address, ta_key};
 use crate::wall::{Failure, Outcome, ta_error, wall};
@@ -159,9 +159,17 @@ fn hand_out(
 
 type Places<'a> = (&'a mut [i64], &'a mut [f64], &'a mut [u64]);
 
-fn places<'a>(queries: u64, k: u64, ids: *mut i64, distances: *mut f64, counts: *mut u64) -> Outcome<Places<'a>> {
+/// Places for what `queries` find, apart from one another and from the queries.
+fn places<'a>(
+    queries: &Rows<'_>,
+    k: u64,
+    (ids, distances, counts): (*mut i64, *mut f64, *mut u64),
+    lists: &[(usize, u64)],
+) -> Outcome<Places<'a>> {
+    let inputs: Vec<_> = lists.iter().copied().chain([extent(queries)]).collect();
+    let queries = queries.rows() as u64;
     let all = queries.checked_mul(k).ok_or_else(|| Failure::argument("queries * k is beyond 64 bits"))?;
-    apart(&[span(ids, all), span(distances, all), span(counts, queries)], &[])?;
+    apart(&[span(ids, all), span(distances, all), span(counts, queries)], &inputs)?;
     Ok((output(ids, all)?, output(distances, all)?, output(counts, queries)?))
 }
 
@@ -198,7 +206,8 @@ pub extern "C" fn ta_search_with(
 ) -> i32 {
     wall(error, || {
         let set = handle::get::<VectorSet>(vectors)?;
-        let (rows, out) = (self::vectors(&set, data, queries, 0)?, places(queries, k, ids, distances, counts)?);
+        let rows = self::vectors(&set, data, queries, 0)?;
+        let out = places(&rows, k, (ids, distances, counts), &filter::lists(options)?)?;
         let flag = cancel::flag(cancel)?;
         let options = filter::options(options)?.control(cancel::control(&flag));
         hand_out(set.search(rows, size(k)?, &options)?, k, out)
@@ -225,7 +234,7 @@ pub extern "C" fn ta_search_matrix(
         let snapshot = handle::get::<Snapshot>(snapshot)?;
         let matrix = snapshot.matrix(address(snapshot.store(), &key)?, math::metric(metric)?)?;
         let rows = rows(data, u32::from(matrix.dtype().number()), queries, matrix.dim() as u64, 0)?;
-        let (flag, out) = (cancel::flag(cancel)?, places(queries, k, ids, distances, counts)?);
+        let (flag, out) = (cancel::flag(cancel)?, places(&rows, k, (ids, distances, counts), &[])?);
         let options = SearchOptions::new().control(cancel::control(&flag));
         hand_out(matrix.search(rows, size(k)?, &options)?, k, out)
     })

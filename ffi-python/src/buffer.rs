@@ -1,8 +1,8 @@
 //! Bytes that cross the border without a copy: engine bytes as read-only NumPy arrays, NumPy arrays as slices.
 //!
-//! The only file besides `dlpack.rs` and `memory.rs` that says `unsafe`.
+//! One of the few files that say `unsafe`, with `dlpack.rs`, `foreign.rs` and `memory.rs`.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 
 use numpy::npyffi::{NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NpyTypes, PY_ARRAY_API, npy_intp};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
@@ -60,7 +60,7 @@ pub(crate) fn array<'py>(py: Python<'py>, bytes: Bytes, dtype: DType, shape: &[u
             }
         }
     }
-    over(py, bytes, descriptor(py, dtype)?, &mut dims)
+    over(py, bytes, descriptor(py, dtype)?, dims)
 }
 
 fn dimension(dim: u64) -> PyResult<npy_intp> {
@@ -72,37 +72,66 @@ fn over<'py>(
     py: Python<'py>,
     bytes: Bytes,
     descriptor: Bound<'py, PyArrayDescr>,
-    dims: &mut [npy_intp],
+    shape: Vec<npy_intp>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let elements = dims.iter().try_fold(1_usize, |n, &dim| n.checked_mul(usize::try_from(dim).ok()?));
+    let elements = shape.iter().try_fold(1_usize, |n, &dim| n.checked_mul(usize::try_from(dim).ok()?));
     let needed = elements.and_then(|n| n.checked_mul(descriptor.itemsize()));
-    let Ok(rank) = c_int::try_from(dims.len()) else {
-        return Err(tensoratom::Error::invalid_argument("too many dimensions")).raise();
-    };
     if needed != Some(bytes.len()) {
-        let what = format!("{} bytes do not fill an array of shape {dims:?}", bytes.len());
+        let what = format!("{} bytes do not fill an array of shape {shape:?}", bytes.len());
         return Err(tensoratom::Error::invalid_argument(what)).raise();
     }
     let data = bytes.as_ptr().cast_mut().cast();
-    let owner = Bound::new(py, PyBytesOwner { bytes })?;
+    let owner = Bound::new(py, PyBytesOwner { bytes })?.into_any();
+    // SAFETY: as many bytes as the shape needs, compared above; `owner` holds them, they neither move nor change.
+    unsafe { array_on(owner, descriptor, Layout { data, shape, strides: Vec::new() }) }
+}
+
+/// Where the elements of an array lie.
+pub(crate) struct Layout {
+    /// The element with all indices 0.
+    pub(crate) data: *mut c_void,
+    /// Dimensions in elements.
+    pub(crate) shape: Vec<npy_intp>,
+    /// Steps in bytes, one per dimension; none of them means C order.
+    pub(crate) strides: Vec<npy_intp>,
+}
+
+/// A read-only array on memory that `owner` keeps.
+///
+/// # Safety
+/// Every element that the layout leads to must be readable for as long as `owner` lives. `strides` is as long as `shape`, or
+/// empty, and then `data` is aligned for its elements.
+pub(crate) unsafe fn array_on<'py>(
+    owner: Bound<'py, PyAny>,
+    descriptor: Bound<'py, PyArrayDescr>,
+    mut layout: Layout,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = owner.py();
+    let Ok(rank) = c_int::try_from(layout.shape.len()) else {
+        return Err(tensoratom::Error::invalid_argument("too many dimensions")).raise();
+    };
+    let (strides, flags) = match layout.strides.is_empty() {
+        true => (std::ptr::null_mut(), NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED),
+        false => (layout.strides.as_mut_ptr(), 0), // NumPy finds out
+    };
     // SAFETY: `get_type_object` only loads a pointer from NumPy's table, which lives as long as the process.
     let class = unsafe { PY_ARRAY_API.get_type_object(py, NpyTypes::PyArray_Type) };
     // SAFETY: `PyArray_NewFromDescr` needs
     // - a type object and a descriptor, whose reference it takes over: `into_dtype_ptr` gives one away;
-    // - `rank` dimensions at `dims`, which it copies: `rank` is the length of the slice;
-    // - as many bytes at `data` as the shape needs, for as long as the array lives: compared above; `owner` holds them,
-    //   they neither move nor change, and `owner` becomes the array's base below, before anybody sees the array;
-    // - no writes through it: the flags do not say WRITEABLE. Alignment is that of the store, 64 bytes.
+    // - `rank` dimensions and no or as many strides, which it copies: `rank` is the length of both;
+    // - elements at `data` for as long as the array lives: the caller vouches for them while `owner` lives, which becomes
+    //   the array's base below, before anybody sees the array;
+    // - no writes through it: the flags do not say WRITEABLE.
     let array = unsafe {
         PY_ARRAY_API.PyArray_NewFromDescr(
             py,
             class,
             descriptor.into_dtype_ptr(),
             rank,
-            dims.as_mut_ptr(),
-            std::ptr::null_mut(),
-            data,
-            NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED,
+            layout.shape.as_mut_ptr(),
+            strides,
+            layout.data,
+            flags,
             std::ptr::null_mut(),
         )
     };
@@ -147,6 +176,14 @@ impl<'py> Input<'py> {
             return Err(tensoratom::Error::invalid_argument("the array could not be made contiguous")).raise();
         }
         Ok(Input { array, dtype, shape })
+    }
+
+    /// Takes an array-like of a type that `fits`, and converts any other to `otherwise`.
+    pub(crate) fn fitting(value: &Bound<'py, PyAny>, fits: impl Fn(DType) -> bool, otherwise: DType) -> PyResult<Self> {
+        match Self::new(value, None) {
+            Ok(input) if fits(input.dtype) => Ok(input),
+            _ => Self::new(value, Some(otherwise.name())),
+        }
     }
 
     /// The elements. Another thread that writes to the array meanwhile changes what is read, as everywhere in NumPy.

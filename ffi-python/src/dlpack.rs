@@ -10,46 +10,54 @@ use tensoratom::{Bytes, DType};
 /// Version 1.0, the first that can say "read-only".
 const VERSION: Version = Version { major: 1, minor: 0 };
 const READ_ONLY: u64 = 1;
-const CPU: i32 = 1;
-const FRESH: &CStr = c"dltensor_versioned";
+/// Device type of memory that the processor reads.
+pub(crate) const CPU: i32 = 1;
+/// Name of a capsule of version 1 that nobody has consumed.
+pub(crate) const FRESH: &CStr = c"dltensor_versioned";
 
+/// `DLPackVersion` of `dlpack.h`.
 #[repr(C)]
-struct Version {
-    major: u32,
+pub(crate) struct Version {
+    pub(crate) major: u32,
     minor: u32,
 }
 
 /// `DLTensor` of `dlpack.h`.
 #[repr(C)]
-struct RawTensor {
-    data: *mut c_void,
-    device_type: i32,
+pub(crate) struct RawTensor {
+    pub(crate) data: *mut c_void,
+    pub(crate) device_type: i32,
     device_id: i32,
-    rank: i32,
-    code: u8,
-    bits: u8,
-    lanes: u16,
-    shape: *mut i64,
-    strides: *mut i64,
-    byte_offset: u64,
+    pub(crate) rank: i32,
+    pub(crate) code: u8,
+    pub(crate) bits: u8,
+    pub(crate) lanes: u16,
+    pub(crate) shape: *mut i64,
+    pub(crate) strides: *mut i64,
+    pub(crate) byte_offset: u64,
 }
 
-/// `DLManagedTensorVersioned` of `dlpack.h`, and behind it what it points to.
+/// `DLManagedTensorVersioned` of `dlpack.h`.
+#[repr(C)]
+pub(crate) struct Versioned {
+    pub(crate) version: Version,
+    context: *mut c_void,
+    pub(crate) deleter: Option<unsafe extern "C" fn(*mut Versioned)>,
+    flags: u64,
+    pub(crate) tensor: RawTensor,
+}
+
+/// What others see of a tensor of a store, and behind it what that points to.
 #[repr(C)]
 struct Managed {
-    version: Version,
-    context: *mut c_void,
-    deleter: Option<unsafe extern "C" fn(*mut Managed)>,
-    flags: u64,
-    tensor: RawTensor,
-    // From here on nobody else looks.
+    head: Versioned,
     shape: Vec<i64>,
     strides: Vec<i64>,
     bytes: Bytes,
 }
 
 /// DLPack's code of a type.
-fn code(dtype: DType) -> Option<u8> {
+pub(crate) fn code(dtype: DType) -> Option<u8> {
     Some(match dtype {
         DType::I64 | DType::I32 | DType::I16 | DType::I8 => 0,
         DType::U64 | DType::U32 | DType::U16 | DType::U8 => 1,
@@ -62,16 +70,22 @@ fn code(dtype: DType) -> Option<u8> {
     })
 }
 
+/// Strides of a C-ordered array, in elements. Saturates, for shapes that no memory holds.
+pub(crate) fn contiguous(shape: &[i64]) -> Vec<i64> {
+    let mut strides = vec![1_i64; shape.len()];
+    for axis in (0..shape.len().saturating_sub(1)).rev() {
+        strides[axis] = strides[axis + 1].saturating_mul(shape[axis + 1].max(1));
+    }
+    strides
+}
+
 /// A versioned, read-only capsule on bytes of a store, which it keeps alive.
 pub(crate) fn capsule<'py>(py: Python<'py>, bytes: Bytes, dtype: DType, shape: &[u64]) -> PyResult<Bound<'py, PyAny>> {
     let refused = |what: String| PyBufferError::new_err(what);
     let code = code(dtype).ok_or_else(|| refused(format!("DLPack has no type for {dtype}")))?;
     let shape = shape.iter().map(|&dim| i64::try_from(dim)).collect::<Result<Vec<i64>, _>>();
     let shape = shape.map_err(|_| refused("a dimension is more than DLPack has".to_owned()))?;
-    let mut strides = vec![1_i64; shape.len()];
-    for axis in (0..shape.len().saturating_sub(1)).rev() {
-        strides[axis] = strides[axis + 1].saturating_mul(shape[axis + 1].max(1));
-    }
+    let strides = contiguous(&shape);
     let tensor = RawTensor {
         data: bytes.as_ptr().cast_mut().cast(),
         device_type: CPU,
@@ -85,19 +99,11 @@ pub(crate) fn capsule<'py>(py: Python<'py>, bytes: Bytes, dtype: DType, shape: &
         byte_offset: 0,
     };
     let context = std::ptr::null_mut();
-    let mut managed = Box::new(Managed {
-        version: VERSION,
-        context,
-        deleter: Some(delete),
-        flags: READ_ONLY,
-        tensor,
-        shape,
-        strides,
-        bytes,
-    });
-    managed.tensor.shape = managed.shape.as_mut_ptr(); // vectors keep their place when the box moves
-    managed.tensor.strides = managed.strides.as_mut_ptr();
-    let managed = Box::into_raw(managed);
+    let head = Versioned { version: VERSION, context, deleter: Some(delete), flags: READ_ONLY, tensor };
+    let mut managed = Box::new(Managed { head, shape, strides, bytes });
+    managed.head.tensor.shape = managed.shape.as_mut_ptr(); // vectors keep their place when the box moves
+    managed.head.tensor.strides = managed.strides.as_mut_ptr();
+    let managed = Box::into_raw(managed).cast::<Versioned>();
     // SAFETY: the pointer is not null, the name is static, and the destructor takes exactly such capsules.
     let made = unsafe { ffi::PyCapsule_New(managed.cast(), FRESH.as_ptr(), Some(destroy)) };
     if made.is_null() {
@@ -109,9 +115,10 @@ pub(crate) fn capsule<'py>(py: Python<'py>, bytes: Bytes, dtype: DType, shape: &
 }
 
 /// Frees what a capsule leads to. Called once, by whoever consumed it or by the capsule's destructor; on any thread.
-unsafe extern "C" fn delete(managed: *mut Managed) {
-    // SAFETY: made by `Box::into_raw` in `capsule`, and by DLPack's rules freed once.
-    drop(unsafe { Box::from_raw(managed) });
+unsafe extern "C" fn delete(managed: *mut Versioned) {
+    // SAFETY: `Box::into_raw` in `capsule` made it, of the whole of which it is the first field, and by DLPack's rules it is
+    // freed once.
+    drop(unsafe { Box::from_raw(managed.cast::<Managed>()) });
 }
 
 /// Destructor of a capsule: frees the tensor unless a consumer, which renames the capsule, has taken it.

@@ -1,7 +1,7 @@
 //! The native module behind the Python package: converts, calls the engine, converts back.
 //!
-//! What needs no speed is in Python, beside it (`python/tensoratom`). `unsafe` lives in `buffer.rs`, `dlpack.rs` and
-//! `memory.rs` alone.
+//! What needs no speed is in Python, beside it (`python/tensoratom`). `unsafe` lives in `buffer.rs`, `dlpack.rs`,
+//! `foreign.rs` and `memory.rs` alone.
 
 mod atom;
 mod buffer;
@@ -9,6 +9,7 @@ mod dlpack;
 mod dtype;
 mod error;
 mod file;
+mod foreign;
 mod key;
 mod math;
 mod memory;
@@ -34,6 +35,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<atom::PyAtom>()?;
     module.add_class::<atom::PyAtomInfo>()?;
     module.add_class::<buffer::PyBytesOwner>()?;
+    module.add_class::<foreign::PyForeign>()?;
     module.add_class::<snapshot::PySnapshot>()?;
     module.add_class::<store::PyStore>()?;
     module.add_class::<txn::PyTransaction>()?;
@@ -45,6 +47,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     add!(math::dot, math::cosine, math::sqeuclidean, math::euclidean, math::hamming, math::jaccard, math::cdist);
     add!(math::topk_indices, math::quantize_blocks, math::dequantize_blocks, math::convert_into, math::dtype_of);
-    add!(math::instruction_set, file::write_safetensors, file::serialize_safetensors, file::safetensors_layout);
+    add!(
+        math::instruction_set,
+        foreign::from_dlpack,
+        file::write_safetensors,
+        file::serialize_safetensors,
+        file::safetensors_layout
+    );
     Ok(())
 }

@@ -35,9 +35,9 @@ impl<'py> Item<'py> {
     }
 }
 
-/// Metadata as JSON.
-pub(crate) fn to_json(metadata: &Bound<'_, PyAny>) -> PyResult<String> {
-    python(metadata.py(), "json", "dumps")?.call1((metadata,))?.extract()
+/// A value as JSON: metadata, a policy.
+pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    python(value.py(), "json", "dumps")?.call1((value,))?.extract()
 }
 
 /// Options of a put.

@@ -8,15 +8,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tensoratom::kernels::Metric;
 use tensoratom::{
-    Control, DType, Durability, ExportOptions, ExportReport, ImportOptions, Options, ReadMode, SqlValue, Store,
-    VerifyOptions,
+    Control, DType, Durability, ExportOptions, ExportReport, GcOptions, ImportOptions, Options, ReadMode, SqlValue,
+    Store, Tier, TierPin, TierPlan, TierPolicy, VerifyOptions,
 };
 
 use crate::atom::{PyAtom, PyAtomInfo};
 use crate::dtype;
 use crate::error::{Raise, of_kind};
 use crate::key::{KeyArg, existing, snapshot_at, to_python, wanted};
-use crate::put::Item;
+use crate::put::{Item, to_json};
+use crate::python;
 use crate::run::long;
 use crate::snapshot::{self, PySnapshot};
 use crate::txn::{PyTransaction, PyWriter};
@@ -24,6 +25,23 @@ use crate::vectors::{PyMatrix, PyVectorSet};
 
 /// Most rows a query returns unless told otherwise.
 const QUERY_ROWS: usize = 1_000_000;
+/// From this size on a put takes so long that Ctrl-C should stop it.
+const LONG_BYTES: usize = 32 << 20;
+
+fn tier_pin(prefix: &str, exact: bool, namespace: Option<&str>) -> TierPin {
+    let namespace = namespace.unwrap_or_default();
+    if exact { TierPin::key(namespace, prefix) } else { TierPin::prefix(namespace, prefix) }
+}
+
+fn from_json<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    python(py, "json", "loads")?.call1((text,))
+}
+
+fn facts_dict<'py>(py: Python<'py>, facts: &[(&str, u64)]) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    facts.iter().try_for_each(|(name, value)| dict.set_item(name, value))?;
+    Ok(dict)
+}
 
 /// An open store. May be used from any thread; after `fork` a child opens its own.
 #[pyclass(frozen, subclass, module = "tensoratom._native", name = "StoreCore")]
@@ -221,6 +239,14 @@ impl PyStore {
         let item = Item::new(&array, dtype)?;
         let options = crate::put::options(metadata.as_ref(), if_version, parents)?;
         let tensor = item.tensor()?;
+        if tensor.bytes().len() >= LONG_BYTES {
+            return long(py, "put", None, |control| {
+                let namespace = wanted(&store, namespace)?;
+                let mut txn = store.begin()?;
+                txn.put_within(key.within(namespace.as_ref()), &tensor, &options, control)?;
+                txn.commit_within(control)
+            });
+        }
         let put = || {
             let namespace = wanted(&store, namespace)?;
             store.put_with(key.within(namespace.as_ref()), &tensor, &options)
@@ -413,6 +439,107 @@ impl PyStore {
         dict.set_item("payloads", report.payloads_checked)?;
         dict.set_item("bytes", report.bytes_checked)?;
         dict.set_item("damaged", damaged)?;
+        Ok(dict)
+    }
+
+    /// The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins. Set it to change it
+    /// for all processes; what is left out has its default.
+    #[getter]
+    fn tier_policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let store = self.store()?;
+        from_json(py, &py.detach(|| store.tier_policy().and_then(|policy| policy.to_json())).raise()?)
+    }
+
+    #[setter]
+    fn set_tier_policy(&self, py: Python<'_>, policy: &Bound<'_, PyAny>) -> PyResult<()> {
+        let store = self.store()?;
+        let text = to_json(policy)?;
+        py.detach(|| TierPolicy::from_json(&text).and_then(|policy| store.set_tier_policy(&policy))).raise()
+    }
+
+    /// Keeps names that start with a prefix warm, and reads them into memory when the store is opened; `exact` means this
+    /// very name. Returns whether that is new.
+    #[pyo3(signature = (prefix, *, exact = false, namespace = None))]
+    fn pin(&self, py: Python<'_>, prefix: &str, exact: bool, namespace: Option<&str>) -> PyResult<bool> {
+        let store = self.store()?;
+        let pin = tier_pin(prefix, exact, namespace);
+        py.detach(|| store.pin(&pin)).raise()
+    }
+
+    /// Takes a pin back. Returns whether there was one.
+    #[pyo3(signature = (prefix, *, exact = false, namespace = None))]
+    fn unpin(&self, py: Python<'_>, prefix: &str, exact: bool, namespace: Option<&str>) -> PyResult<bool> {
+        let store = self.store()?;
+        let pin = tier_pin(prefix, exact, namespace);
+        py.detach(|| store.unpin(&pin)).raise()
+    }
+
+    /// What the policy would move now and why, as a dict with a list `moves`. Changes nothing.
+    fn plan<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let store = self.store()?;
+        from_json(py, &py.detach(|| store.plan().and_then(|plan| plan.to_json())).raise()?)
+    }
+
+    /// Carries a plan out; without one notes what was read, plans, and carries that out. Returns a dict of counts. Ctrl-C stops
+    /// it; what was moved by then stays.
+    #[pyo3(signature = (plan = None, *, progress = None))]
+    fn apply<'py>(
+        &self,
+        py: Python<'py>,
+        plan: Option<Bound<'py, PyAny>>,
+        progress: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let store = self.store()?;
+        let plan = plan.as_ref().map(to_json).transpose()?;
+        let plan = plan.map(|text| TierPlan::from_json(&text)).transpose().raise()?;
+        let facts = long(py, "apply", progress.as_ref(), |control| match &plan {
+            Some(plan) => store.apply(plan, control).map(|report| report.facts()),
+            None => store.maintain(control).map(|report| report.facts()),
+        })?;
+        facts_dict(py, &facts)
+    }
+
+    /// Moves what starts with a prefix to the tier `cold` or `warm`, whatever the policy says. Returns a dict of counts.
+    /// Ctrl-C stops it.
+    #[pyo3(signature = (prefix, tier, *, namespace = None, progress = None))]
+    fn move_to_tier<'py>(
+        &self,
+        py: Python<'py>,
+        prefix: &str,
+        tier: &str,
+        namespace: Option<&str>,
+        progress: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let store = self.store()?;
+        let unknown = || tensoratom::Error::invalid_argument(format!("'{tier}' is no tier: cold or warm"));
+        let tier = Tier::from_name(tier).ok_or_else(unknown).raise()?;
+        let namespace = store.namespace(namespace.unwrap_or_default()).raise()?;
+        let report =
+            long(py, "tier", progress.as_ref(), |control| store.move_to_tier(Some(&namespace), prefix, tier, control))?;
+        facts_dict(py, &report.facts())
+    }
+
+    /// Reclaims the space of old copies, and with `keep_history` (seconds) of versions that were replaced or deleted longer
+    /// ago; without it all history stays. Segments with at least this share of dead bytes are rewritten. `dry_run` only says
+    /// what would be freed. Returns a dict of counts and `findings`, segments that damage keeps. Ctrl-C stops it.
+    #[pyo3(signature = (keep_history = None, *, dead_share = GcOptions::DEAD_SHARE, dry_run = false, progress = None))]
+    fn gc<'py>(
+        &self,
+        py: Python<'py>,
+        keep_history: Option<f64>,
+        dead_share: f64,
+        dry_run: bool,
+        progress: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let store = self.store()?;
+        let mut options = GcOptions::new().dead_share(dead_share).dry_run(dry_run);
+        if let Some(seconds) = keep_history {
+            let wrong = |_| tensoratom::Error::invalid_argument(format!("{seconds} seconds are no length of time"));
+            options = options.keep_history(Duration::try_from_secs_f64(seconds).map_err(wrong).raise()?);
+        }
+        let report = long(py, "gc", progress.as_ref(), |control| store.gc(&options, control))?;
+        let dict = facts_dict(py, &report.facts())?;
+        dict.set_item("findings", report.findings)?;
         Ok(dict)
     }
 

@@ -196,11 +196,7 @@ impl PyWriter {
 impl PyWriter {
     /// Appends a block: whole rows or any run of elements, in C order. Floats are converted to the writer's type.
     fn write(&self, py: Python<'_>, block: Bound<'_, PyAny>) -> PyResult<()> {
-        let mut input = Input::new(&block, None);
-        if !matches!(&input, Ok(input) if input.dtype == self.dtype) {
-            input = Input::new(&block, Some(self.dtype.name()));
-        }
-        let input = input?;
+        let input = Input::fitting(&block, |dtype| dtype == self.dtype, self.dtype)?;
         let bytes = input.bytes();
         let write = || {
             let mut open = lock(&self.open);

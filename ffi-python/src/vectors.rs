@@ -67,11 +67,8 @@ fn search<'py>(
     run: impl FnOnce(Rows<'_>, usize, &SearchOptions<'_>) -> tensoratom::Result<Vec<Vec<Neighbor>>> + Send,
 ) -> PyResult<Bound<'py, PyAny>> {
     let query_dtype = if matches!(dtype, DType::F16 | DType::Bf16) { DType::F32 } else { dtype };
-    let mut input = Input::new(queries, None);
-    if !matches!(&input, Ok(input) if input.dtype == query_dtype || (input.dtype, dtype) == (DType::F32, DType::I8)) {
-        input = Input::new(queries, Some(query_dtype.name()));
-    }
-    let input = input?;
+    let fits = |given| given == query_dtype || (given, dtype) == (DType::F32, DType::I8);
+    let input = Input::fitting(queries, fits, query_dtype)?;
     let rows = input.rows()?;
     let mut options = SearchOptions::new().threads(wanted.threads);
     if let Some(filter) = &wanted.filter {

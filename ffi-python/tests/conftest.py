@@ -21,6 +21,12 @@ def demo():
     return module
 
 
+def from_dlpack(atom):
+    """What a consumer of DLPack 1 makes of an atom: NumPy is one since 2.1, this package always."""
+    takes_versions = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
+    return np.from_dlpack(atom) if takes_versions else ta._native.from_dlpack(atom)[0]
+
+
 @pytest.fixture(scope="session")
 def model():
     """A real model file: all-MiniLM-L6-v2 as safetensors."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensoratom as ta
 
-from conftest import damage
+from conftest import damage, from_dlpack
 
 
 # A mapping that goes away under a live view is a segmentation fault in somebody's notebook.
@@ -15,7 +15,7 @@ def test_a_view_outlives_its_key_its_store_and_its_atom(path):
     store = ta.open(path)
     store["x"] = np.arange(100_000, dtype="f4")
     atom = store.get("x")
-    views = [store["x"], np.asarray(atom), np.from_dlpack(atom), np.frombuffer(memoryview(atom), "f4"), atom.rows(0, 10)]
+    views = [store["x"], np.asarray(atom), from_dlpack(atom), np.frombuffer(memoryview(atom), "f4"), atom.rows(0, 10)]
     parts = [view[5:9] for view in views]
     del store["x"], atom, views
     store.close()

@@ -120,6 +120,26 @@ def test_ctrl_c_stops_a_long_call_and_the_store_goes_on(path):
     assert done.stdout == "stopped 0\n", done.stderr
 
 
+LARGE_PUT = """
+import signal, sys, threading, os
+import numpy as np, tensoratom as ta
+store = ta.open(sys.argv[1], durability="process")
+X = np.random.default_rng(1).random((1 << 25,))
+threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    store["x"] = X
+    print("finished")
+except KeyboardInterrupt:
+    store["y"] = X[:3]
+    print("stopped", "x" in store, len(store["y"]), store.verify()["is_sound"])
+"""
+
+
+def test_ctrl_c_stops_a_large_put_and_leaves_nothing_of_it(path):
+    done = subprocess.run([sys.executable, "-c", LARGE_PUT, str(path)], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "stopped False 3 True\n", done.stderr
+
+
 def test_an_exception_in_a_progress_callback_stops_the_import(store, tmp_path):
     class Enough(Exception):
         pass

@@ -22,8 +22,23 @@ IF OBJECT_ID(N'tensoratom.PayloadReference', N'U') IS NULL
         atom_id bigint NOT NULL,
         payload_bytes bigint NOT NULL,
         sha2_256 binary(32) NULL,
+        blake3_256 binary(32) NULL,
         created_utc datetime2(3) NOT NULL CONSTRAINT DF_PayloadReference_created DEFAULT (SYSUTCDATETIME()),
         CONSTRAINT PK_PayloadReference PRIMARY KEY CLUSTERED (store_alias, atom_id)
+    );
+GO
+IF COL_LENGTH(N'tensoratom.PayloadReference', N'blake3_256') IS NULL
+    ALTER TABLE tensoratom.PayloadReference ADD blake3_256 binary(32) NULL;
+GO
+-- Payloads that no row referred to when reconciliation looked: marked in one run, collected in a later one.
+IF OBJECT_ID(N'tensoratom.OrphanPayload', N'U') IS NULL
+    CREATE TABLE tensoratom.OrphanPayload (
+        store_alias nvarchar(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+        atom_id bigint NOT NULL,
+        lsn bigint NOT NULL,
+        payload_bytes bigint NOT NULL,
+        first_seen_utc datetime2(3) NOT NULL CONSTRAINT DF_OrphanPayload_first_seen DEFAULT (SYSUTCDATETIME()),
+        CONSTRAINT PK_OrphanPayload PRIMARY KEY CLUSTERED (store_alias, atom_id)
     );
 GO
 -- State of a migration, one row per payload. Kept after the end: it is the evidence that each hash was compared.

@@ -37,12 +37,14 @@ BEGIN
     BEGIN
         DECLARE @bytes varbinary(max) = NULL;
         DECLARE @expected binary(32) = NULL;
+        DECLARE @digest binary(32) = NULL;
         DECLARE @state nvarchar(16) = N'failed';
         DECLARE @message nvarchar(2000) = NULL;
         BEGIN TRY
             EXEC sys.sp_executesql @fetch, N'@bytes varbinary(max) OUTPUT, @atom bigint', @bytes = @bytes OUTPUT, @atom = @atom_id;
             SET @expected = HASHBYTES('SHA2_256', @bytes);
             EXEC dbo.clr_StoreTensorAtomPayloadIn @store = @store_alias, @tensorAtomId = @atom_id, @payload = @bytes;
+            SET @digest = dbo.clr_TensorAtomPayloadDigest(@store_alias, @atom_id);
             IF HASHBYTES('SHA2_256', dbo.clr_GetTensorAtomPayloadFrom(@store_alias, @atom_id)) = @expected
                 SET @state = N'verified';
             ELSE
@@ -59,8 +61,8 @@ BEGIN
         VALUES (@object_id, @store_alias, @atom_id, @state, DATALENGTH(@bytes), @expected, @message);
         DELETE FROM tensoratom.PayloadReference WHERE store_alias = @store_alias AND atom_id = @atom_id;
         IF @state = N'verified'
-            INSERT INTO tensoratom.PayloadReference (store_alias, atom_id, payload_bytes, sha2_256)
-            VALUES (@store_alias, @atom_id, DATALENGTH(@bytes), @expected);
+            INSERT INTO tensoratom.PayloadReference (store_alias, atom_id, payload_bytes, sha2_256, blake3_256)
+            VALUES (@store_alias, @atom_id, DATALENGTH(@bytes), @expected, @digest);
         COMMIT TRANSACTION;
         SET @atom_id = (SELECT MIN(atom_id) FROM @todo WHERE atom_id > @atom_id);
     END;
@@ -73,7 +75,7 @@ BEGIN
 END;
 GO
 -- Forgets a migration: the source column is whole, so its rows are simply read from there again. The payloads in the store
--- become payloads without rows, which tensoratom.Reconcile lists.
+-- become payloads without rows, which tensoratom.ReconcileStore lists.
 CREATE OR ALTER PROCEDURE tensoratom.MigrateRollback
     @source_table nvarchar(517),
     @store_alias nvarchar(64) = N'default'

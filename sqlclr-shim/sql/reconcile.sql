@@ -1,35 +1,123 @@
 -- Compares what rows refer to with what the store holds, and schedules the comparison nightly where SQL Server Agent is present.
 -- A payload is stored before its row is committed, so a rollback leaves a payload without a row (harmless); a row without a
--- payload is damage. Nothing is deleted here: the report names what the operator may delete.
+-- payload, or with one of another size or hash, is damage. Payloads without rows are collected in two phases, if so asked.
 SET NOCOUNT ON;
 SET XACT_ABORT ON;
 GO
-CREATE OR ALTER PROCEDURE tensoratom.Reconcile
+-- Findings as rows. Marks payloads without rows; with @collect = 1 deletes those that an earlier run had marked and that have
+-- been without a row for the whole grace period: choose it longer than the longest transaction, and than the age of the
+-- oldest backup that may be restored. @compare_sha2 = 1 reads every payload through and compares its SHA2_256, too.
+CREATE OR ALTER PROCEDURE tensoratom.ReconcileStore
     @store_alias nvarchar(64),
-    @grace_hours int = 72
+    @grace_hours int = 72,
+    @collect bit = 0,
+    @compare_sha2 bit = 0
 AS
 BEGIN
     SET NOCOUNT ON;
-    -- Younger payloads may belong to a transaction that has not committed yet: longer than the longest transaction,
-    -- and than the oldest backup that may be restored.
-    DECLARE @oldest_us bigint = DATEDIFF_BIG(microsecond, '19700101', DATEADD(hour, -@grace_hours, SYSUTCDATETIME()));
+    IF @grace_hours IS NULL OR @grace_hours < 1
+        THROW 50002, N'TensorAtom: @grace_hours must be 1 or more: younger payloads may belong to open transactions', 1;
+    DECLARE @before_utc datetime2(3) = DATEADD(hour, -@grace_hours, SYSUTCDATETIME());
+    DECLARE @before_us bigint = DATEDIFF_BIG(microsecond, '19700101', @before_utc);
 
-    SELECT N'row without payload' AS finding, r.atom_id, r.payload_bytes AS row_bytes, CAST(NULL AS bigint) AS store_bytes
+    -- Rows first, then the store: what a row refers to was stored before it, so it cannot be missing for being too new.
+    CREATE TABLE #live (
+        atom_id bigint NOT NULL PRIMARY KEY, payload_bytes bigint NOT NULL, sha2_256 binary(32) NULL, blake3_256 binary(32) NULL
+    );
+    INSERT INTO #live (atom_id, payload_bytes, sha2_256, blake3_256)
+    SELECT r.atom_id, r.payload_bytes, r.sha2_256, r.blake3_256
     FROM tensoratom.PayloadReference AS r
-    LEFT JOIN dbo.clr_ListAtoms(@store_alias, N'') AS s ON s.atom_id = r.atom_id
-    WHERE r.store_alias = @store_alias AND s.atom_id IS NULL
-    UNION ALL
-    SELECT N'size differs', r.atom_id, r.payload_bytes, s.payload_bytes
-    FROM tensoratom.PayloadReference AS r
-    INNER JOIN dbo.clr_ListAtoms(@store_alias, N'') AS s ON s.atom_id = r.atom_id
-    WHERE r.store_alias = @store_alias AND s.payload_bytes <> r.payload_bytes
-    UNION ALL
-    SELECT N'payload without row', s.atom_id, CAST(NULL AS bigint), s.payload_bytes
+    WHERE r.store_alias = @store_alias;
+    -- One commit of the store.
+    CREATE TABLE #stored (
+        atom_id bigint NOT NULL PRIMARY KEY, payload_bytes bigint NOT NULL, lsn bigint NOT NULL, created_us bigint NOT NULL,
+        blake3_256 binary(32) NOT NULL
+    );
+    INSERT INTO #stored (atom_id, payload_bytes, lsn, created_us, blake3_256)
+    SELECT s.atom_id, s.payload_bytes, s.lsn, s.created_us, s.blake3_256
     FROM dbo.clr_ListAtoms(@store_alias, N'') AS s
-    LEFT JOIN tensoratom.PayloadReference AS r ON r.store_alias = @store_alias AND r.atom_id = s.atom_id
-    WHERE s.atom_id IS NOT NULL AND r.atom_id IS NULL AND s.created_us < @oldest_us
-    ORDER BY finding, atom_id;
+    WHERE s.atom_id IS NOT NULL;
+
+    CREATE TABLE #finding (finding nvarchar(32) NOT NULL, atom_id bigint NOT NULL, row_bytes bigint NULL, store_bytes bigint NULL);
+    INSERT INTO #finding (finding, atom_id, row_bytes, store_bytes)
+    SELECT N'row without payload', r.atom_id, r.payload_bytes, NULL
+    FROM #live AS r
+    LEFT JOIN #stored AS s ON s.atom_id = r.atom_id
+    WHERE s.atom_id IS NULL;
+    INSERT INTO #finding (finding, atom_id, row_bytes, store_bytes)
+    SELECT CASE WHEN s.payload_bytes <> r.payload_bytes THEN N'size differs' ELSE N'hash differs' END,
+        r.atom_id, r.payload_bytes, s.payload_bytes
+    FROM #live AS r
+    INNER JOIN #stored AS s ON s.atom_id = r.atom_id
+    WHERE s.payload_bytes <> r.payload_bytes OR s.blake3_256 <> r.blake3_256;
+    IF @compare_sha2 = 1
+        INSERT INTO #finding (finding, atom_id, row_bytes, store_bytes)
+        SELECT N'content differs', r.atom_id, r.payload_bytes, s.payload_bytes
+        FROM #live AS r
+        INNER JOIN #stored AS s ON s.atom_id = r.atom_id
+        WHERE r.sha2_256 IS NOT NULL
+            AND HASHBYTES('SHA2_256', dbo.clr_GetTensorAtomPayloadFrom(@store_alias, r.atom_id)) <> r.sha2_256;
+    INSERT INTO #finding (finding, atom_id, row_bytes, store_bytes)
+    SELECT N'payload without row', s.atom_id, NULL, s.payload_bytes
+    FROM #stored AS s
+    LEFT JOIN #live AS r ON r.atom_id = s.atom_id
+    WHERE r.atom_id IS NULL AND s.created_us < @before_us;
+
+    -- A mark holds for one version: it goes when a row came, when the payload went, and when it was replaced.
+    DELETE o
+    FROM tensoratom.OrphanPayload AS o
+    WHERE o.store_alias = @store_alias
+        AND NOT EXISTS (SELECT 1 FROM #stored AS s WHERE s.atom_id = o.atom_id AND s.lsn = o.lsn
+            AND NOT EXISTS (SELECT 1 FROM #live AS r WHERE r.atom_id = s.atom_id));
+    INSERT INTO tensoratom.OrphanPayload (store_alias, atom_id, lsn, payload_bytes)
+    SELECT @store_alias, s.atom_id, s.lsn, s.payload_bytes
+    FROM #stored AS s
+    WHERE NOT EXISTS (SELECT 1 FROM #live AS r WHERE r.atom_id = s.atom_id)
+        AND NOT EXISTS (SELECT 1 FROM tensoratom.OrphanPayload AS o WHERE o.store_alias = @store_alias AND o.atom_id = s.atom_id);
+
+    IF @collect = 1
+        EXEC tensoratom.CollectOrphans @store_alias = @store_alias, @before_utc = @before_utc;
+    SELECT f.finding, f.atom_id, f.row_bytes, f.store_bytes FROM #finding AS f ORDER BY f.finding, f.atom_id;
 END;
+GO
+-- The second phase, called by tensoratom.ReconcileStore.
+CREATE OR ALTER PROCEDURE tensoratom.CollectOrphans
+    @store_alias nvarchar(64),
+    @before_utc datetime2(3)
+AS
+BEGIN
+    SET NOCOUNT ON;
+    DECLARE @atom_id bigint, @lsn bigint;
+    DECLARE @last bigint = NULL;
+    WHILE 1 = 1
+    BEGIN
+        SET @atom_id = NULL;
+        SELECT TOP (1) @atom_id = o.atom_id, @lsn = o.lsn
+        FROM tensoratom.OrphanPayload AS o
+        WHERE o.store_alias = @store_alias AND o.first_seen_utc < @before_utc AND (@last IS NULL OR o.atom_id > @last)
+        ORDER BY o.atom_id;
+        IF @atom_id IS NULL
+            BREAK;
+        SET @last = @atom_id;
+        -- A row may have come since the comparison: look again, and wait for one that is being inserted.
+        IF NOT EXISTS (SELECT 1 FROM tensoratom.PayloadReference AS r WITH (READCOMMITTEDLOCK)
+            WHERE r.store_alias = @store_alias AND r.atom_id = @atom_id)
+        BEGIN
+            BEGIN TRY
+                -- Fails when the payload was replaced since: then the next run decides anew.
+                EXEC dbo.clr_DeleteTensorAtomPayloadVersion @store = @store_alias, @tensorAtomId = @atom_id, @lsn = @lsn;
+                DELETE FROM tensoratom.OrphanPayload WHERE store_alias = @store_alias AND atom_id = @atom_id;
+            END TRY
+            BEGIN CATCH
+                PRINT CONCAT(N'TensorAtom: payload ', @atom_id, N' stays: ', ERROR_MESSAGE());
+            END CATCH;
+        END;
+    END;
+END;
+GO
+DROP PROCEDURE IF EXISTS tensoratom.Reconcile;
+GO
+GRANT EXECUTE ON tensoratom.ReconcileStore TO tensoratom_operator;
 GO
 IF DB_ID(N'msdb') IS NOT NULL AND SERVERPROPERTY('EngineEdition') <> 4
 BEGIN
@@ -39,7 +127,7 @@ BEGIN
         DECLARE @database nvarchar(128) = DB_NAME();
         EXEC msdb.dbo.sp_add_job @job_name = @job, @description = N'Rows without payload, payloads without row.';
         EXEC msdb.dbo.sp_add_jobstep @job_name = @job, @step_name = N'compare', @subsystem = N'TSQL',
-            @database_name = @database, @command = N'EXEC tensoratom.Reconcile @store_alias = N''default'';';
+            @database_name = @database, @command = N'EXEC tensoratom.ReconcileStore @store_alias = N''default'';';
         EXEC msdb.dbo.sp_add_jobschedule @job_name = @job, @name = N'nightly', @freq_type = 4, @freq_interval = 1,
             @active_start_time = 30000;
         EXEC msdb.dbo.sp_add_jobserver @job_name = @job;

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use serde_json::{Map, Value, json};
-use tensoratom::{Damage, Error, ErrorKind, Result, VerifyOptions, VerifyReport};
+use serde_json::{Map, json};
+use tensoratom::{Damage, Error, ErrorKind, Result, TierStat, VerifyOptions, VerifyReport};
 
 use crate::args::{Stat, Verify};
 use crate::output::{
-    Align, BAD, FAINT, GOOD, Outcome, Table, count, grouped, is_reader_gone, key_json, plain_text, print_error,
+    Align, BAD, FAINT, GOOD, Outcome, Table, count, facts_json, grouped, is_reader_gone, plain_text, print_error,
     print_json, say, size,
 };
 use crate::progress::Follow;
@@ -17,11 +17,9 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
     let stat = store.stat()?;
     let parts = stat.accounted.parts();
     if args.json {
-        let member = |&(name, value): &(&str, u64)| (name.to_owned(), json!(value));
-        let accounted: Map<String, Value> = parts.iter().map(member).collect();
         let mut value = Map::from_iter([("uuid".to_owned(), json!(store.uuid()))]);
-        value.extend(stat.facts().iter().map(member));
-        value.insert("accounted".to_owned(), accounted.into());
+        value.extend(facts_json(&stat.facts()));
+        value.insert("accounted".to_owned(), facts_json(&parts).into());
         print_json(&value.into())?;
         return Ok(Outcome::Done);
     }
@@ -37,11 +35,13 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
         say!("{} of {}", count(stat.vector_sets, "vector set"), count(stat.vector_parts, "part"))?;
     }
     say!(
-        "{} as users see them, {} stored once each, {} on disk:",
+        "{} as users see them, {} stored once each, {} on disk",
         size(stat.raw_bytes),
         size(stat.stored_bytes),
         size(stat.disk_bytes),
     )?;
+    print_tiers(&stat)?;
+    say!("on disk:")?;
     let share = |bytes: u64| 100.0 * bytes as f64 / stat.disk_bytes.max(1) as f64;
     let row =
         |name: &str, bytes: u64| vec![name.to_owned(), grouped(bytes), size(bytes), format!("{:.1} %", share(bytes))];
@@ -50,6 +50,28 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
     let sum = ("= disk", stat.accounted.total());
     table.print(parts.iter().chain([&sum]).map(|(name, bytes)| row(name, *bytes)))?;
     Ok(Outcome::Done)
+}
+
+/// Payloads by tier, and how much of what is pinned is in memory.
+fn print_tiers(stat: &tensoratom::Stat) -> Result<()> {
+    let row = |name: &str, tier: TierStat| {
+        let ratio = format!("{:.2}", tier.ratio());
+        vec![name.to_owned(), grouped(tier.payloads), size(tier.raw_bytes), size(tier.stored_bytes), ratio]
+    };
+    let headings = [("TIER", Align::Left), ("PAYLOADS", Align::Right), ("RAW", Align::Right), ("STORED", Align::Right)];
+    let mut table = Table::new(headings.into_iter().chain([("RATIO", Align::Right)]));
+    let [warm, cold] = stat.tiers;
+    table.print([row("warm", warm), row("cold", cold)])?;
+    if stat.hot.payloads > 0 {
+        let (pinned, resident) = (stat.hot.raw_bytes, stat.hot_resident_bytes);
+        let share = 100.0 * resident as f64 / pinned.max(1) as f64;
+        say!(
+            "of the warm ones {} of {} hot (pinned), {share:.0} % of that in memory",
+            count(stat.hot.payloads, "payload"),
+            size(pinned),
+        )?;
+    }
+    Ok(())
 }
 
 pub(crate) fn verify(args: &Verify) -> Result<Outcome> {
@@ -87,25 +109,11 @@ fn report_damaged_catalog(error: &Error, as_json: bool) -> Result<Outcome> {
 }
 
 fn print_report_json(report: &VerifyReport, seconds: f64) -> Result<()> {
-    let damaged = report.damaged.iter().map(|damage| {
-        json!({
-            "key": damage.key.as_ref().map(key_json),
-            "segment": damage.segment,
-            "offset": damage.offset,
-            "what": damage.what,
-            "namespace": damage.namespace,
-            "lsn": damage.lsn,
-            "current": damage.is_current,
-        })
-    });
-    print_json(&json!({
-        "atoms_checked": report.atoms_checked,
-        "payloads_checked": report.payloads_checked,
-        "chunks_checked": report.chunks_checked,
-        "bytes_checked": report.bytes_checked,
-        "seconds": seconds,
-        "damaged": damaged.collect::<Vec<Value>>(),
-    }))
+    let mut value = json!(report);
+    if let Some(members) = value.as_object_mut() {
+        members.insert("seconds".to_owned(), json!(seconds));
+    }
+    print_json(&value)
 }
 
 fn print_report(report: &VerifyReport, seconds: f64) -> Result<()> {

@@ -4,6 +4,7 @@ mod atoms;
 mod bench;
 mod check;
 mod files;
+mod gc;
 mod get;
 mod manage;
 mod tier;
@@ -31,6 +32,7 @@ pub(crate) fn run(command: Command) -> Result<Outcome> {
         Command::Stat(args) => check::stat(&args),
         Command::Verify(args) => check::verify(&args),
         Command::Repair(args) => manage::repair(&args),
+        Command::Gc(args) => gc::gc(&args),
         Command::Tier(args) => tier::tier(&args),
         Command::Sql(args) => manage::sql(&args),
         Command::Bench(args) => bench::bench(&args),
@@ -46,12 +48,17 @@ fn completions(shell: clap_complete::Shell) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// A command is over before reading ahead would pay.
+fn options() -> Options {
+    Options::new().hot_bytes(0)
+}
+
 fn open_to_read(StoreArg { store }: &StoreArg) -> Result<Store> {
-    Store::open(store, &Options::new().read_only(true)).map_err(|e| e.with_path(store))
+    Store::open(store, &options().read_only(true)).map_err(|e| e.with_path(store))
 }
 
 fn open_to_write(StoreArg { store }: &StoreArg) -> Result<Store> {
-    Store::open(store, &Options::new()).map_err(|e| e.with_path(store))
+    Store::open(store, &options()).map_err(|e| e.with_path(store))
 }
 
 /// For writing; a store that is missing is made where the user asked for that.
@@ -59,7 +66,7 @@ fn open_or_create(arg: &StoreArg, create: bool) -> Result<Store> {
     if !create {
         return open_to_write(arg);
     }
-    Store::open_or_create(&arg.store, &Options::new()).map_err(|e| e.with_path(&arg.store))
+    Store::open_or_create(&arg.store, &options()).map_err(|e| e.with_path(&arg.store))
 }
 
 /// The namespace a command means, which must exist.

@@ -174,7 +174,10 @@ fn integer_keys_need_int_and_are_other_keys() {
 fn a_missing_key_is_named_with_what_to_do() {
     let place = Place::new();
     let message = place.run(["get", "store", "no/such"]).fails(1);
-    assert!(message.contains("get 'no/such': no such atom") && message.contains("`ls`"), "{message}");
+    assert!(
+        message.contains("get 'no/such': no such atom") && message.contains("a listing shows the keys"),
+        "{message}"
+    );
     assert!(place.run(["get", "store", "42"]).fails(1).contains("--int"));
 }
 

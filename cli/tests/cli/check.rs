@@ -78,7 +78,7 @@ fn damage_is_exit_code_2_and_exactly_the_damaged_key() {
     let found = report["damaged"].as_array().unwrap();
     assert!(!found.is_empty());
     for find in found {
-        assert_eq!(fields(find)[..4], ["key", "segment", "offset", "what"]);
+        assert_eq!(fields(find), ["namespace", "key", "lsn", "is_current", "segment", "offset", "what"]);
         assert_eq!((&find["key"], &find["segment"]), (&json!("b/1"), &json!(segment)));
         assert_eq!(find["offset"], offset);
         assert!(!find["what"].as_str().unwrap().is_empty());
@@ -101,7 +101,7 @@ fn a_damaged_atom_is_refused_with_its_place_and_the_others_are_served() {
         let message = place.run(["get", "store", "b/1"].iter().chain(args)).stderr;
         let message = String::from_utf8(message).unwrap();
         assert!(message.contains("'b/1'") && message.contains(&format!("segment {segment} at byte")), "{message}");
-        assert!(message.contains("`verify`") && message.contains("[Corrupt 40]"), "{message}");
+        assert!(message.contains("verify the store") && message.contains("[Corrupt 40]"), "{message}");
     }
     assert_eq!(place.read("kept"), b"old", "a file is replaced when all of the new one is there");
     assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 3, "store, f, kept: nothing half-written lies about");

@@ -56,7 +56,10 @@ fn every_command_names_the_store_that_is_none() {
             let message = place.run(args).fails(1);
             assert!(message.starts_with(&format!("error: {store}: ")), "{args:?}: {message}");
             assert!(message.contains("[NotAStore 20]"), "{args:?}: {message}");
-            assert!(message.contains("`init`") || message.contains("segment"), "{args:?}: {message}");
+            assert!(
+                message.contains("create a store there first") || message.contains("segment"),
+                "{args:?}: {message}"
+            );
         }
     }
     assert!(!place.path("missing").exists());
@@ -80,7 +83,7 @@ fn a_half_created_store_is_completed_by_init() {
     let place = Place::new();
     fs::remove_file(place.path("store/store.json")).unwrap();
     let message = place.run(["ls", "store"]).fails(1);
-    assert!(message.contains("not finished") && message.contains("run `init` again"), "{message}");
+    assert!(message.contains("not finished") && message.contains("create it again"), "{message}");
     place.run(["init", "store"]).ok();
     place.put("k");
     place.run(["verify", "store"]).ok();

@@ -75,7 +75,10 @@ fn import_creates_the_store_only_when_told_to() {
     let place = Place::empty();
     place.write("m.safetensors", many("k", 1));
     let message = place.run(["import", "store", "m.safetensors"]).fails(1);
-    assert!(message.contains("store: ") && message.contains("[NotAStore 20]") && message.contains("init"), "{message}");
+    assert!(
+        message.contains("store: ") && message.contains("[NotAStore 20]") && message.contains("create a store"),
+        "{message}"
+    );
     assert!(!place.path("store").exists());
     for _ in 0..2 {
         place.run(["import", "store", "m.safetensors", "--create"]).ok();
@@ -131,7 +134,7 @@ fn a_file_of_unknown_kind_is_refused_with_advice() {
     let place = Place::new();
     place.write("model.bin", [1]);
     let message = place.run(["import", "store", "model.bin"]).fails(1);
-    assert!(message.contains(".safetensors") && message.contains("`put`"), "{message}");
+    assert!(message.contains(".safetensors") && message.contains("put the raw bytes"), "{message}");
     place.run(["import", "store", "missing.safetensors"]).fails(1);
     place.run(["import", "store", "."]).fails(1);
 }

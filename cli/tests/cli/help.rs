@@ -2,7 +2,7 @@
 
 use crate::support::{Place, floats, many, npy, safetensors};
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "init",
     "import",
     "export",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 18] = [
     "verify",
     "repair",
     "tier",
+    "gc",
     "sql",
     "bench",
     "completions",

@@ -22,9 +22,80 @@ fn an_atom_goes_to_cold_and_back_with_the_same_bytes() {
     place.run(["verify", "store"]).ok();
 }
 
+// An operator who reclaims space wants to know beforehand what goes, and afterwards that nothing else did.
+#[test]
+fn gc_says_what_it_would_free_and_then_frees_it() {
+    let place = Place::new();
+    let bytes = [1_u8, 2, 3, 4].repeat(20_000);
+    place.write("f", &bytes);
+    place.run(["put", "store", "m/a", "f"]).ok();
+    place.run(["tier", "store", "--to", "cold"]).ok();
+    let foreseen = place.run(["gc", "store", "--dry-run", "--json"]).json();
+    assert!(foreseen["bytes_freed"].as_u64().unwrap() > 80_000, "{foreseen}");
+    assert!(place.run(["gc", "store", "--keep", "7d"]).ok().contains("freed"));
+    assert_eq!(place.run(["gc", "store", "--json"]).json()["segments_condemned"].as_u64(), Some(0));
+    place.run(["get", "store", "m/a", "-o", "cold"]).ok();
+    assert_eq!(place.read("cold"), bytes);
+    place.run(["verify", "store"]).ok();
+    assert_eq!(place.run(["gc", "store", "--keep", "soon"]).code, Some(64));
+}
+
 #[test]
 fn a_tier_must_be_named() {
     let place = Place::new();
     assert_eq!(place.run(["tier", "store"]).code, Some(64));
     assert_eq!(place.run(["tier", "store", "--to", "hot"]).code, Some(64));
+}
+
+// An operator sets a policy and walks away: what it does must be what it said it would, and pins must hold.
+#[test]
+fn a_policy_is_set_planned_and_applied_and_pins_hold() {
+    let place = Place::new();
+    let bytes = [1_u8, 2, 3, 4].repeat(20_000);
+    for (name, first) in [("a", 1), ("b", 2), ("c", 3)] {
+        place.write("f", [&[first][..], &bytes].concat());
+        place.run(["put", "store", &format!("m/{name}"), "f"]).ok();
+    }
+    place.write("policy.json", r#"{"rules": [{"prefix": "m/", "tier": "cold"}]}"#);
+    let changed = |arguments: &[&str]| place.run([&["tier", "store", "--json"], arguments].concat()).json();
+    assert_eq!(changed(&["--policy", "policy.json"])["changed"], true);
+    assert_eq!(changed(&["--pin", "m/a", "--exact"])["changed"], true);
+    assert_eq!(changed(&["--pin", "m/a", "--exact"])["changed"], false);
+    let shown = place.run(["tier", "store", "--policy", "show"]).json();
+    assert_eq!((&shown["pins"][0]["prefix"], &shown["warm_days"]), (&"m/a".into(), &90.0.into()));
+
+    let plan = place.run(["tier", "store", "--plan", "--json"]).json();
+    let names: Vec<_> = plan["moves"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["m/b", "m/c"]);
+    let text = place.run(["tier", "store", "--plan"]).ok();
+    assert!(text.contains("warm to cold") && text.contains("rule") && text.contains("2 payloads of"), "{text}");
+    let done = place.run(["tier", "store", "--apply", "--json"]).json();
+    assert_eq!([&done["planned"], &done["payloads_moved"], &done["skipped"], &done["damaged"]], [2, 2, 0, 0]);
+    assert!(place.run(["tier", "store", "--plan"]).ok().contains("nothing to move"));
+
+    let stat = place.run(["stat", "store", "--json"]).json();
+    assert_eq!([&stat["cold_payloads"], &stat["hot_payloads"]], [2, 1]);
+    assert!(stat["cold_stored_bytes"].as_u64().unwrap() < stat["cold_raw_bytes"].as_u64().unwrap() / 10);
+    let text = place.run(["stat", "store"]).ok();
+    assert!(text.contains("RATIO") && text.contains("1 payload of") && text.contains("hot (pinned)"), "{text}");
+    let listed = place.run(["ls", "store", "--json"]).json();
+    let tiers: Vec<_> = listed.as_array().unwrap().iter().map(|atom| atom["tier"].as_str().unwrap()).collect();
+    assert_eq!(tiers, ["hot", "cold", "cold"]);
+    assert_eq!(changed(&["--unpin", "m/a", "--exact"])["changed"], true);
+    place.run(["tier", "store", "--to", "warm"]).ok();
+    place.run(["get", "store", "m/c", "-o", "back"]).ok();
+    assert_eq!(place.read("back"), [&[3][..], &bytes].concat());
+}
+
+#[test]
+fn a_wrong_policy_is_refused_and_changes_nothing() {
+    let place = Place::new();
+    place.write("policy.json", r#"{"warm_day": 3}"#);
+    let outcome = place.run(["tier", "store", "--policy", "policy.json"]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(String::from_utf8_lossy(&outcome.stderr).contains("warm_day"));
+    assert_eq!(place.run(["tier", "store", "--policy", "show"]).json()["warm_days"], 90.0);
+    for wrong in [["--plan", "--apply"], ["--plan", "--exact"], ["m/", "--plan"]] {
+        assert_eq!(place.run([&["tier", "store"][..], &wrong[..]].concat()).code, Some(64), "{wrong:?}");
+    }
 }

@@ -64,6 +64,21 @@ pub enum Aggregation {
 }
 
 impl Aggregation {
+    /// Every name that can be parsed, in the order of the numbers; `centroid` is another name of `mean`.
+    pub const NAMES: &'static [&'static str] = &[
+        "count",
+        "sum",
+        "mean",
+        "centroid",
+        "variance",
+        "min",
+        "max",
+        "geometric_median",
+        "covariance",
+        "k_means",
+        "pca",
+    ];
+
     /// The name, without parameters.
     pub fn name(&self) -> &'static str {
         match self {
@@ -200,8 +215,8 @@ impl FromStr for Aggregation {
             },
             "pca" => Aggregation::Pca { components: small(take("components", Some(2))?)? },
             other => {
-                return Err(bad(format!("no aggregate is called '{}'", other.escape_debug()))
-                    .hint("there are count sum mean variance min max geometric_median covariance k_means pca"));
+                let known = Aggregation::NAMES.join(" ");
+                return Err(bad(format!("no aggregate is called '{}'; there are {known}", other.escape_debug())));
             }
         };
         if let Some((key, _)) = given.first() {

@@ -1,5 +1,6 @@
 //! Carries a commit out on the catalog: the same code live, when a log is rolled forward, and in a rebuild. Keeps the
-//! reference counts of payloads and the dead bytes of segments exact. SQL of changes is here and in [`super::apply_vectors`], nowhere else.
+//! reference counts of payloads and the dead bytes of segments exact. SQL of changes is here, in
+//! [`super::apply_vectors`], [`super::apply_tiers`] and [`super::reclaim`], nowhere else.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -72,6 +73,7 @@ impl<'c> Changes<'c> {
                 Operation::SetCompanion { set, part, companion } => self.set_companion(*set, *part, companion)?,
                 Operation::DropPart { set, part } => self.drop_part(*set, *part)?,
                 Operation::DropVectorSet { set } => self.drop_vector_set(*set)?,
+                Operation::Forget(forget) => self.forget(forget)?,
             }
         }
         let (segment, offset, extent_bytes) = place;
@@ -130,7 +132,7 @@ impl<'c> Changes<'c> {
         Ok(())
     }
 
-    fn add_dead(&self, segment: u64, bytes: i64) -> Result<()> {
+    pub(super) fn add_dead(&self, segment: u64, bytes: i64) -> Result<()> {
         self.run("UPDATE segment SET dead_bytes = dead_bytes + ?2 WHERE id = ?1", params![to_db(segment), bytes])?;
         Ok(())
     }

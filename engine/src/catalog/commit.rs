@@ -61,6 +61,24 @@ pub(crate) enum Operation {
     SetCompanion { set: u32, part: u32, companion: Digest },
     DropPart { set: u32, part: u32 },
     DropVectorSet { set: u32 },
+    Forget(Forget),
+}
+
+/// History that is given up: versions, manifests, parts and tombstones that ended at or before a commit, except those
+/// valid at one of the kept ones. Payloads that nothing uses any more go with them, and so do their copies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forget {
+    /// Moments before this commit can no longer be looked at.
+    pub(crate) horizon: u64,
+    /// Except these, ascending.
+    pub(crate) kept: Vec<u64>,
+}
+
+impl Forget {
+    /// True when the store can still be seen as it was after this commit.
+    pub(crate) fn shows(&self, lsn: u64) -> bool {
+        lsn >= self.horizon || self.kept.binary_search(&lsn).is_ok()
+    }
 }
 
 /// A set of vectors and its number, which no other set of the store ever had.
@@ -120,6 +138,7 @@ const SET_TOMBSTONES: u8 = 8;
 const SET_COMPANION: u8 = 9;
 const DROP_PART: u8 = 10;
 const DROP_VECTOR_SET: u8 = 11;
+const FORGET: u8 = 16;
 
 const KEY_INT: u8 = 2;
 const KEY_NAME: u8 = 3;
@@ -301,6 +320,12 @@ impl Operation {
                 w.u32(*set);
                 DROP_VECTOR_SET
             }
+            Operation::Forget(forget) => {
+                w.u64(forget.horizon);
+                w.u32(count(forget.kept.len())?);
+                forget.kept.iter().for_each(|&lsn| w.u64(lsn));
+                FORGET
+            }
         };
         Ok((kind, w.0))
     }
@@ -326,6 +351,7 @@ impl Operation {
             }),
             DROP_PART => Self::decode_drop_part(&mut r),
             DROP_VECTOR_SET => r.u32().map(|set| Operation::DropVectorSet { set }),
+            FORGET => Self::decode_forget(&mut r),
             other => return Err(newer(&format!("operation {other}"))),
         };
         Ok(operation.filter(|_| r.0.is_empty()))
@@ -390,6 +416,15 @@ impl Operation {
 
     fn decode_drop_part(r: &mut Reader<'_>) -> Option<Self> {
         Some(Operation::DropPart { set: r.u32()?, part: r.u32()? })
+    }
+
+    fn decode_forget(r: &mut Reader<'_>) -> Option<Self> {
+        let horizon = r.u64()?;
+        let mut kept = Vec::new();
+        for _ in 0..r.u32()? {
+            kept.push(r.u64()?);
+        }
+        Some(Operation::Forget(Forget { horizon, kept }))
     }
 }
 
@@ -562,6 +597,7 @@ mod tests {
                 Operation::SetCompanion { set: 7, part: 3, companion: Digest([7; 32]) },
                 Operation::DropPart { set: 7, part: 3 },
                 Operation::DropVectorSet { set: 7 },
+                Operation::Forget(Forget { horizon: 6, kept: vec![2, 4] }),
             ],
         }
     }

@@ -89,7 +89,7 @@ fn set_up(connection: &Connection, role: Role) -> Result<()> {
 /// A damaged catalog, with what to do about it.
 pub(super) fn damaged(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::CatalogCorrupt, what)
-        .hint("run `repair --rebuild-catalog`: payloads and their history are in the segments")
+        .hint("run `tensoratom repair STORE --rebuild-catalog`: payloads and their history are in the segments")
 }
 
 /// What a failure of SQLite means. `doing` completes "... the catalog".

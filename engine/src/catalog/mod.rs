@@ -3,12 +3,16 @@
 //! read. Knows nothing of payload bytes, maps or leases.
 
 mod apply;
+mod apply_tiers;
 mod apply_vectors;
+mod changes;
 mod commit;
 mod connection;
 mod page;
 mod query;
+mod query_tiers;
 mod query_vectors;
+mod reclaim;
 mod rows;
 mod user_query;
 mod vfs;
@@ -26,11 +30,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
 
-pub(crate) use commit::{AppendPart, Commit, CommitId, NewCopy, Operation, PutAtom, PutManifest, VectorSetSpec};
+pub(crate) use commit::{
+    AppendPart, Commit, CommitId, Forget, NewCopy, Operation, PutAtom, PutManifest, VectorSetSpec,
+};
 pub(crate) use query::{LATEST, Span, View};
+pub(crate) use reclaim::{Forgettable, Moved};
 pub(crate) use rows::{
-    CopyRow, Found, Head, ManifestRow, PartRow, PartState, PayloadId, PlacedPayload, SegmentRow, SegmentState,
-    SegmentUse, StoredRow, VectorSetRow, VersionRow,
+    CommitRow, CopyRow, Found, Head, ManifestRow, PartRow, PartState, PayloadId, PlacedPayload, SegmentRow,
+    SegmentState, SegmentUse, StoredRow, UseRow, VectorSetRow, VersionRow,
 };
 pub use user_query::{QueryResult, SqlValue};
 pub(crate) use watch::Watch;
@@ -283,6 +290,17 @@ impl Transaction<'_> {
         changes.commit(commit, place)
     }
 
+    /// Replaces a setting of the store.
+    pub(crate) fn set_setting(&self, name: &str, value: &str) -> Result<()> {
+        self.changes(0)?.set_setting(name, value)
+    }
+
+    /// Adds reads of payloads to what is known of their use.
+    pub(crate) fn add_uses(&self, used: &[UseRow]) -> Result<()> {
+        let changes = self.changes(0)?;
+        used.iter().try_for_each(|used| changes.add_use(used))
+    }
+
     /// Changes the state of a segment.
     pub(crate) fn set_segment_state(&self, segment: u64, state: SegmentState) -> Result<()> {
         self.changes(0)?.set_segment_state(segment, state)
@@ -311,6 +329,24 @@ impl Transaction<'_> {
     /// Takes back every commit after `lsn`.
     pub(crate) fn roll_back_to(&self, lsn: u64) -> Result<()> {
         self.changes(lsn)?.roll_back_to(lsn)
+    }
+
+    /// Points the log of commits at the new places of a segment's records and condemns the segment. False, and nothing is
+    /// changed, when something in it is needed after all.
+    pub(crate) fn condemn(&self, segment: u64, moved: &[Moved], targets: &[SegmentUse]) -> Result<bool> {
+        self.changes(self.view()?.head()?.synced_lsn)?.condemn(segment, moved, targets)
+    }
+
+    /// The segment's file is gone: its number stays, so that it is never used again.
+    pub(crate) fn set_deleted(&self, segment: u64) -> Result<()> {
+        self.changes(0)?.set_segment_state(segment, SegmentState::Deleted)
+    }
+
+    /// Marks segments without a file as deleted, as far as nothing lies in them.
+    pub(crate) fn retire_missing(&self, is_there: impl Fn(u64) -> bool) -> Result<()> {
+        let rows = self.view()?.segments()?;
+        let changes = self.changes(0)?;
+        rows.iter().filter(|row| !is_there(row.id)).try_for_each(|row| changes.retire(row.id))
     }
 
     /// Computes all counters anew.

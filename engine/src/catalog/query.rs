@@ -1,5 +1,5 @@
-//! Every question the engine asks the catalog; those about vector sets are in [`super::query_vectors`]. SQL of
-//! questions is in these two files and nowhere else.
+//! Every question the engine asks the catalog; those about vector sets are in [`super::query_vectors`], those about tiers
+//! in [`super::query_tiers`]. SQL of questions is in these three files and in [`super::reclaim`], nowhere else.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -91,7 +91,7 @@ pub(super) fn u64_at(row: &Row<'_>, column: usize) -> Sql<u64> {
     row.get(column).map(from_db)
 }
 
-fn key_at(row: &Row<'_>, column: usize) -> Sql<Key> {
+pub(super) fn key_at(row: &Row<'_>, column: usize) -> Sql<Key> {
     match row.get_ref(column)? {
         ValueRef::Integer(n) => Ok(Key::Int(n)),
         ValueRef::Text(name) => match std::str::from_utf8(name) {
@@ -111,12 +111,12 @@ fn shape_at(row: &Row<'_>, column: usize) -> Sql<Vec<u64>> {
     serde_json::from_str(text).or_else(|_| bad(column, "a shape that is not a JSON array"))
 }
 
-fn tier_at(row: &Row<'_>, column: usize) -> Sql<Tier> {
+pub(super) fn tier_at(row: &Row<'_>, column: usize) -> Sql<Tier> {
     let number: u8 = row.get(column)?;
     Tier::from_number(number).map_or_else(|| bad(column, "an unknown tier"), Ok)
 }
 
-fn version_at(row: &Row<'_>, first: usize) -> Sql<VersionRow> {
+pub(super) fn version_at(row: &Row<'_>, first: usize) -> Sql<VersionRow> {
     let dtype = row.get_ref(first + 5)?.as_str()?.parse().or_else(|_| bad(first + 5, "an unknown dtype"))?;
     let encoding: Option<String> = row.get(first + 7)?;
     let encoding = encoding_from_text(encoding.as_deref().unwrap_or_default())
@@ -137,12 +137,13 @@ fn version_at(row: &Row<'_>, first: usize) -> Sql<VersionRow> {
     })
 }
 
-const VERSION_COLUMNS: &str =
+pub(super) const VERSION_COLUMNS: &str =
     "v.key, v.lsn_from, v.lsn_to, v.payload, v.digest, v.dtype, v.shape, v.encoding, v.metadata, v.created_us";
 
 pub(super) fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
     let codec: u8 = row.get(first + 4)?;
     Ok(CopyRow {
+        payload: row.get(first + 8)?,
         segment: u64_at(row, first)?,
         offset: u64_at(row, first + 1)?,
         extent_bytes: u64_at(row, first + 2)?,
@@ -155,9 +156,9 @@ pub(super) fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
 }
 
 pub(super) const COPY_COLUMNS: &str =
-    "c.segment, c.offset, c.extent_bytes, c.stored_bytes, c.codec, c.tier, s.salt, s.capacity_bytes";
+    "c.segment, c.offset, c.extent_bytes, c.stored_bytes, c.codec, c.tier, s.salt, s.capacity_bytes, c.payload";
 
-fn stored_at(row: &Row<'_>) -> Sql<StoredRow> {
+pub(super) fn stored_at(row: &Row<'_>) -> Sql<StoredRow> {
     Ok(StoredRow {
         payload: row.get(0)?,
         namespace: row.get(1)?,
@@ -169,7 +170,20 @@ fn stored_at(row: &Row<'_>) -> Sql<StoredRow> {
     })
 }
 
-const STORED_COLUMNS: &str = "p.id, p.ns, p.digest, p.raw_bytes, p.live_refs, p.all_refs";
+pub(super) const STORED_COLUMNS: &str = "p.id, p.ns, p.digest, p.raw_bytes, p.live_refs, p.all_refs";
+
+pub(super) fn commit_at(row: &Row<'_>) -> Sql<CommitRow> {
+    Ok(CommitRow {
+        lsn: u64_at(row, 0)?,
+        time_us: u64_at(row, 1)?,
+        id: row.get(2)?,
+        segment: u64_at(row, 3)?,
+        offset: u64_at(row, 4)?,
+        extent_bytes: u64_at(row, 5)?,
+    })
+}
+
+pub(super) const COMMIT_COLUMNS: &str = "lsn, time_us, id, segment, offset, extent_bytes";
 
 fn segment_at(row: &Row<'_>) -> Sql<SegmentRow> {
     Ok(SegmentRow {
@@ -210,6 +224,17 @@ impl<'c> View<'c> {
         let mut statement = self.connection.prepare_cached(sql).map_err(|e| error("reading", e))?;
         let rows = statement.query_map(args, read).map_err(|e| error("reading", e))?;
         rows.collect::<Sql<_>>().map_err(|e| error("reading", e))
+    }
+
+    /// Reads a long answer row by row.
+    pub(super) fn each(self, sql: &str, mut read: impl FnMut(&Row<'_>) -> Sql<()>) -> Result<()> {
+        let fail = |e| error("reading", e);
+        let mut statement = self.connection.prepare_cached(sql).map_err(fail)?;
+        let mut rows = statement.query([]).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            read(row).map_err(fail)?;
+        }
+        Ok(())
     }
 
     /// The newest commit.
@@ -258,7 +283,7 @@ impl<'c> View<'c> {
             }
             // The fastest tier wins, then the newest copy: an older one may have been found damaged.
             let copy = copy_at(row, 10).map_err(read)?;
-            let copy_lsn = u64_at(row, 18).map_err(read)?;
+            let copy_lsn = u64_at(row, 19).map_err(read)?;
             let is_better =
                 found.copy.as_ref().is_none_or(|best| (copy.tier, Reverse(copy_lsn)) < (best.tier, Reverse(best_lsn)));
             if is_better {
@@ -411,18 +436,9 @@ impl<'c> View<'c> {
 
     /// Commits after `lsn`, in order, at most `limit`.
     pub(crate) fn commits_after(self, lsn: u64, limit: usize) -> Result<Vec<CommitRow>> {
-        let sql = "SELECT lsn, time_us, id, segment, offset, extent_bytes FROM commit_log WHERE lsn > ?1 ORDER BY lsn LIMIT ?2";
+        let sql = format!("SELECT {COMMIT_COLUMNS} FROM commit_log WHERE lsn > ?1 ORDER BY lsn LIMIT ?2");
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.all(sql, params![to_db(lsn), limit], |row| {
-            Ok(CommitRow {
-                lsn: u64_at(row, 0)?,
-                time_us: u64_at(row, 1)?,
-                id: row.get(2)?,
-                segment: u64_at(row, 3)?,
-                offset: u64_at(row, 4)?,
-                extent_bytes: u64_at(row, 5)?,
-            })
-        })
+        self.all(&sql, params![to_db(lsn), limit], commit_at)
     }
 
     /// Copies that a commit made known.
@@ -443,7 +459,7 @@ impl<'c> View<'c> {
               GROUP BY m.name ORDER BY m.name"
         );
         self.all(&sql, params![namespace, prefix, to_db(lsn)], |row| {
-            Ok(ManifestRow { header: stored_at(row)?, prefix: row.get(14)?, name: row.get(15)?, format: row.get(16)? })
+            Ok(ManifestRow { header: stored_at(row)?, prefix: row.get(15)?, name: row.get(16)?, format: row.get(17)? })
         })
     }
 

@@ -39,6 +39,7 @@ pub(crate) struct VersionRow {
 /// Where a copy of a payload lies, with what is needed to open its segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CopyRow {
+    pub(crate) payload: PayloadId,
     pub(crate) segment: u64,
     pub(crate) offset: u64,
     pub(crate) extent_bytes: u64,
@@ -167,6 +168,41 @@ pub(crate) struct Totals {
     pub(crate) stored_bytes: u64,
     pub(crate) vector_sets: u64,
     pub(crate) vector_parts: u64,
+}
+
+/// Payloads of a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TierSums {
+    pub(crate) tier: Tier,
+    pub(crate) payloads: u64,
+    pub(crate) raw_bytes: u64,
+    pub(crate) stored_bytes: u64,
+}
+
+/// A payload with its best copy, and when it was stored and read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UsageRow {
+    pub(crate) payload: PayloadId,
+    pub(crate) namespace: u32,
+    pub(crate) digest: Digest,
+    pub(crate) raw_bytes: u64,
+    pub(crate) tier: Tier,
+    pub(crate) stored_bytes: u64,
+    /// Time of the commit that stored it first; 0 if that is not known.
+    pub(crate) written_us: u64,
+    /// 0 for never.
+    pub(crate) last_used_us: u64,
+    /// Other payloads are coded against it.
+    pub(crate) is_base: bool,
+}
+
+/// Reads of a payload by one process since it last told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UseRow {
+    pub(crate) payload: PayloadId,
+    pub(crate) digest: Digest,
+    pub(crate) count: u64,
+    pub(crate) last_used_us: u64,
 }
 
 /// A vector set.

@@ -73,6 +73,42 @@ impl Map {
         }
     }
 
+    /// How many bytes of a range lie in pages that are in memory, as the system says at this moment. Touches no page.
+    pub fn resident_bytes(&self, offset: u64, len: usize) -> io::Result<u64> {
+        let start = self.bounds(offset, len).ok_or(io::ErrorKind::UnexpectedEof)?;
+        #[cfg_attr(not(any(test, feature = "testing")), expect(clippy::infallible_destructuring_match))]
+        let raw = match &*self.0 {
+            Inner::Os(raw) => raw,
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Copy(_) => return Ok(len as u64),
+        };
+        let page = rustix::param::page_size();
+        let mut resident = 0;
+        let mut pages = [0_u8; 4096];
+        let mut at = start / page * page;
+        while at < start + len {
+            let span = (start + len - at).min(pages.len() * page);
+            // SAFETY: `add` needs the result inside one allocation.
+            // - `at < start + len <= raw.len()`: checked by `bounds`, and a map never shrinks.
+            let first = unsafe { raw.as_ptr().add(at) };
+            // SAFETY: `mincore` needs a page-aligned address, and room for one byte per page of the length.
+            // - Aligned: maps start at a page, and `at` is a multiple of the page size.
+            // - Room: `span` is at most as many pages as `pages` has bytes.
+            // - It reads no byte of the range, so it may lie past the end of the file.
+            let outcome = unsafe { libc::mincore(first.cast_mut().cast(), span, pages.as_mut_ptr()) };
+            if outcome != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            for (index, _) in pages[..span.div_ceil(page)].iter().enumerate().filter(|(_, state)| **state & 1 != 0) {
+                let from = (at + index * page).max(start);
+                let to = (at + (index + 1) * page).min(start + len);
+                resident += (to - from) as u64;
+            }
+            at += span;
+        }
+        Ok(resident)
+    }
+
     /// The same map behind a counter of its own: slices of it are cloned and dropped without touching what slices of
     /// others count in, so that threads that read different payloads do not wait for each other's caches.
     pub fn counted_apart(&self) -> Arc<Self> {

@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub use fork::ForkGuard;
 pub use map::{Map, MapSlice};
 pub(crate) use os::random_bytes;
-pub use os::{OsVolume, Replacement, open_files_limit, open_source};
+pub use os::{OsVolume, Replacement, memory_bytes, open_files_limit, open_source};
 pub use shared::SharedMemory;
 
 /// How a file is opened. Every mode refuses symbolic links and anything but a regular file.

@@ -160,7 +160,7 @@ impl WriteTxn {
             Some(FileFormat::Safetensors) => safetensors::import(self, source, options, control),
             Some(FileFormat::Npy) => npy::import(self, source, options, control),
             None => Err(Error::new(ErrorKind::InvalidArgument, "the format cannot be told from the file's name")
-                .hint("use a name ending in .safetensors or .npy, or `put` for raw bytes")),
+                .hint("use a name ending in .safetensors or .npy, or put the raw bytes with their type and shape")),
         }
     }
 

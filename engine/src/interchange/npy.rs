@@ -119,7 +119,7 @@ pub(crate) fn parse_header(first: &[u8]) -> Result<Header> {
 fn element_type(dtype: &npyz::DType) -> Result<(DType, bool)> {
     let unsupported = |what: String| {
         Error::new(ErrorKind::Unsupported, format!("arrays of {what} cannot be stored"))
-            .hint("convert the array, or put its bytes with --dtype and --shape")
+            .hint("convert the array, or put its bytes with their type and shape")
     };
     let npyz::DType::Plain(kind) = dtype else { return Err(unsupported("records".into())) };
     let text = kind.to_string();

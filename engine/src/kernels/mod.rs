@@ -56,6 +56,6 @@ pub use distance::{distance, many_to_many, one_to_many};
 pub use elementwise::{Float, add, fma, lerp, normalize, scale, softmax, sub};
 pub use metric::Metric;
 pub use moments::Moments;
-pub use reduce::{Norm, argmax, argmin, centroid, log_sum_exp, max, mean, min, norm, sum, variance};
+pub use reduce::{Norm, Reduction, argmax, argmin, centroid, log_sum_exp, max, mean, min, norm, reduce, sum, variance};
 pub use rows::Rows;
 pub use top_k::top_k;

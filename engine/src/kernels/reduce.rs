@@ -19,6 +19,70 @@ pub enum Norm {
     Infinity,
 }
 
+macro_rules! reductions {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $of:expr;)*) => {
+        /// What [`reduce`] makes of a vector. Numbers are stable and the same in every language.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum Reduction {
+            $($(#[$doc])* $variant = $number,)*
+        }
+
+        impl Reduction {
+            /// Every reduction, in the order of the numbers.
+            pub const ALL: &'static [Reduction] = &[$(Reduction::$variant,)*];
+
+            /// The stable number; never 0.
+            pub const fn number(self) -> u8 {
+                self as u8
+            }
+
+            /// Inverse of [`Reduction::number`].
+            pub const fn from_number(number: u8) -> Option<Self> {
+                match number { $($number => Some(Reduction::$variant),)* _ => None }
+            }
+
+            /// Lower-case name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Reduction::$variant => $name,)* }
+            }
+        }
+
+        /// One number of a vector. Places are numbers as well, exact up to 2^53. Fails as the function of that name does.
+        pub fn reduce(what: Reduction, row: Rows<'_>) -> Result<f64> {
+            match what { $(Reduction::$variant => { let of: fn(Rows<'_>) -> Result<f64> = $of; of(row) })* }
+        }
+    };
+}
+
+reductions! {
+    /// [`sum`].
+    Sum = 1, "sum", sum;
+    /// [`mean`].
+    Mean = 2, "mean", mean;
+    /// [`variance`] with the divisor n.
+    Variance = 3, "variance", |row| variance(row, 0);
+    /// [`variance`] with the divisor n - 1.
+    SampleVariance = 4, "sample_variance", |row| variance(row, 1);
+    /// [`min`].
+    Min = 5, "min", min;
+    /// [`max`].
+    Max = 6, "max", max;
+    /// [`argmin`].
+    ArgMin = 7, "argmin", |row| argmin(row).map(|place| place as f64);
+    /// [`argmax`].
+    ArgMax = 8, "argmax", |row| argmax(row).map(|place| place as f64);
+    /// [`norm`] of [`Norm::One`].
+    NormOne = 9, "norm_1", |row| norm(Norm::One, row);
+    /// [`norm`] of [`Norm::Two`].
+    NormTwo = 10, "norm_2", |row| norm(Norm::Two, row);
+    /// [`norm`] of [`Norm::Infinity`].
+    NormMax = 11, "norm_max", |row| norm(Norm::Infinity, row);
+    /// [`log_sum_exp`].
+    LogSumExp = 12, "log_sum_exp", log_sum_exp;
+}
+
 /// Sum of the elements; 0 of none. Sums of 64 elements by eight lanes, those added with compensation (Neumaier, *ZAMM*
 /// 54, 1974): the error is at most `12 · 2⁻⁵³ Σ |xᵢ|` (plus terms of `n² 2⁻¹⁰⁶`), whatever the length. Integers are exact
 /// while every partial sum is below 2⁵³.

@@ -10,7 +10,8 @@ use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{File, LockMode, Open, Volume, read_exact_at};
 use crate::format::{
-    ALIGN_SMALL, Codec, LEASE_WRITER, SEGMENT_BYTES_MAX, SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier, align_up, names,
+    ALIGN_SMALL, Codec, LEASE_READER, LEASE_WRITER, SEGMENT_BYTES_MAX, SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier,
+    align_up, names,
 };
 
 use super::footer::{self, FooterEntry};
@@ -68,6 +69,26 @@ impl Lease {
         let lock = volume.open(&names::lease(segment), Open::Create).map_err(fail("opening the lease"))?;
         let taken = lock.try_lock(LEASE_WRITER, LockMode::Exclusive).map_err(fail("taking the lease"))?;
         Ok(taken.then_some(Lease { segment, _lock: lock }))
+    }
+}
+
+/// The exclusive right to delete a segment: nobody reads it, and nobody can begin to.
+#[derive(Debug)]
+pub(crate) struct DeletionLease {
+    _lock: Arc<dyn File>,
+}
+
+impl DeletionLease {
+    /// Takes the right to delete a segment; `None` while somebody, of this process or another, reads it or appends to it.
+    pub(crate) fn take(volume: &dyn Volume, segment: u64) -> Result<Option<Self>> {
+        let fail = |what| move |e: io::Error| Error::io(what, e).segment(segment);
+        let lock = volume.open(&names::lease(segment), Open::Create).map_err(fail("opening the lease"))?;
+        for range in [LEASE_WRITER, LEASE_READER] {
+            if !lock.try_lock(range, LockMode::Exclusive).map_err(fail("taking the lease"))? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(DeletionLease { _lock: lock }))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use crate::bytes::{AlignedBuffer, Bytes};
 use crate::codec;
 use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +15,7 @@ use crate::file::{Map, MapSlice, read_exact_at};
 use crate::format::Codec;
 use crate::memory::{resize, zeroed};
 
+use super::decoded::{self, Piece};
 use super::reader::SegmentReader;
 use super::record::{ChunkEntry, Record, table_bytes};
 
@@ -23,6 +25,10 @@ const FIRST_READ_BYTES: usize = 4096;
 const POPULATE_BYTES: u64 = 1 << 20;
 /// Unverified bytes from which several threads share the work: below, waking them takes what they save.
 const PARALLEL_BYTES: u64 = 8 << 20;
+/// Coded bytes from which several threads share the decoding.
+const PARALLEL_DECODE_BYTES: usize = 2 << 20;
+/// Whole chunks of a range that are worth keeping decoded; a longer range is a scan, which would push out all else.
+const CHUNKS_KEPT: u64 = 8;
 
 /// A payload in a segment, its header and chunk table already checked.
 #[derive(Debug)]
@@ -117,6 +123,18 @@ impl PayloadCopy {
             .ok_or_else(|| Error::internal("the map is shorter than it said"))
     }
 
+    /// Bytes of the payload's pages that are in memory now, whoever brought them there. Touches none of them. 0 for a coded
+    /// payload.
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        let len = usize::try_from(self.record.raw_bytes).map_err(|_| Error::internal("payload length"))?;
+        if self.is_coded() || len == 0 {
+            return Ok(0);
+        }
+        let offset = self.record.data_offset;
+        let map = self.reader.map(self.record.table_offset)?;
+        map.resident_bytes(offset, len).map_err(|e| self.reader.read_error(e, offset))
+    }
+
     /// The whole payload in the map once every chunk was verified, in a slice whose clones count in a place of their own.
     pub(crate) fn whole(&self) -> Result<Option<MapSlice>> {
         if !self.verified.all() || self.is_coded() {
@@ -150,6 +168,100 @@ impl PayloadCopy {
             filled += take;
         }
         Ok(())
+    }
+
+    /// A range of a coded payload: from the process's cache of decoded bytes, or decoded now and kept there. The whole
+    /// payload is one buffer that all its readers share; a part of it is a buffer of its own.
+    pub(crate) fn decoded<'p>(
+        &self,
+        range: Range<u64>,
+        helpers: impl FnOnce() -> Option<&'p rayon::ThreadPool>,
+    ) -> Result<Bytes> {
+        let (start, len) = self.check_range(&range)?;
+        if let Some(whole) = self.decoded_before(None) {
+            return if len == whole.len() { Ok(whole) } else { copied(&whole[start..start + len]) };
+        }
+        let mut buffer = AlignedBuffer::zeroed(len)?;
+        let is_whole = len as u64 == self.record.raw_bytes && len > 0;
+        if !is_whole {
+            self.decode_into(range.start, buffer.as_mut_slice())?;
+            return Ok(Bytes::owned(buffer));
+        }
+        let pool = if len >= PARALLEL_DECODE_BYTES { helpers() } else { None };
+        self.decode_whole(buffer.as_mut_slice(), pool)?;
+        let bytes = Bytes::owned(buffer);
+        decoded::keep(self.piece(None), &bytes);
+        Ok(bytes)
+    }
+
+    /// As [`PayloadCopy::read_into`], through the cache of decoded bytes for a coded payload.
+    pub(crate) fn read_through(&self, start: u64, target: &mut [u8]) -> Result<()> {
+        if !self.is_coded() {
+            return self.read_into(start, target);
+        }
+        let (from, len) = self.check_range(&(start..start.saturating_add(target.len() as u64)))?;
+        match self.decoded_before(None) {
+            Some(whole) => {
+                target.copy_from_slice(&whole[from..from + len]);
+                Ok(())
+            }
+            None => self.decode_into(start, target),
+        }
+    }
+
+    /// Fills `target`, which lies inside the payload, from decoded chunks.
+    fn decode_into(&self, start: u64, target: &mut [u8]) -> Result<()> {
+        let chunk_bytes = u64::from(self.record.chunk_bytes);
+        let is_scan = target.len() as u64 / chunk_bytes > CHUNKS_KEPT;
+        let mut filled = 0;
+        while filled < target.len() {
+            let at = start + filled as u64;
+            let chunk = at / chunk_bytes;
+            let in_chunk = (at % chunk_bytes) as usize;
+            let chunk_len = self.record.raw_chunk_bytes(chunk) as usize;
+            let take = (chunk_len - in_chunk).min(target.len() - filled);
+            let part = &mut target[filled..filled + take];
+            let number = u32::try_from(chunk).map_err(|_| Error::internal("chunk number"))?;
+            match self.decoded_before(Some(number)) {
+                Some(bytes) => part.copy_from_slice(&bytes[in_chunk..in_chunk + take]),
+                None if is_scan && take == chunk_len => self.read_chunk(chunk, part)?,
+                None => {
+                    let mut buffer = AlignedBuffer::zeroed(chunk_len)?;
+                    self.read_chunk(chunk, buffer.as_mut_slice())?;
+                    let bytes = Bytes::owned(buffer);
+                    part.copy_from_slice(&bytes[in_chunk..in_chunk + take]);
+                    decoded::keep(self.piece(Some(number)), &bytes);
+                }
+            }
+            filled += take;
+        }
+        Ok(())
+    }
+
+    fn decode_whole(&self, target: &mut [u8], pool: Option<&rayon::ThreadPool>) -> Result<()> {
+        let chunk_bytes = self.record.chunk_bytes as usize;
+        let decode = |(chunk, part): (usize, &mut [u8])| self.read_chunk(chunk as u64, part);
+        if let Some(pool) = pool {
+            let done = pool.install(|| target.par_chunks_mut(chunk_bytes).enumerate().try_for_each(decode));
+            if done.is_ok() {
+                return Ok(());
+            }
+            // Of several damaged chunks, which one is met first depends on the threads: the pass below tells.
+        }
+        target.chunks_mut(chunk_bytes).enumerate().try_for_each(decode)
+    }
+
+    fn piece(&self, chunk: Option<u32>) -> Piece {
+        Piece { reader: self.reader.number(), offset: self.record.data_offset, chunk }
+    }
+
+    fn decoded_before(&self, chunk: Option<u32>) -> Option<Bytes> {
+        let len = match chunk {
+            Some(chunk) => self.record.raw_chunk_bytes(u64::from(chunk)),
+            None => self.record.raw_bytes,
+        };
+        // What can never be kept is not looked for.
+        if decoded::fits(len) { decoded::find(self.piece(chunk)) } else { None }
     }
 
     /// Reads everything again, verifies checksums and the digest. Returns the number of chunks.
@@ -283,6 +395,13 @@ impl PayloadCopy {
     fn damage(&self, what: &str, offset: u64) -> Error {
         Error::corrupt(what).segment(self.reader.id()).offset(offset)
     }
+}
+
+/// The same bytes in a buffer of their own, which keeps no larger one alive.
+fn copied(bytes: &[u8]) -> Result<Bytes> {
+    let mut buffer = AlignedBuffer::zeroed(bytes.len())?;
+    buffer.as_mut_slice().copy_from_slice(bytes);
+    Ok(Bytes::owned(buffer))
 }
 
 /// The whole verified payload of the record at `offset`, for records that no catalog describes.

@@ -7,15 +7,17 @@
 mod appender;
 mod coded;
 mod copy;
+mod decoded;
 mod footer;
 mod header;
 mod reader;
 mod record;
 mod scan;
 
-pub(crate) use appender::{Appender, Lease, Placement, Stream, Written};
+pub(crate) use appender::{Appender, DeletionLease, Lease, Placement, Stream, Written};
 pub(crate) use coded::Recoded;
 pub(crate) use copy::{PayloadCopy, read_payload};
+pub use decoded::{DecodeCacheStat, decode_cache, set_decode_cache_bytes};
 pub(crate) use footer::{FooterEntry, read_footer};
 pub(crate) use header::SegmentHeader;
 pub(crate) use reader::SegmentReader;

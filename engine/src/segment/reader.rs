@@ -9,9 +9,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::{File, LockMode, Map, Open, Volume, read_exact_at};
 use crate::format::{LEASE_READER, names};
 
+use super::decoded::reader_number;
+
 /// Keeps a segment from being deleted as long as it lives, in this process or, after a `kill -9`, no longer.
 #[derive(Debug)]
 pub(crate) struct SegmentReader {
+    /// Of this opening, among all of this process.
+    number: u64,
     id: u64,
     salt: u64,
     capacity_bytes: u64,
@@ -28,6 +32,10 @@ impl SegmentReader {
     pub(crate) fn open(volume: &dyn Volume, id: u64, salt: u64, capacity_bytes: u64) -> Result<Self> {
         let fail = |what: &'static str| move |e: io::Error| Error::io(what, e).segment(id);
         let lease = match volume.open(&names::lease(id), Open::Read) {
+            // A lease made for a segment that was deleted would stay for ever.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !is_there(volume, id)? => {
+                return Err(Error::corrupt("the segment file is missing").segment(id));
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound && !volume.is_read_only() => {
                 Some(volume.open(&names::lease(id), Open::Create).map_err(fail("creating the lease"))?)
             }
@@ -44,11 +52,17 @@ impl SegmentReader {
             io::ErrorKind::NotFound => Error::corrupt("the segment file is missing").segment(id),
             _ => fail("opening the segment")(e),
         })?;
-        Ok(SegmentReader { id, salt, capacity_bytes, file, _lease: lease, map: RwLock::new(None) })
+        let map = RwLock::new(None);
+        Ok(SegmentReader { number: reader_number(), id, salt, capacity_bytes, file, _lease: lease, map })
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// A number that no other opening of a segment in this process ever has.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn salt(&self) -> u64 {
@@ -98,4 +112,8 @@ impl SegmentReader {
         };
         error.segment(self.id).offset(offset)
     }
+}
+
+fn is_there(volume: &dyn Volume, id: u64) -> Result<bool> {
+    volume.exists(&names::segment(id)).map_err(|e| Error::io("looking for the segment", e).segment(id))
 }

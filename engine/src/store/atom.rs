@@ -13,11 +13,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::MapSlice;
 use crate::format::{Codec, Tier};
 use crate::key::Key;
-use crate::segment::PayloadCopy;
+use crate::segment::{PayloadCopy, SegmentReader};
 use crate::tensor::TensorView;
 
 use super::options::ReadMode;
 use super::segments::Segments;
+use super::usage::UseCount;
 
 /// Descriptor of one version of an atom.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +44,7 @@ pub struct AtomInfo {
     pub lsn_to: Option<u64>,
     /// Time of that commit, microseconds since the Unix epoch.
     pub created_us: u64,
-    /// Where the payload lies; none when the catalog knows no copy of it.
+    /// Where the payload lies: warm, cold, or hot, which is warm and pinned; none when the catalog knows no copy of it.
     pub tier: Option<Tier>,
 }
 
@@ -76,6 +77,9 @@ pub(crate) struct Version {
     pub(crate) info: AtomInfo,
     place: Option<CopyRow>,
     copy: OnceLock<Arc<PayloadCopy>>,
+    /// Keeps the segment from being deleted before the first touch as well. None where it could not be opened: the
+    /// first touch says why.
+    _lease: Option<Arc<SegmentReader>>,
     /// A read found damage: the catalog may know a newer copy by now, so the cache asks it again.
     damaged: AtomicBool,
     segments: Arc<Segments>,
@@ -89,6 +93,7 @@ pub(crate) struct Atom {
     version: Arc<Version>,
     /// The whole payload in the map, from when all of it is verified: what every later read is a part of.
     whole: OnceLock<MapSlice>,
+    uses: Arc<UseCount>,
 }
 
 impl Deref for Atom {
@@ -101,44 +106,57 @@ impl Deref for Atom {
 }
 
 impl Atom {
-    pub(crate) fn new(row: VersionRow, place: Option<CopyRow>, segments: Arc<Segments>) -> Self {
-        let tier = place.as_ref().map(|place| place.tier);
+    /// A version whose payload lies at `place`, with the tier that callers see.
+    pub(crate) fn new(row: VersionRow, place: Option<CopyRow>, tier: Option<Tier>, segments: Arc<Segments>) -> Self {
+        let uses = UseCount::new(row.payload, row.digest);
+        let lease = |place: &CopyRow| segments.reader(place.segment, place.salt, place.capacity_bytes).ok();
         let version = Version {
             info: AtomInfo::new(row, tier),
+            _lease: place.as_ref().and_then(lease),
             place,
             copy: OnceLock::new(),
             damaged: AtomicBool::new(false),
             segments,
         };
-        Atom { version: Arc::new(version), whole: OnceLock::new() }
+        Atom { version: Arc::new(version), whole: OnceLock::new(), uses }
     }
 
     /// The same version, with counters of its own.
     pub(crate) fn counted_apart(&self) -> Self {
-        Atom { version: Arc::clone(&self.version), whole: OnceLock::new() }
+        Atom { version: Arc::clone(&self.version), whole: OnceLock::new(), uses: self.uses.apart() }
     }
 
-    /// Verified bytes in the map: after the first touch of everything, two loads and a count.
+    /// Counts a read.
     #[inline]
-    fn slice(&self, range: Range<u64>) -> Result<MapSlice> {
+    fn note_use(&self) {
+        self.uses.note(self.segments.usage(), || self.segments.now_us());
+    }
+
+    /// Verified bytes in the map: after the first touch of everything, two loads and a count. `None` for a payload that has
+    /// to be decoded.
+    #[inline]
+    fn slice(&self, range: Range<u64>) -> Result<Option<MapSlice>> {
         let part = |whole: &MapSlice| {
             let start = usize::try_from(range.start).ok()?;
             whole.part(start, usize::try_from(range.end.checked_sub(range.start)?).ok()?)
         };
         match self.whole.get().and_then(part) {
-            Some(slice) => Ok(slice),
+            Some(slice) => Ok(Some(slice)),
             None => self.first_slice(range),
         }
     }
 
     #[cold]
-    fn first_slice(&self, range: Range<u64>) -> Result<MapSlice> {
+    fn first_slice(&self, range: Range<u64>) -> Result<Option<MapSlice>> {
         let copy = self.copy()?;
+        if copy.is_coded() {
+            return Ok(None);
+        }
         let slice = copy.slice(range, || self.segments.helpers())?;
         if let Some(whole) = copy.whole()? {
             let _ = self.whole.set(whole);
         }
-        Ok(slice)
+        Ok(Some(slice))
     }
 }
 
@@ -147,9 +165,11 @@ impl Version {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// True when the payload has to be decoded to be read.
-    #[inline]
+    /// True when the payload has to be decoded to be read. The copy opened counts, not the one first looked up.
     fn is_coded(&self) -> bool {
+        if let Some(copy) = self.copy.get() {
+            return copy.is_coded();
+        }
         self.place.as_ref().is_some_and(|place| place.codec != Codec::Raw)
     }
 
@@ -251,7 +271,9 @@ impl Payload {
     }
 
     /// The whole payload. In mapped mode a slice of the map, verified at its first touch in this process; in positioned
-    /// mode, and of a cold copy in either, a copy, verified and decoded now.
+    /// mode a copy, verified now. Of a cold copy, in either mode, a buffer that was verified when it was decoded, and that
+    /// all who read the payload share as long as the process's cache holds it
+    /// (see [`set_decode_cache_bytes`](crate::set_decode_cache_bytes)).
     #[inline]
     pub fn bytes(&self) -> Result<Bytes> {
         self.range(0..self.len())
@@ -263,11 +285,14 @@ impl Payload {
         match &self.source {
             Source::Stored(atom) => {
                 atom.segments.fork().check()?;
+                atom.note_use();
                 match self.mode {
-                    ReadMode::Mapped if !atom.is_coded() => {
-                        atom.slice(range).map(Bytes::mapped).map_err(|e| self.explain(e, "get"))
-                    }
-                    ReadMode::Mapped | ReadMode::Positioned => self.copy_range(range),
+                    ReadMode::Mapped => match atom.slice(range.clone()).map_err(|e| self.explain(e, "get"))? {
+                        Some(slice) => Ok(Bytes::mapped(slice)),
+                        None => self.decoded(atom, range),
+                    },
+                    ReadMode::Positioned if atom.is_coded() => self.decoded(atom, range),
+                    ReadMode::Positioned => self.copy_range(atom, range),
                 }
             }
             Source::Staged { bytes, .. } => {
@@ -284,23 +309,31 @@ impl Payload {
         }
     }
 
-    fn copy_range(&self, range: Range<u64>) -> Result<Bytes> {
+    /// Bytes of a cold copy, from the process's cache where they are in it.
+    fn decoded(&self, atom: &Atom, range: Range<u64>) -> Result<Bytes> {
+        let decoded = atom.copy()?.decoded(range, || atom.segments.helpers());
+        decoded.map_err(|e| self.explain(e, "get"))
+    }
+
+    fn copy_range(&self, atom: &Atom, range: Range<u64>) -> Result<Bytes> {
         let len = range.end.checked_sub(range.start).filter(|_| range.end <= self.len());
         let len = len.and_then(|len| usize::try_from(len).ok()).ok_or_else(|| {
             let what = format!("bytes {}..{} of {}", range.start, range.end, self.len());
             self.explain(Error::new(ErrorKind::InvalidArgument, what), "get")
         })?;
         let mut buffer = AlignedBuffer::zeroed(len)?;
-        self.read_into(range.start, buffer.as_mut_slice())?;
+        atom.copy()?.read_into(range.start, buffer.as_mut_slice()).map_err(|e| self.explain(e, "get"))?;
         Ok(Bytes::owned(buffer))
     }
 
-    /// Copies bytes from `offset` on into `target`, which they must fill. Always by positioned reads, in either mode.
+    /// Copies bytes from `offset` on into `target`, which they must fill. Always by positioned reads, in either mode, or
+    /// of a cold copy from decoded bytes that the process keeps.
     pub fn read_into(&self, offset: u64, target: &mut [u8]) -> Result<()> {
         match &self.source {
             Source::Stored(atom) => {
                 atom.segments.fork().check()?;
-                atom.copy()?.read_into(offset, target).map_err(|e| self.explain(e, "get"))
+                atom.note_use();
+                atom.copy()?.read_through(offset, target).map_err(|e| self.explain(e, "get"))
             }
             Source::Staged { .. } => {
                 let end = offset.saturating_add(target.len() as u64);

@@ -19,7 +19,7 @@ use super::atom::Atom;
 /// Slots of the change table: 512 KiB. Two keys in one slot cost a needless look into the catalog, nothing else.
 const SLOTS: usize = 1 << 16;
 /// Rough size of a cached descriptor without its text.
-const ENTRY_BYTES: u64 = 400;
+const ENTRY_BYTES: u64 = 540;
 /// Fronts, at most; threads beyond that share.
 const FRONTS_MAX: usize = 16;
 /// The part of the budget that goes to all fronts together: one in so many bytes.

@@ -281,6 +281,7 @@ impl<'s> Attempt<'s> {
             let earlier: Vec<&Staged> = done.map(|(request, _)| &request.staged).collect();
             operations.extend(plan_vectors(self.store, view, staged, &earlier, self.unsynced.end)?);
         }
+        operations.extend(staged.forget.clone().map(Operation::Forget));
         let mut id = [0; 16];
         self.store.volume.random(&mut id).map_err(|e| Error::io("drawing a commit id", e))?;
         // Commit times never go backwards, whatever the clock does, so that "as of" a time is well defined.
@@ -451,6 +452,19 @@ impl<'s> Attempt<'s> {
     }
 }
 
+/// Makes what a transaction appended durable. A segment whose sync fails is marked: earlier commits of lesser durability may
+/// lie there, so nobody may sync it again and believe the answer.
+pub(super) fn sync_appended(store: &StoreInner, staged: &mut Staged) -> Result<()> {
+    for appender in &mut staged.appenders {
+        let synced = appender.sync();
+        if appender.has_failed_sync() {
+            mark_suspect(store, appender.id());
+        }
+        synced?;
+    }
+    Ok(())
+}
+
 /// A failed sync is final: tells all processes that nothing may be appended to the segment any more. If even that
 /// cannot be written, this handle stops writing.
 pub(super) fn mark_suspect(store: &StoreInner, segment: u64) {
@@ -507,7 +521,7 @@ fn new_copy(namespace: u32, written: &Written, codec: Codec, tier: Tier, replace
     }
 }
 
-fn segment_use(appender: &Appender) -> SegmentUse {
+pub(super) fn segment_use(appender: &Appender) -> SegmentUse {
     SegmentUse {
         id: appender.id(),
         tier: appender.tier(),
@@ -538,6 +552,7 @@ fn maintain(store: &StoreInner) {
     if store.check_writable().is_err() {
         return;
     }
+    store.tell_usage_if_due();
     for mut appender in store.segments.take_full() {
         if let Err(error) = seal(store, &mut appender) {
             tracing::warn!(segment = appender.id(), %error, "a full segment could not be sealed and stays open");
@@ -556,7 +571,7 @@ fn maintain(store: &StoreInner) {
     }
 }
 
-fn seal(store: &StoreInner, appender: &mut Appender) -> Result<()> {
+pub(super) fn seal(store: &StoreInner, appender: &mut Appender) -> Result<()> {
     let records = store.catalog.read()?.view()?.records(appender.id())?;
     let entries: Vec<FooterEntry> = records
         .into_iter()

@@ -68,7 +68,7 @@ impl StoreIdentity {
     fn parse(bytes: &[u8]) -> Result<Self> {
         let damaged = |what: &str| {
             Error::new(ErrorKind::NotAStore, format!("store.json {what}"))
-                .hint("if this was a store, `repair` rewrites the file from the segments")
+                .hint("if this was a store, `tensoratom repair STORE` rewrites the file from the segments")
         };
         // The version is looked at first: a newer format may have other fields.
         let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| damaged("is not JSON"))?;

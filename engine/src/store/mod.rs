@@ -2,22 +2,30 @@
 
 mod atom;
 mod cache;
+mod changes;
 mod commit;
+mod gc;
+mod history;
+mod hot;
 mod identity;
 mod namespace;
 mod open;
 mod options;
+mod policy;
 mod recover;
 mod registry;
 mod repair;
+mod report;
 mod segments;
 mod snapshot;
 mod staging;
 mod stat;
 mod tier;
 mod txn;
+mod usage;
 mod vectors;
 mod verify;
+mod within;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -25,22 +33,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
-use crate::catalog::{Catalog, CommitId, Found, QueryResult, Watch};
+use crate::catalog::{Catalog, CommitId, Found, QueryResult, View, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{File, ForkGuard, Volume};
 use crate::tensor::Tensor;
 
 pub use atom::{AtomInfo, Payload};
+pub use changes::{Change, Changes};
+pub use gc::{GcOptions, GcReport};
 pub use namespace::Namespace;
 pub use options::{Durability, Options, ReadMode};
+pub use policy::{ApplyReport, MaintainReport};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use repair::repair_volume;
 pub use repair::{RepairOptions, RepairReport, repair};
 pub use snapshot::{Address, AsOf, Atoms, ListOptions, Snapshot};
 pub use staging::Expect;
-pub use stat::{Accounted, Stat};
+pub use stat::{Accounted, Stat, TierStat};
 pub use tier::MoveReport;
 pub use txn::{PutOptions, WriteTxn};
 pub use vectors::{CompactOptions, Companions, Matrix, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter};
@@ -50,7 +61,10 @@ pub use writer::PayloadWriter;
 use atom::Atom;
 use cache::AtomCache;
 use commit::CommitQueue;
+use history::History;
+use hot::Prefetch;
 use identity::StoreIdentity;
+use policy::KnownPins;
 use segments::Segments;
 
 /// Keys that are invalidated one by one after foreign commits; more, and everything is.
@@ -77,9 +91,16 @@ pub(crate) struct StoreInner {
     lsn: AtomicU64,
     /// Name of the commit `lsn`. Held while the cache is brought up to date.
     known: Mutex<CommitId>,
+    history: Arc<History>,
+    /// Condemned segments as counted when this process last let go of them.
+    condemnations: AtomicU64,
     watch: Watch,
+    /// What is hot.
+    pins: RwLock<KnownPins>,
+    /// The thread that reads what is hot, until the store is closed.
+    prefetch: Mutex<Option<Prefetch>>,
     segments: Arc<Segments>,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     identity: StoreIdentity,
     volume: Arc<dyn Volume>,
     fork: Arc<ForkGuard>,
@@ -156,12 +177,44 @@ impl StoreInner {
                     self.cache.bump(*namespace, key.as_ref(), newest);
                 }
             }
+            self.learn_reclaimed(view)?;
+            self.refresh_pins(view)?;
             self.lsn.store(newest, Ordering::Release);
             *known_id = head.commit_id;
             Ok(())
         })?;
         self.seen.store(stamp, Ordering::Release);
         Ok(())
+    }
+
+    /// Learns what was forgotten, and lets go of segments that somebody is waiting to delete.
+    fn learn_reclaimed(&self, view: View<'_>) -> Result<()> {
+        let reclaimed = view.reclaimed()?;
+        self.history.learn(reclaimed.forgotten);
+        if self.condemnations.swap(reclaimed.condemnations, Ordering::AcqRel) != reclaimed.condemnations {
+            self.segments.let_go(&view.condemned()?);
+        }
+        Ok(())
+    }
+
+    /// Learns what is pinned now. Descriptors say whether an atom is hot, so they are read again when that changes.
+    fn refresh_pins(&self, view: View<'_>) -> Result<()> {
+        if self.pins.read().is_out_of_date(view)? {
+            let pins = KnownPins::read(view)?;
+            let is_same = self.pins.read().is_same(&pins);
+            *self.pins.write() = pins;
+            if !is_same {
+                self.cache.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails with `Forgotten` when an older moment cannot be looked at any more. To be asked after what it is about was
+    /// read: whatever another process forgets later does not matter then.
+    fn check_moment(&self, lsn: u64) -> Result<()> {
+        self.bring_up_to_date()?;
+        self.history.check(lsn)
     }
 
     /// The current version of a key.
@@ -179,10 +232,12 @@ impl StoreInner {
     fn atom_at(&self, address: Address<'_>, lsn: u64) -> Result<Option<Arc<Atom>>> {
         self.check_usable()?;
         self.bring_up_to_date()?;
-        match self.cache.get(address.namespace, address.key, lsn) {
-            Some(atom) => Ok(Some(atom)),
-            None => self.look_up(address, lsn),
+        if let Some(atom) = self.cache.get(address.namespace, address.key, lsn) {
+            return Ok(Some(atom));
         }
+        let atom = self.look_up(address, lsn)?;
+        self.check_moment(lsn)?;
+        Ok(atom)
     }
 
     fn look_up(&self, address: Address<'_>, lsn: u64) -> Result<Option<Arc<Atom>>> {
@@ -193,7 +248,8 @@ impl StoreInner {
         let found = self.catalog.read()?.view()?.version(address.namespace, address.key, lsn)?;
         let Some(Found { version, copy }) = found else { return Ok(None) };
         let is_current = version.lsn_to.is_none();
-        let atom = Arc::new(Atom::new(version, copy, Arc::clone(&self.segments)));
+        let tier = copy.as_ref().map(|copy| self.pins.read().tier(address.namespace, address.key, copy.tier));
+        let atom = Arc::new(Atom::new(version, copy, tier, Arc::clone(&self.segments)));
         if is_current {
             self.cache.insert(address.namespace, Arc::clone(&atom), as_of);
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::{Catalog, Watch, remove_files};
 use crate::control::deadline;
@@ -17,8 +17,10 @@ use crate::file::{File, ForkGuard, LockMode, Medium, Open, OsVolume, Volume};
 use crate::format::names;
 
 use super::cache::AtomCache;
+use super::hot::Prefetch;
 use super::identity::StoreIdentity;
 use super::options::Options;
+use super::policy::KnownPins;
 use super::segments::Segments;
 use super::{ReadMode, Store, StoreInner, recover, registry};
 
@@ -81,7 +83,7 @@ pub(super) fn no_directory(error: io::Error) -> Error {
 }
 
 pub(super) fn not_a_store(what: &str) -> Error {
-    Error::new(ErrorKind::NotAStore, what).hint("create a store with `init`, or check the path")
+    Error::new(ErrorKind::NotAStore, what).hint("create a store there first, or check the path")
 }
 
 fn already_exists() -> Error {
@@ -166,8 +168,10 @@ fn open_inner(
     gate.enter(if read_only { LockMode::Shared } else { LockMode::Exclusive })?;
     let alone = !read_only && gate.is_alone()?;
     let catalog = Catalog::open(Arc::clone(&volume), Arc::clone(&fork), names::CATALOG, identity.uuid, read_only)?;
+    let catalog = Arc::new(catalog);
     let cache = Arc::new(AtomCache::new(options.cache_bytes));
-    let segments = Arc::new(Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options, &cache));
+    let segments = Segments::new(Arc::clone(&volume), Arc::clone(&fork), &identity, options, &cache, &catalog);
+    let segments = Arc::new(segments);
     if alone {
         recover::recover(&volume, &catalog, &identity, options.lock_timeout)?;
     } else if !read_only {
@@ -175,17 +179,21 @@ fn open_inner(
         recover::take_back_after_power_cut(&volume, &catalog, options.lock_timeout)?;
     }
     // A first read attaches to the shared memory that the watch looks at.
-    let head = catalog.read()?.view()?.head()?;
+    let (head, pins) = catalog.read()?.consistently(|view| Ok((view.head()?, KnownPins::read(view)?)))?;
     let watch = Watch::new(&volume)?;
     let ballast = !read_only && keep_ballast(&*volume);
-    Ok(Arc::new(StoreInner {
+    let inner = Arc::new(StoreInner {
         queue: super::CommitQueue::default(),
         cache,
         // Not a stamp: the first call compares for real. Commits since `head` was read are found then.
         seen: AtomicU64::new(watch.stamp().wrapping_add(1)),
         lsn: AtomicU64::new(head.lsn),
         known: Mutex::new(head.commit_id),
+        history: Arc::default(),
+        condemnations: AtomicU64::new(0),
         watch,
+        pins: RwLock::new(pins),
+        prefetch: Mutex::default(),
         segments,
         catalog,
         identity,
@@ -197,7 +205,9 @@ fn open_inner(
         lock_timeout: options.lock_timeout,
         poisoned: OnceLock::new(),
         ballast: AtomicBool::new(ballast),
-    }))
+    });
+    *inner.prefetch.lock() = Prefetch::start(&inner, options);
+    Ok(inner)
 }
 
 pub(super) fn check_medium(volume: &dyn Volume, read_only: bool) -> Result<()> {
@@ -224,7 +234,7 @@ pub(super) fn check_medium(volume: &dyn Volume, read_only: bool) -> Result<()> {
 fn why_no_store(volume: &dyn Volume) -> Error {
     match volume.exists(names::CATALOG) {
         Ok(true) => Error::new(ErrorKind::NotAStore, "the creation of this store was not finished")
-            .hint("run `init` again, which completes it"),
+            .hint("create it again, which completes it"),
         _ => not_a_store("the directory holds no store"),
     }
 }

@@ -37,6 +37,7 @@ pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) read_mode: ReadMode,
     pub(crate) cache_bytes: u64,
+    pub(crate) hot_bytes: u64,
     pub(crate) read_only: bool,
     pub(crate) threads: usize,
     pub(crate) lock_timeout: Duration,
@@ -49,6 +50,8 @@ impl Options {
     pub const CHUNK_BYTES: u32 = 256 << 10;
     /// Default budget for cached descriptors: 64 MiB.
     pub const CACHE_BYTES: u64 = 64 << 20;
+    /// Default budget for reading pinned payloads into memory at open: 1 GiB.
+    pub const HOT_BYTES: u64 = 1 << 30;
     /// Default wait for locks of other processes: 30 seconds.
     pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -91,6 +94,15 @@ impl Options {
     #[must_use]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// How much of what is pinned a thread reads into memory and verifies after the store was opened; 0 for nothing. The
+    /// thread is only there if something is pinned and payloads are read through the map, and ends with the store. It
+    /// holds nothing: the system may give the memory to others. Default [`Options::HOT_BYTES`].
+    #[must_use]
+    pub fn hot_bytes(mut self, bytes: u64) -> Self {
+        self.hot_bytes = bytes;
         self
     }
 
@@ -141,6 +153,7 @@ impl Default for Options {
             durability: Durability::default(),
             read_mode: ReadMode::default(),
             cache_bytes: Self::CACHE_BYTES,
+            hot_bytes: Self::HOT_BYTES,
             read_only: false,
             threads: 0,
             lock_timeout: Self::LOCK_TIMEOUT,

@@ -228,8 +228,9 @@ fn roll_forward(volume: &dyn Volume, catalog: &Catalog, tails: &[Tail], timeout:
         // The commits before the one it names were in the catalog, durably. Cutting it away would lose what was
         // acknowledged.
         let what = format!("the segments hold commit {}, the catalog ends at {lsn} and cannot reach it", lost.lsn);
-        return Err(Error::new(ErrorKind::CatalogCorrupt, what)
-            .hint("an old catalog was put in place, or it lost commits; run `repair --rebuild-catalog`"));
+        return Err(Error::new(ErrorKind::CatalogCorrupt, what).hint(
+            "an old catalog was put in place, or it lost commits; run `tensoratom repair STORE --rebuild-catalog`",
+        ));
     }
     // Committed in any case, because tails are cut next: a commit that a dying process left in the catalog's log unseen
     // must never come up later.

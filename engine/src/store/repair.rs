@@ -296,8 +296,11 @@ fn choose_chain(logged: Vec<Logged>, report: &mut RepairReport) -> Vec<Logged> {
     for (lsn, mut candidates) in by_lsn.into_iter().rev() {
         let follows = |entry: &Logged| wanted == Some((lsn, entry.commit.id));
         // With nobody behind to tell, the later one took the number.
-        let newest = || (0..candidates.len()).max_by_key(|&i| candidates[i].commit.time_us).unwrap_or(0);
-        let index = candidates.iter().position(follows).unwrap_or_else(newest);
+        let newest =
+            |candidates: &[Logged]| (0..candidates.len()).max_by_key(|&i| candidates[i].commit.time_us).unwrap_or(0);
+        // The newest place of a record that was moved: the older one waits to be deleted with its segment.
+        candidates.sort_by_key(|entry| std::cmp::Reverse(entry.place.0));
+        let index = candidates.iter().position(follows).unwrap_or_else(|| newest(&candidates));
         let chosen = candidates.swap_remove(index);
         wanted = Some((lsn.saturating_sub(1), chosen.commit.previous_id));
         chain.push(chosen);
@@ -344,6 +347,8 @@ fn replay(
     for &id in sealed {
         transaction.set_segment_state(id, SegmentState::Sealed)?;
     }
+    // Copies there were given up by later commits, or by a commit that forgot their payloads.
+    transaction.retire_missing(|id| by_id.contains_key(&id))?;
     transaction.set_synced(chain.last().map_or(0, |entry| entry.commit.lsn))?;
     transaction.recount()?;
     transaction.commit()

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::catalog::{Catalog, CopyRow};
+use crate::catalog::{Catalog, CopyRow, PayloadId, SegmentState};
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume, open_files_limit};
 use crate::format::{SEGMENT_HEADER_AREA, Tier, names};
 use crate::segment::{Appender, Description, Lease, PayloadCopy, Placement, SegmentReader};
@@ -16,6 +16,7 @@ use crate::segment::{Appender, Description, Lease, PayloadCopy, Placement, Segme
 use super::cache::AtomCache;
 use super::identity::StoreIdentity;
 use super::options::Options;
+use super::usage::Usage;
 
 /// An open segment is sealed when less than this part of it is left.
 const SEAL_BELOW: u64 = 16;
@@ -39,6 +40,8 @@ pub(crate) struct Segments {
     readers: Mutex<Readers>,
     /// What keeps segments open although nobody reads them.
     cache: Weak<AtomCache>,
+    /// Asked once more when a segment is gone: gone with the store's last handle.
+    catalog: Weak<Catalog>,
     /// Payloads opened before and still in use, so that all keys of a payload share what was verified.
     copies: Mutex<HashMap<(u64, u64), Weak<PayloadCopy>>>,
     free: Mutex<Vec<Appender>>,
@@ -46,6 +49,7 @@ pub(crate) struct Segments {
     segment_bytes: u64,
     threads: usize,
     lock_timeout: Duration,
+    usage: Usage,
     pool: OnceLock<rayon::ThreadPool>,
 }
 
@@ -64,6 +68,7 @@ impl Segments {
         identity: &StoreIdentity,
         options: &Options,
         cache: &Arc<AtomCache>,
+        catalog: &Arc<Catalog>,
     ) -> Self {
         let placement = Placement {
             volume: Arc::clone(&volume),
@@ -76,14 +81,27 @@ impl Segments {
             fork,
             readers: Mutex::new(Readers { open: HashMap::new(), limit: readers_limit() }),
             cache: Arc::downgrade(cache),
+            catalog: Arc::downgrade(catalog),
             copies: Mutex::default(),
             free: Mutex::default(),
             placement,
             segment_bytes: identity.segment_bytes,
             threads: options.threads,
             lock_timeout: options.lock_timeout,
+            usage: Usage::new(),
             pool: OnceLock::new(),
         }
+    }
+
+    /// What was read and is not in the catalog yet.
+    #[inline]
+    pub(super) fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub(super) fn now_us(&self) -> i64 {
+        self.volume.now_us()
     }
 
     pub(crate) fn fork(&self) -> &ForkGuard {
@@ -156,8 +174,45 @@ impl Segments {
         raw_bytes / u64::from(self.placement.chunk_bytes) * 8
     }
 
-    /// A payload's copy, its header and chunk table checked.
+    /// Closes segments that wait to be deleted, as far as nobody reads them. Atoms remembered are looked up again.
+    pub(crate) fn let_go(&self, condemned: &[u64]) {
+        let is_open = |readers: &Readers| condemned.iter().any(|id| readers.open.contains_key(id));
+        if !is_open(&self.readers.lock()) {
+            return;
+        }
+        if let Some(cache) = self.cache.upgrade() {
+            cache.clear();
+        }
+        self.copies.lock().retain(|(segment, _), _| !condemned.contains(segment));
+        self.readers.lock().open.retain(|id, _| !condemned.contains(id));
+    }
+
+    /// A payload's copy, its header and chunk table checked. Where its segment is gone because the payload was moved
+    /// since `place` was looked up, the new copy.
     pub(crate) fn open_copy(&self, place: &CopyRow, digest: &Digest, raw_bytes: u64) -> Result<Arc<PayloadCopy>> {
+        let mut place = place.clone();
+        loop {
+            let error = match self.open_copy_at(&place, digest, raw_bytes) {
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => error,
+                other => return other,
+            };
+            match self.place_now(place.payload, digest)? {
+                // Copies only ever go to newer segments, so this ends.
+                Some(now) if (now.segment, now.offset) != (place.segment, place.offset) => place = now,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Where a payload lies now, as far as the store is still open.
+    fn place_now(&self, payload: PayloadId, digest: &Digest) -> Result<Option<CopyRow>> {
+        match self.catalog.upgrade() {
+            Some(catalog) => catalog.read()?.view()?.place_of(payload, digest),
+            None => Ok(None),
+        }
+    }
+
+    fn open_copy_at(&self, place: &CopyRow, digest: &Digest, raw_bytes: u64) -> Result<Arc<PayloadCopy>> {
         let key = (place.segment, place.offset);
         let known = self.copies.lock().get(&key).and_then(Weak::upgrade);
         if let Some(copy) = known.filter(|copy| copy.record().digest == *digest) {
@@ -243,6 +298,20 @@ impl Segments {
             self.free.lock().push(appender);
         }
         Ok(None)
+    }
+
+    /// The appender of an open segment: ours, or that of an owner who died. `None` while somebody is appending.
+    pub(crate) fn own(&self, catalog: &Catalog, id: u64) -> Result<Option<Appender>> {
+        {
+            let mut free = self.free.lock();
+            if let Some(at) = free.iter().position(|appender| appender.id() == id) {
+                return Ok(Some(free.swap_remove(at)));
+            }
+        }
+        let Some(lease) = Lease::take(&*self.volume, id)? else { return Ok(None) };
+        let row = catalog.read()?.view()?.segment(id)?;
+        let Some(row) = row.filter(|row| row.state == SegmentState::Open && !row.suspect) else { return Ok(None) };
+        Appender::adopt(&self.placement, lease, row.salt, row.used_bytes, || self.settle(catalog, id))
     }
 
     /// Buries whatever the dead owner's last commit left in the catalog's log without anybody having seen it: a commit of

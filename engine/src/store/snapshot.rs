@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::catalog::{LATEST, ManifestRow, Span, VersionRow};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::Tier;
 use crate::key::{Key, KeyRef};
 
 use super::Store;
 use super::atom::{Atom, AtomInfo, Payload};
+use super::history::Hold;
 use super::options::ReadMode;
 
 /// Descriptors read from the catalog in one step of a long listing.
@@ -74,16 +76,21 @@ impl ListOptions {
 }
 
 /// The store at one moment. Does not change, whatever is committed; never blocks and is never blocked.
+///
+/// History it shows is not given up by [`Store::gc`] of this process. Another process does not know of it and gives up
+/// what is older than it was told to keep: calls then fail with `Forgotten`, and never show less than there was.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     store: Store,
     lsn: u64,
     namespace: u32,
+    _hold: Arc<Hold>,
 }
 
 impl Snapshot {
     pub(super) fn new(store: Store, lsn: u64) -> Self {
-        Snapshot { store, lsn, namespace: 0 }
+        let hold = store.inner.history.hold(lsn);
+        Snapshot { store, lsn, namespace: 0, _hold: hold }
     }
 
     /// The newest commit this snapshot shows.
@@ -104,6 +111,11 @@ impl Snapshot {
 
     pub(super) fn namespace(&self) -> u32 {
         self.namespace
+    }
+
+    /// Fails with `Forgotten` when another process gave up what this snapshot shows. To be asked after reading.
+    pub(super) fn check_moment(&self) -> Result<()> {
+        self.store.inner.check_moment(self.lsn)
     }
 
     pub(super) fn address<'k>(&self, key: impl Into<Address<'k>>) -> Address<'k> {
@@ -149,7 +161,13 @@ impl Snapshot {
         };
         let rows = self.store.inner.catalog.read()?.view()?.list(self.namespace, span, self.lsn.min(LATEST));
         let rows = rows.map_err(|e| e.during("list"))?;
-        Ok(rows.into_iter().map(|(row, tier)| AtomInfo::new(row, tier)).collect())
+        self.check_moment().map_err(|e| e.during("list"))?;
+        let pins = self.store.inner.pins.read();
+        let info = |(row, tier): (VersionRow, Option<Tier>)| {
+            let tier = tier.map(|tier| pins.tier(self.namespace, row.key.as_ref(), tier));
+            AtomInfo::new(row, tier)
+        };
+        Ok(rows.into_iter().map(info).collect())
     }
 }
 
@@ -202,9 +220,11 @@ impl Snapshot {
         let inner = &self.store.inner;
         inner.check_usable()?;
         let rows = inner.catalog.read()?.view()?.manifests(self.namespace, prefix, self.lsn.min(LATEST))?;
+        self.check_moment()?;
         let manifest = |row: ManifestRow| {
             let version = VersionRow::of_header(&row);
-            let atom = Atom::new(version, Some(row.header.copy), Arc::clone(&inner.segments));
+            let tier = Some(row.header.copy.tier);
+            let atom = Atom::new(version, Some(row.header.copy), tier, Arc::clone(&inner.segments));
             Manifest { name: row.name, header: Payload::stored(Arc::new(atom), ReadMode::Positioned) }
         };
         Ok(rows.into_iter().filter(|row| row.format == format).map(manifest).collect())
@@ -212,7 +232,7 @@ impl Snapshot {
 }
 
 pub(super) fn not_found(operation: &'static str, address: Address<'_>) -> Error {
-    Error::new(ErrorKind::NotFound, "no such atom").during(operation).key(address.key).hint("`ls` shows the keys")
+    Error::new(ErrorKind::NotFound, "no such atom").during(operation).key(address.key).hint("a listing shows the keys")
 }
 
 impl Store {
@@ -222,7 +242,8 @@ impl Store {
         Ok(Snapshot::new(self.clone(), lsn))
     }
 
-    /// The store as it was. Fails with `NotFound` for a moment after the newest commit.
+    /// The store as it was. Fails with `NotFound` for a moment after the newest commit, `Forgotten` for one whose history
+    /// was given up by [`Store::gc`].
     pub fn snapshot_at(&self, moment: AsOf) -> Result<Snapshot> {
         let newest = self.inner.current_lsn().map_err(|e| e.during("snapshot"))?;
         let lsn = match moment {
@@ -233,7 +254,10 @@ impl Store {
             AsOf::Lsn(lsn) => lsn,
             AsOf::Time(time_us) => self.inner.catalog.read()?.view()?.lsn_at_time(time_us)?,
         };
-        Ok(Snapshot::new(self.clone(), lsn))
+        let snapshot = Snapshot::new(self.clone(), lsn);
+        // Asked once the moment is held: from here on this process does not forget it.
+        snapshot.check_moment().map_err(|e| e.during("snapshot"))?;
+        Ok(snapshot)
     }
 
     /// Descriptors of the current atoms of the default namespace, in key order.

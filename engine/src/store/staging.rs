@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::bytes::Bytes;
+use crate::catalog::{Catalog, Forget};
 use crate::digest::Digest;
 use crate::dtype::{DType, Encoding};
+use crate::error::{Error, Result};
 use crate::format::{Codec, Tier};
 use crate::key::Key;
 use crate::segment::{Appender, Description, Written};
@@ -91,6 +93,8 @@ pub(crate) struct Staged {
     pub(crate) payloads: HashMap<(u32, Digest), StagedPayload>,
     /// Copies written to take the place of others; what users see stays as it is.
     pub(crate) moves: Vec<StagedMove>,
+    /// History that is given up.
+    pub(crate) forget: Option<Forget>,
     pub(crate) conditions: Vec<((u32, Key), Expect)>,
     /// Segments the transaction wrote to; the last is the one it goes on with.
     pub(crate) appenders: Vec<Appender>,
@@ -106,6 +110,7 @@ impl Staged {
             new_namespaces: Vec::new(),
             payloads: HashMap::new(),
             moves: Vec::new(),
+            forget: None,
             conditions: Vec::new(),
             appenders: Vec::new(),
             segments,
@@ -123,6 +128,7 @@ impl Staged {
             && self.vectors.values().all(StagedSet::is_empty)
             && self.new_namespaces.is_empty()
             && self.moves.is_empty()
+            && self.forget.is_none()
     }
 
     /// True when the commit needs hardly any space but for its own record: what must work on a full disk.
@@ -132,6 +138,24 @@ impl Staged {
             && self.changes.values().all(|change| matches!(change, Change::Delete))
             && self.manifests.values().all(|change| matches!(change, ManifestChange::Delete))
             && self.vectors.values().all(StagedSet::only_deletes)
+    }
+
+    /// A segment of this transaction's own with room for a record: the last one, or another. Not to be asked for under
+    /// the catalog's write lock.
+    pub(crate) fn appender_for(
+        &mut self,
+        catalog: &Catalog,
+        description: &Description,
+        raw_bytes: u64,
+    ) -> Result<&mut Appender> {
+        let own = match self.appenders.last() {
+            Some(last) => last.fits(description, Some(raw_bytes))?,
+            None => false,
+        };
+        if !own {
+            self.appenders.push(self.segments.appender(catalog, description, Some(raw_bytes), 0)?);
+        }
+        self.appenders.last_mut().ok_or_else(|| Error::internal("no segment to write to"))
     }
 
     /// Digests that the final states refer to, with their namespaces.

@@ -2,7 +2,9 @@
 
 use crate::catalog::{FILES, SegmentState};
 use crate::error::{Result, ResultExt};
-use crate::format::{SEGMENT_HEADER_AREA, names};
+use crate::file::Open;
+use crate::format::{LEASE_READER, SEGMENT_HEADER_AREA, Tier, names};
+use crate::segment::{DecodeCacheStat, decode_cache};
 
 use super::Store;
 
@@ -30,16 +32,44 @@ pub struct Stat {
     pub raw_bytes: u64,
     /// Bytes of the payloads of current atoms as they are stored; duplicates count once.
     pub stored_bytes: u64,
+    /// Payloads by the tier their fastest copy is in: warm, cold. Past versions' payloads are counted too.
+    pub tiers: [TierStat; 2],
+    /// Of the warm ones, those that are pinned.
+    pub hot: TierStat,
+    /// Bytes of pinned payloads that are in memory now, as the system counts pages.
+    pub hot_resident_bytes: u64,
+    /// The decode cache of this process, which all its stores share.
+    pub decode_cache: DecodeCacheStat,
     /// Lengths of all files in the directory.
     pub disk_bytes: u64,
     /// What those bytes are for. The parts sum to `disk_bytes`.
     pub accounted: Accounted,
 }
 
+/// Payloads of a tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TierStat {
+    /// Distinct payloads.
+    pub payloads: u64,
+    /// Their lengths as users see them.
+    pub raw_bytes: u64,
+    /// Bytes their copies take.
+    pub stored_bytes: u64,
+}
+
+impl TierStat {
+    /// Raw bytes per stored byte; 1 for no bytes.
+    pub fn ratio(&self) -> f64 {
+        if self.stored_bytes == 0 { 1.0 } else { self.raw_bytes as f64 / self.stored_bytes as f64 }
+    }
+}
+
 impl Stat {
     /// Name and value of each count and sum, in a fixed order: all but `accounted`.
-    pub fn facts(&self) -> [(&'static str, u64); 11] {
-        [
+    pub fn facts(&self) -> Vec<(&'static str, u64)> {
+        let [warm, cold] = self.tiers;
+        vec![
             ("lsn", self.lsn),
             ("atoms", self.atoms),
             ("versions", self.versions),
@@ -51,6 +81,19 @@ impl Stat {
             ("raw_bytes", self.raw_bytes),
             ("stored_bytes", self.stored_bytes),
             ("disk_bytes", self.disk_bytes),
+            ("hot_payloads", self.hot.payloads),
+            ("hot_raw_bytes", self.hot.raw_bytes),
+            ("hot_resident_bytes", self.hot_resident_bytes),
+            ("warm_payloads", warm.payloads),
+            ("warm_raw_bytes", warm.raw_bytes),
+            ("warm_stored_bytes", warm.stored_bytes),
+            ("cold_payloads", cold.payloads),
+            ("cold_raw_bytes", cold.raw_bytes),
+            ("cold_stored_bytes", cold.stored_bytes),
+            ("decode_cache_budget_bytes", self.decode_cache.budget_bytes),
+            ("decode_cache_bytes", self.decode_cache.bytes),
+            ("decode_cache_hits", self.decode_cache.hits),
+            ("decode_cache_misses", self.decode_cache.misses),
         ]
     }
 }
@@ -80,6 +123,10 @@ accounted! {
     history,
     /// Committed bytes that nothing uses.
     dead,
+    /// Segments given up, to be deleted by the next `gc`.
+    condemned,
+    /// Segments given up that somebody still reads: deleted by the first `gc` after that.
+    held,
     /// Records of commits.
     log,
     /// Headers of segments.
@@ -115,9 +162,20 @@ impl Store {
     fn stat_inner(&self) -> Result<Stat> {
         let volume = &self.inner.volume;
         let reader = self.inner.catalog.read()?;
-        let (lsn, totals, rows, sums, namespaces) = reader.consistently(|view| {
-            Ok((view.head()?.lsn, view.totals()?, view.segments()?, view.segment_sums()?, view.namespaces()?.len()))
+        let ((lsn, totals, rows, sums, namespaces), tiers) = reader.consistently(|view| {
+            let sums =
+                (view.head()?.lsn, view.totals()?, view.segments()?, view.segment_sums()?, view.namespaces()?.len());
+            Ok((sums, view.tier_sums()?))
         })?;
+        drop(reader);
+        let in_tier = |wanted: &dyn Fn(Tier) -> bool| {
+            tiers.iter().filter(|sums| wanted(sums.tier)).fold(TierStat::default(), |sum, more| TierStat {
+                payloads: sum.payloads + more.payloads,
+                raw_bytes: sum.raw_bytes + more.raw_bytes,
+                stored_bytes: sum.stored_bytes + more.stored_bytes,
+            })
+        };
+        let (hot, hot_resident_bytes) = self.hot_stat()?;
         let mut accounted = Accounted::default();
         let mut disk_bytes = 0;
         for entry in volume.list(names::SEGMENTS).doing("listing the segments")? {
@@ -127,6 +185,11 @@ impl Store {
                 continue;
             };
             let row = rows.iter().find(|row| row.id == id);
+            if row.is_some_and(|row| matches!(row.state, SegmentState::Condemned | SegmentState::Deleted)) {
+                let part = if self.is_read(id)? { &mut accounted.held } else { &mut accounted.condemned };
+                *part += entry.len_bytes;
+                continue;
+            }
             let sums = sums.get(&id).copied().unwrap_or_default();
             let used = row.map_or(SEGMENT_HEADER_AREA, |row| row.used_bytes);
             let dead = used.saturating_sub(SEGMENT_HEADER_AREA + sums.live + sums.history + sums.log);
@@ -169,8 +232,21 @@ impl Store {
             segments: rows.iter().filter(|row| row.state != SegmentState::Deleted).count() as u64,
             raw_bytes: totals.raw_bytes,
             stored_bytes: totals.stored_bytes,
+            tiers: [in_tier(&|tier| tier < Tier::Cold), in_tier(&|tier| tier == Tier::Cold)],
+            hot,
+            hot_resident_bytes,
+            decode_cache: decode_cache(),
             disk_bytes,
             accounted,
         })
+    }
+
+    /// Whether any process, this one included, has a segment open.
+    fn is_read(&self, segment: u64) -> Result<bool> {
+        let lease = match self.inner.volume.open(&names::lease(segment), Open::Read) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            other => other.doing("opening a lease")?,
+        };
+        Ok(lease.probe_lock(LEASE_READER).doing("looking at a lease")?.is_some())
     }
 }

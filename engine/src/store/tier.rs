@@ -1,27 +1,28 @@
 //! Moves of payloads between tiers: write the new copy, sync it, read it back and verify it, commit; only then does the
 //! old copy give way. A move changes no version and may stop anywhere: what was not committed is done by the next.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::catalog::{Span, StoredRow, VersionRow};
+use crate::catalog::{PayloadId, StoredRow, VersionRow};
+use crate::codec;
 use crate::control::{Control, Progress};
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::{Codec, RecordKind, Tier};
+use crate::memory::zeroed;
 use crate::segment::{Description, PayloadCopy, Recoded, Written};
 
 use super::Store;
-use super::commit::mark_suspect;
+use super::commit::sync_appended;
 use super::namespace::Namespace;
+use super::policy::hot_is_pinned;
 use super::staging::{Staged, StagedMove};
 
 /// Raw bytes moved by one commit, unless a single payload has more.
 const STEP_BYTES: u64 = 256 << 20;
 /// Payloads moved by one commit.
 const STEP_PAYLOADS: usize = 1024;
-/// Versions asked for at once.
-const PAGE: usize = 1024;
 
 /// What a move did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,10 +42,25 @@ pub struct MoveReport {
     pub commits: u64,
 }
 
+impl MoveReport {
+    /// Name and value of each count and sum, in a fixed order.
+    pub fn facts(&self) -> [(&'static str, u64); 6] {
+        [
+            ("payloads_moved", self.payloads_moved),
+            ("payloads_there", self.payloads_there),
+            ("raw_bytes", self.raw_bytes),
+            ("stored_bytes_before", self.stored_bytes_before),
+            ("stored_bytes_after", self.stored_bytes_after),
+            ("commits", self.commits),
+        ]
+    }
+}
+
 impl Store {
-    /// Moves the payloads of all current atoms whose name starts with a prefix to a tier: [`Tier::Cold`] codes them,
-    /// [`Tier::Warm`] decodes them. An empty prefix means all atoms of the namespace, integers included. Payloads of
-    /// vector sets, of imported files' headers and of past versions stay where they are.
+    /// Moves the payloads whose name starts with a prefix to a tier: [`Tier::Cold`] codes them, [`Tier::Warm`] decodes
+    /// them. Names are those of atoms, past versions included, of vector sets and of imported files. An empty prefix means
+    /// everything in the namespace, integers included. What the policy wants is not asked; the next [`Store::apply`] of a
+    /// plan may bring back what it pins.
     ///
     /// Every new copy is synced, read back and compared with the payload's digest before a commit, always durable, lets
     /// the old copy go. Cancelled or failed in the middle, what was committed stays and a second call goes on from
@@ -66,11 +82,9 @@ impl Store {
 
     fn move_inner(&self, namespace: u32, prefix: &str, tier: Tier, control: &Control<'_>) -> Result<MoveReport> {
         self.inner.check_writable()?;
-        let codec = match tier {
-            Tier::Warm => Codec::Raw,
-            Tier::Cold => Codec::Zstd,
-            Tier::Hot => return Err(Error::new(ErrorKind::Unsupported, "payloads cannot be moved to the hot tier")),
-        };
+        if tier == Tier::Hot {
+            return Err(hot_is_pinned());
+        }
         let mut report = MoveReport::default();
         let candidates = self.candidates(namespace, prefix, tier, &mut report)?;
         let mut progress = Progress {
@@ -80,46 +94,49 @@ impl Store {
         };
         let mut rest = &candidates[..];
         while !rest.is_empty() {
-            let (step, later) = rest.split_at(step_len(rest));
-            self.move_step(namespace, step, (codec, tier), control, &mut progress, &mut report)?;
+            let (step, later) = rest.split_at(step_len(rest.iter().map(|version| version.raw_bytes)));
+            let step: Vec<&VersionRow> = step.iter().collect();
+            self.move_step(namespace, &step, tier, control, &mut progress, &mut report)?;
             rest = later;
         }
         Ok(report)
     }
 
-    /// Versions whose payloads have yet to be moved, each payload once.
+    /// Payloads that have yet to be moved, each once, described as versions.
     fn candidates(&self, namespace: u32, prefix: &str, tier: Tier, report: &mut MoveReport) -> Result<Vec<VersionRow>> {
-        let lsn = self.inner.current_lsn()?;
         let reader = self.inner.catalog.read()?;
-        let mut seen: HashSet<Digest> = HashSet::new();
-        let mut candidates: Vec<VersionRow> = Vec::new();
-        let mut after = None;
-        loop {
-            let span = Span { prefix, after: after.as_ref().map(crate::key::Key::as_ref), limit: PAGE };
-            let page = reader.view()?.list(namespace, span, lsn)?;
-            let is_last = page.len() < PAGE;
-            after = page.last().map(|(version, _)| version.key.clone());
-            for (version, current) in page {
-                if !seen.insert(version.digest) {
-                    continue;
+        reader.consistently(|view| {
+            let mut places: HashMap<PayloadId, (Digest, Tier)> = HashMap::new();
+            view.payload_usage(|row| {
+                if row.namespace == namespace {
+                    places.insert(row.payload, (row.digest, row.tier));
                 }
-                match current {
-                    Some(current) if current == tier => report.payloads_there += 1,
-                    _ => candidates.push(version),
+            })?;
+            let mut wanted: HashSet<Digest> = HashSet::new();
+            view.payload_names(|payload, key, _| {
+                if key.starts_with(prefix)
+                    && let Some((digest, current)) = places.remove(&payload)
+                {
+                    if current == tier {
+                        report.payloads_there += 1;
+                    } else {
+                        wanted.insert(digest);
+                    }
                 }
-            }
-            if is_last {
-                return Ok(candidates);
-            }
-        }
+            })?;
+            let mut candidates = Vec::new();
+            let take = |of: u32, digest: &Digest| of == namespace && wanted.remove(digest);
+            view.descriptions(take, |_, version| candidates.push(version))?;
+            Ok(candidates)
+        })
     }
 
     /// One bounded step: new copies, one sync, all of them read back, one commit.
-    fn move_step(
+    pub(super) fn move_step(
         &self,
         namespace: u32,
-        step: &[VersionRow],
-        to: (Codec, Tier),
+        step: &[&VersionRow],
+        to: Tier,
         control: &Control<'_>,
         progress: &mut Progress,
         report: &mut MoveReport,
@@ -132,14 +149,14 @@ impl Store {
             let stored = inner.catalog.read()?.view()?.payload(namespace, &version.digest)?;
             let explain = |e: Error| e.key(&version.key);
             // Deleted meanwhile together with its payload, or moved by somebody else.
-            let Some(stored) = stored.filter(|stored| stored.copy.tier != to.1) else { continue };
-            let written = self.write_copy(&mut staged, version, &stored, to.0, control).map_err(explain)?;
+            let Some(stored) = stored.filter(|stored| stored.copy.tier != to) else { continue };
+            let (codec, written) = self.write_copy(&mut staged, version, &stored, to, control).map_err(explain)?;
             done.payloads_moved += 1;
             done.raw_bytes += version.raw_bytes;
             done.stored_bytes_before += stored.copy.stored_bytes;
             done.stored_bytes_after += written.stored_bytes;
             let from = (stored.copy.segment, stored.copy.offset);
-            staged.moves.push(StagedMove { namespace, from, written, codec: to.0, tier: to.1 });
+            staged.moves.push(StagedMove { namespace, from, written, codec, tier: to });
             progress.items_done += 1;
             progress.bytes_done += version.raw_bytes;
             control.report(*progress);
@@ -147,22 +164,7 @@ impl Store {
         if staged.moves.is_empty() {
             return Ok(());
         }
-        for appender in &mut staged.appenders {
-            let synced = appender.sync();
-            if appender.has_failed_sync() {
-                // Earlier commits of lesser durability may lie there: nobody may sync it again and believe the answer.
-                mark_suspect(inner, appender.id());
-            }
-            synced?;
-        }
-        for staged in &staged.moves {
-            self.read_back(&staged.written, control)?;
-        }
-        // Durable whatever the handle says: the old copy is gone from the catalog when this returns.
-        let lsn = inner.queue.submit(inner, staged, true)?;
-        // Handles of this process go to the new copies from now on.
-        inner.current_lsn()?;
-        inner.cache.bump_all(lsn);
+        self.commit_moves(staged, control)?;
         report.payloads_moved += done.payloads_moved;
         report.raw_bytes += done.raw_bytes;
         report.stored_bytes_before += done.stored_bytes_before;
@@ -171,40 +173,61 @@ impl Store {
         Ok(())
     }
 
+    /// Syncs copies that were written, reads all of them back, and commits that they take the place of the old ones.
+    pub(super) fn commit_moves(&self, mut staged: Staged, control: &Control<'_>) -> Result<()> {
+        let inner = &self.inner;
+        sync_appended(inner, &mut staged)?;
+        for moved in &staged.moves {
+            self.read_back(&moved.written, control)?;
+        }
+        // Durable whatever the handle says: the old copy is gone from the catalog when this returns.
+        let lsn = inner.queue.submit(inner, staged, true)?;
+        // Handles of this process go to the new copies from now on.
+        inner.current_lsn()?;
+        inner.cache.bump_all(lsn);
+        Ok(())
+    }
+
     fn write_copy(
         &self,
         staged: &mut Staged,
         version: &VersionRow,
         stored: &StoredRow,
-        codec: Codec,
+        to: Tier,
         control: &Control<'_>,
-    ) -> Result<Written> {
-        let inner = &self.inner;
-        let source = inner.segments.open_copy(&stored.copy, &version.digest, version.raw_bytes)?;
+    ) -> Result<(Codec, Written)> {
+        let source = self.inner.segments.open_copy(&stored.copy, &version.digest, version.raw_bytes)?;
         let description = Description {
             kind: RecordKind::Payload,
             namespace: stored.namespace,
-            key: Some(version.key.clone()),
+            // Only those of versions are keys.
+            key: (version.lsn_from > 0).then(|| version.key.clone()),
             dtype: version.dtype,
             shape: version.shape.clone(),
             encoding: version.encoding.clone(),
             created_us: version.created_us,
         };
-        let own = match staged.appenders.last() {
-            Some(last) => last.fits(&description, Some(version.raw_bytes))?,
-            None => false,
-        };
-        if !own {
-            let appender = inner.segments.appender(&inner.catalog, &description, Some(version.raw_bytes), 0)?;
-            staged.appenders.push(appender);
-        }
-        let appender = staged.appenders.last_mut().ok_or_else(|| Error::internal("no segment to write to"))?;
+        let codec = if to == Tier::Cold { choose_codec(version, &source, control)? } else { Codec::Raw };
+        Ok((codec, self.append_copy(staged, &source, description, codec, control)?))
+    }
+
+    /// Writes a payload once more, in the form of a codec, to a segment of the transaction.
+    pub(super) fn append_copy(
+        &self,
+        staged: &mut Staged,
+        source: &PayloadCopy,
+        description: Description,
+        codec: Codec,
+        control: &Control<'_>,
+    ) -> Result<Written> {
+        let (raw_bytes, digest) = (source.record().raw_bytes, source.record().digest);
+        let appender = staged.appender_for(&self.inner.catalog, &description, raw_bytes)?;
         let read = |offset: u64, target: &mut [u8]| {
             control.check()?;
             source.read_into(offset, target)
         };
-        let payload = Recoded { description, raw_bytes: version.raw_bytes, digest: version.digest, codec, read: &read };
-        appender.append_recoded(payload, inner.segments.pool()?)
+        let payload = Recoded { description, raw_bytes, digest, codec, read: &read };
+        appender.append_recoded(payload, self.inner.segments.pool()?)
     }
 
     /// Reads a new copy through a way of its own, from the file, and compares it with the digest.
@@ -216,11 +239,27 @@ impl Store {
     }
 }
 
-/// How many of the versions one step takes: at least one.
-fn step_len(versions: &[VersionRow]) -> usize {
+/// The codec for a payload, tried on a few pieces of the size of a chunk.
+fn choose_codec(version: &VersionRow, source: &PayloadCopy, control: &Control<'_>) -> Result<Codec> {
+    let mut samples = Vec::new();
+    for place in codec::SAMPLES {
+        let from = (version.raw_bytes / 8).saturating_mul(place) / 64 * 64;
+        let mut sample = zeroed(version.raw_bytes.saturating_sub(from).min(codec::SAMPLE_BYTES) as usize)?;
+        control.check()?;
+        source.read_into(from, &mut sample)?;
+        samples.push(sample);
+        if version.raw_bytes <= codec::SAMPLE_BYTES {
+            break; // that was all of it
+        }
+    }
+    codec::choose(version.dtype, &samples)
+}
+
+/// How many payloads of these lengths one step takes: at least one.
+pub(super) fn step_len(lengths: impl Iterator<Item = u64>) -> usize {
     let mut bytes = 0_u64;
-    let fitting = versions.iter().take(STEP_PAYLOADS).take_while(|version| {
-        bytes = bytes.saturating_add(version.raw_bytes);
+    let fitting = lengths.take(STEP_PAYLOADS).take_while(|raw_bytes| {
+        bytes = bytes.saturating_add(*raw_bytes);
         bytes <= STEP_BYTES
     });
     fitting.count().max(1)

@@ -15,6 +15,7 @@ use crate::tensor::Tensor;
 
 use super::Store;
 use super::atom::{Atom, AtomInfo, Payload};
+use super::history::Hold;
 use super::namespace::Namespace;
 use super::options::ReadMode;
 use super::snapshot::Address;
@@ -79,12 +80,14 @@ pub struct WriteTxn {
     staged: Staged,
     buffered_bytes: u64,
     expected_bytes: u64,
+    _hold: Arc<Hold>,
 }
 
 impl WriteTxn {
     pub(super) fn new(store: Store, lsn: u64) -> Self {
         let staged = Staged::new(Arc::clone(&store.inner.segments));
-        WriteTxn { store, lsn, staged, buffered_bytes: 0, expected_bytes: 0 }
+        let hold = store.inner.history.hold(lsn);
+        WriteTxn { store, lsn, staged, buffered_bytes: 0, expected_bytes: 0, _hold: hold }
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -291,11 +294,19 @@ impl WriteTxn {
 
     /// Deletes a key. Returns whether it existed. Its payload stays readable in snapshots made before.
     pub fn delete<'k>(&mut self, key: impl Into<Address<'k>>) -> Result<bool> {
+        self.delete_with(key, Expect::Any)
+    }
+
+    /// As [`WriteTxn::delete`]; the commit fails with `Conflict` unless the key is then what was expected.
+    pub fn delete_with<'k>(&mut self, key: impl Into<Address<'k>>, expect: Expect) -> Result<bool> {
         let address = key.into();
         let mut delete = || -> Result<bool> {
             self.store.inner.check_writable()?;
             address.key.check()?;
             let existed = self.version(address)?.is_some();
+            if expect != Expect::Any {
+                self.staged.conditions.push(((address.namespace, address.key.to_key()), expect));
+            }
             self.staged.changes.insert((address.namespace, address.key.to_key()), Change::Delete);
             Ok(existed)
         };
@@ -333,12 +344,10 @@ impl WriteTxn {
 
     /// Names under a prefix that this transaction put.
     fn staged_keys(&self, namespace: u32, prefix: &str) -> BTreeSet<Key> {
-        let under = |key: &Key| match key {
-            Key::Int(_) => prefix.is_empty(),
-            Key::Name(name) => name.starts_with(prefix),
-        };
         let put = self.staged.changes.iter().filter(|(_, change)| matches!(change, Change::Put(_)));
-        put.filter(|((ns, key), _)| *ns == namespace && under(key)).map(|((_, key), _)| key.clone()).collect()
+        put.filter(|((ns, key), _)| *ns == namespace && key.as_ref().starts_with(prefix))
+            .map(|((_, key), _)| key.clone())
+            .collect()
     }
 
     /// Gives the current version another key of the same namespace. Fails with `NotFound`, with `AlreadyExists`, and
@@ -459,6 +468,7 @@ impl WriteTxn {
             Content::Written(written) => {
                 self.staged.appenders.iter_mut().try_for_each(Appender::write_out)?;
                 Some(CopyRow {
+                    payload: 0, // none the catalog knows
                     segment: written.segment,
                     offset: written.offset,
                     extent_bytes: written.extent_bytes,
@@ -474,7 +484,8 @@ impl WriteTxn {
                 stored.map(|stored| stored.copy)
             }
         };
-        let atom = Atom::new(self.staged_row(address, &version), place, Arc::clone(&self.store.inner.segments));
+        let tier = place.as_ref().map(|place| place.tier);
+        let atom = Atom::new(self.staged_row(address, &version), place, tier, Arc::clone(&self.store.inner.segments));
         // Positioned: bytes that may still be taken back must not be mapped.
         Ok(Payload::stored(Arc::new(atom), ReadMode::Positioned))
     }

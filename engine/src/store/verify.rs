@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::catalog::{PayloadId, SegmentRow, SegmentState, Span, StoredRow, View};
+use crate::catalog::{Commit, CommitRow, CopyRow, PayloadId, SegmentRow, SegmentState, Span, StoredRow, View};
 use crate::control::{Control, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{Open, read_exact_at};
@@ -158,9 +158,29 @@ impl Store {
         self.name_damage(reader.view()?, &found, &mut report).map(|()| report)
     }
 
+    /// Reads one copy back. Damage of a copy that is no longer the payload's is none: the one that took its place counts.
     fn verify_payload(&self, row: &StoredRow, control: &Control<'_>) -> Result<u64> {
+        let mut place = row.copy.clone();
+        loop {
+            let outcome = self.verify_copy(row, &place, control);
+            if outcome.is_ok() {
+                return outcome;
+            }
+            match self.inner.catalog.read()?.view()?.place_of(row.payload, &row.digest)? {
+                Some(now) if (now.segment, now.offset) != (place.segment, place.offset) => place = now,
+                Some(_) => return outcome,
+                // Forgotten meanwhile, if it was a payload of history.
+                None => return if self.is_payload(row)? { outcome } else { Ok(0) },
+            }
+        }
+    }
+
+    fn is_payload(&self, row: &StoredRow) -> Result<bool> {
+        Ok(self.inner.catalog.read()?.view()?.payload_of(row.namespace, &row.digest)?.is_some())
+    }
+
+    fn verify_copy(&self, row: &StoredRow, place: &CopyRow, control: &Control<'_>) -> Result<u64> {
         control.check()?;
-        let place = &row.copy;
         let reader = self.inner.segments.reader(place.segment, place.salt, place.capacity_bytes)?;
         // Opened anew, not from the cache: header and chunk table are verified as well.
         PayloadCopy::open(reader, place.offset, &row.digest, row.raw_bytes)?.verify_all(&|| control.check())
@@ -234,8 +254,13 @@ impl Store {
         }
         for row in view.segments()? {
             control.check()?;
-            if row.state != SegmentState::Deleted {
-                report.damaged.extend(self.verify_segment(&row));
+            if matches!(row.state, SegmentState::Open | SegmentState::Sealed) {
+                let damage = self.verify_segment(&row);
+                // Reclaimed meanwhile, it is nobody's loss.
+                let is_needed = |row: SegmentRow| matches!(row.state, SegmentState::Open | SegmentState::Sealed);
+                if damage.is_some() && view.segment(row.id)?.is_none_or(is_needed) {
+                    report.damaged.extend(damage);
+                }
             }
         }
         let mut after = 0;
@@ -246,11 +271,7 @@ impl Store {
             after = last.lsn;
             for row in commits {
                 control.check()?;
-                let record = view
-                    .segment(row.segment)?
-                    .ok_or_else(|| Error::corrupt("its segment is not known"))
-                    .and_then(|s| self.inner.segments.reader(row.segment, s.salt, s.capacity_bytes))
-                    .and_then(|reader| read_commit(&reader, row.offset));
+                let (row, record) = self.logged(view, row)?;
                 let wrong = match record {
                     Ok(commit) if (commit.lsn, commit.id) != (row.lsn, row.id) => {
                         Some("is another commit's".to_owned())
@@ -268,6 +289,22 @@ impl Store {
                     what: format!("record of commit {}: {what}", row.lsn),
                     ..nowhere()
                 }));
+            }
+        }
+    }
+
+    /// The record of a commit, where it lies now.
+    fn logged(&self, view: View<'_>, mut row: CommitRow) -> Result<(CommitRow, Result<Commit>)> {
+        loop {
+            let record = view
+                .segment(row.segment)?
+                .ok_or_else(|| Error::corrupt("its segment is not known"))
+                .and_then(|s| self.inner.segments.reader(row.segment, s.salt, s.capacity_bytes))
+                .and_then(|reader| read_commit(&reader, row.offset));
+            let now = if record.is_err() { view.commits_after(row.lsn - 1, 1)?.pop() } else { None };
+            match now.filter(|now| now.lsn == row.lsn && now.segment != row.segment) {
+                Some(now) => row = now,
+                None => return Ok((row, record)),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::oracle::{State, Step, check_integrity, commit_steps};
+use super::oracle::{State, Step, check_integrity, check_nothing_leaks, commit_steps};
 use super::random::Random;
 use crate::file::sim::SimDisk;
 use crate::file::sim::persistence::{Image, Op, Persistence};
@@ -78,12 +78,15 @@ fn explore_trace(trace: &[Op], states: &[State], durability: Durability, effort:
             for image in crash_images(&disk, effort, &mut random) {
                 let mut hasher = DefaultHasher::new();
                 (&image, acknowledged).hash(&mut hasher);
-                if !seen.insert(hasher.finish()) {
+                let hash = hasher.finish();
+                if !seen.insert(hash) {
                     continue;
                 }
                 explored.states += 1;
                 let nested = effort.nested_one_in > 0 && random.one_in(effort.nested_one_in);
-                check_state(&image, states, acknowledged, durability)
+                // Reclaiming costs as much as all the rest: in some states, always the same ones.
+                let reclaims = hash.is_multiple_of(4);
+                check_state(&image, states, acknowledged, durability, reclaims)
                     .and_then(|()| {
                         if nested {
                             explored.nested += check_nested(&image, states, acknowledged, durability, &mut random)?;
@@ -106,7 +109,7 @@ fn explore_trace(trace: &[Op], states: &[State], durability: Durability, effort:
     // The orderly end, and the end with everything unsynced lost.
     for choice in [0, usize::MAX] {
         let image = disk.crash_image(|n| choice.min(n - 1));
-        check_state(&image, states, acknowledged, durability).map_err(|what| format!("at the end: {what}"))?;
+        check_state(&image, states, acknowledged, durability, true).map_err(|what| format!("at the end: {what}"))?;
     }
     Ok(explored)
 }
@@ -147,6 +150,7 @@ fn check_state(
     states: &[State],
     acknowledged: Option<usize>,
     durability: Durability,
+    reclaims: bool,
 ) -> Result<(), String> {
     let disk = SimDisk::from_image(image);
     let options = small_options(durability);
@@ -173,6 +177,10 @@ fn check_state(
     store
         .put("after the crash", &crate::Tensor::from_slice(&[1], &[7_u8]).unwrap())
         .map_err(|e| format!("writing after a crash: {e:?}"))?;
+    if reclaims {
+        check_nothing_leaks(&store)?;
+        check_integrity(&store).map_err(|what| format!("after reclaiming: {what}"))?;
+    }
     drop(store);
     let store = Store::open_on(disk.process(), &options, false).map_err(|e| format!("opening again: {e:?}"))?;
     let bytes = store.get("after the crash").and_then(|p| p.bytes()).map_err(|e| format!("reading it: {e:?}"))?;
@@ -201,7 +209,7 @@ fn check_nested(
         if matches!(op, Op::Sync { .. } | Op::SyncDir { .. }) {
             for image in crash_images(&again, effort, random) {
                 count += 1;
-                check_state(&image, states, acknowledged, durability)
+                check_state(&image, states, acknowledged, durability, false)
                     .map_err(|what| format!("second power cut, during recovery: {what}"))?;
             }
         }

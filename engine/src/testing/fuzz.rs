@@ -11,10 +11,11 @@ use super::oracle::{State, Step, commit_steps};
 use super::random::Random;
 use crate::aggregate::Aggregate;
 use crate::catalog::Commit;
+use crate::codec;
 use crate::file::sim::SimDisk;
 use crate::file::sim::persistence::Image;
 use crate::file::{Open, Volume};
-use crate::format::{RECORD_MAGIC, RecordHeaderBytes, SEGMENT_HEADER_AREA, Tier, names};
+use crate::format::{Codec, RECORD_MAGIC, RecordHeaderBytes, SEGMENT_HEADER_AREA, Tier, names};
 use crate::kernels::ggml::{BlockLayout, dequantize_blocks, quantize_blocks};
 use crate::kernels::json;
 use crate::segment::{Record, Scan, SegmentHeader, SegmentReader, read_footer, read_payload};
@@ -37,7 +38,23 @@ pub const TARGETS: &[Target] = &[
     ("json_array", json_array),
     ("ggml_blocks", ggml_blocks),
     ("aggregate_state", aggregate_state),
+    ("chunk_codecs", chunk_codecs),
 ];
+
+/// Bytes as a coded chunk of any codec and length, and as a chunk to code.
+pub fn chunk_codecs(data: &[u8]) {
+    let [number, width, low, high, bytes @ ..] = data else { return };
+    let codec = [Codec::Raw, Codec::Lz4, Codec::Zstd, Codec::Float][usize::from(number % 4)];
+    let mut raw = vec![0; usize::from(u16::from_le_bytes([*low, *high]))];
+    if let Err(error) = codec::decode(codec, bytes, &mut raw) {
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+    let coded = codec::encode(codec, 1 << (width % 4), bytes).unwrap();
+    assert!(coded.len() <= bytes.len() + 1, "{codec:?} let {} bytes grow to {}", bytes.len(), coded.len());
+    let mut back = vec![0; bytes.len()];
+    codec::decode(codec, &coded, &mut back).unwrap();
+    assert!(back == bytes, "{codec:?} gave other bytes back");
+}
 
 /// Bytes where records should be, and as a header of a segment.
 pub fn segment_open(data: &[u8]) {

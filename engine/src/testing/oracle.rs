@@ -1,11 +1,12 @@
 //! What a store should hold, kept in ordinary maps, and the comparison with what it does hold.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::kernels::{Metric, Rows};
 use crate::{
-    CompactOptions, Control, DType, ErrorKind, Key, ListOptions, Namespace, PutOptions, Store, Tensor, Tier,
-    VerifyOptions, WriteTxn,
+    CompactOptions, Control, DType, ErrorKind, GcOptions, GcReport, Key, ListOptions, Namespace, PutOptions, Store,
+    Tensor, Tier, TierPolicy, VerifyOptions, WriteTxn,
 };
 
 /// One change of a workload.
@@ -31,6 +32,10 @@ pub enum Step {
     DropVectors(String),
     /// Move what starts with a prefix to a tier, once everything else of the list is committed.
     Move(String, Tier),
+    /// Reclaim all space there is, once everything else of the list is committed; with all history if the flag says so.
+    Gc(bool),
+    /// Set this tier policy, as JSON, and do what it asks for, once everything else of the list is committed.
+    Maintain(String),
 }
 
 /// Dimension of the vectors in steps, all of type u8.
@@ -84,7 +89,7 @@ impl State {
                     vectors.retain(|id, _| !ids.contains(id));
                 }
             }
-            Step::Compact(_) | Step::Move(..) => {}
+            Step::Compact(_) | Step::Move(..) | Step::Gc(_) | Step::Maintain(_) => {}
             Step::DropVectors(set) => {
                 self.1.remove(set);
             }
@@ -180,11 +185,11 @@ pub fn run_step(txn: &mut WriteTxn, namespace: &Namespace, step: &Step) -> crate
             writer => writer?.compact(&CompactOptions::new().dead_fraction(0.0), &Control::new()).map(drop),
         },
         Step::DropVectors(set) => txn.drop_vectors(namespace.key(set)).map(drop),
-        Step::Move(..) => Ok(()), // changes nothing that a transaction sees
+        Step::Move(..) | Step::Gc(_) | Step::Maintain(..) => Ok(()), // changes nothing that a transaction sees
     }
 }
 
-/// Runs a list of steps as one transaction, then its moves.
+/// Runs a list of steps as one transaction, then its moves and collections.
 pub fn commit_steps(store: &Store, steps: &[Step]) -> crate::Result<u64> {
     let default = store.namespace("")?;
     let mut txn = store.begin()?;
@@ -194,14 +199,47 @@ pub fn commit_steps(store: &Store, steps: &[Step]) -> crate::Result<u64> {
     Ok(lsn)
 }
 
-/// Carries the moves among some steps out, each by itself.
+/// Carries the moves and collections among some steps out, each by itself.
 pub fn run_moves(store: &Store, namespace: &Namespace, steps: &[Step]) -> crate::Result<()> {
-    let moves = steps.iter().filter_map(|step| match step {
-        Step::Move(prefix, tier) => Some((prefix, *tier)),
-        _ => None,
-    });
-    for (prefix, tier) in moves {
-        store.move_to_tier(Some(namespace), prefix, tier, &Control::new())?;
+    for step in steps {
+        match step {
+            Step::Move(prefix, tier) => {
+                store.move_to_tier(Some(namespace), prefix, *tier, &Control::new())?;
+            }
+            Step::Gc(forget) => {
+                collect(store, *forget)?;
+            }
+            Step::Maintain(policy) => {
+                store.set_tier_policy(&TierPolicy::from_json(policy)?)?;
+                let report = store.maintain(&Control::new())?;
+                let applied = report.applied;
+                let done = applied.moved.payloads_moved + applied.skipped + applied.damaged;
+                if done != report.planned {
+                    return Err(crate::Error::internal(format!("a plan was not carried out: {report:?}")));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reclaims whatever can be reclaimed.
+pub fn collect(store: &Store, forget: bool) -> crate::Result<GcReport> {
+    let options = GcOptions::new().dead_share(0.0);
+    let options = if forget { options.keep_history(Duration::ZERO) } else { options };
+    store.gc(&options, &Control::new())
+}
+
+/// Reclaims everything and makes sure that no byte was leaked: nothing dead is left, and no history.
+pub fn check_nothing_leaks(store: &Store) -> Result<(), String> {
+    let report = collect(store, true).map_err(|e| format!("reclaiming: {e:?}"))?;
+    let accounted = store.stat().map_err(|e| format!("{e:?}"))?.accounted;
+    if report.segments_busy + report.segments_held > 0 || !report.findings.is_empty() {
+        return Err(format!("not everything could be reclaimed: {report:?}"));
+    }
+    if accounted.dead + accounted.condemned + accounted.held > 0 {
+        return Err(format!("space leaks: {accounted:?} after {report:?}"));
     }
     Ok(())
 }

@@ -58,6 +58,40 @@ fn workloads() -> Vec<(&'static str, Workload)> {
             ],
         ),
         (
+            "reclaiming",
+            vec![
+                vec![
+                    text("t/a", 300),
+                    text("t/b", 20_000),
+                    put("t/c", 70_000),
+                    text("u", 5_000),
+                    vectors("set", 0..40),
+                ],
+                vec![Step::Move("t/".into(), Tier::Cold), Step::Gc(false)],
+                vec![text("t/b", 21_000), Step::DeleteVectors("set".into(), vec![3]), Step::Delete("u".into())],
+                vec![put("v", 150_000), Step::Gc(true)],
+                vec![
+                    Step::Compact("set".into()),
+                    text("u", 5_000),
+                    Step::Move(String::new(), Tier::Warm),
+                    Step::Gc(true),
+                ],
+                vec![Step::Delete("t/c".into()), Step::Gc(true)],
+            ],
+        ),
+        (
+            "moves by policy",
+            vec![
+                vec![text("t/a", 300), text("t/b", 20_000), vectors("set", 0..900), text("u", 9_000)],
+                vec![Step::Maintain(
+                    r#"{"rules": [{"tier": "cold"}], "pins": [{"prefix": "u"}], "min_bytes": 0}"#.into(),
+                )],
+                vec![text("t/b", 21_000), Step::DeleteVectors("set".into(), vec![3, 4])],
+                vec![Step::Maintain(r#"{"warm_days": 0, "pins": [{"prefix": "s"}]}"#.into())],
+                vec![put("v", 9_000)],
+            ],
+        ),
+        (
             "streams that fill segments",
             vec![
                 vec![Step::Stream("s".into(), Random::new(1).bytes(90_000))],
@@ -79,7 +113,7 @@ fn run(durability: Durability, effort: Effort) {
 }
 
 fn thorough(own_seed: u64) -> Effort {
-    let states = effort(12) as usize;
+    let states = effort(8) as usize;
     Effort { single_changes: states, random_states: states, nested_one_in: 40, seed: seed(own_seed) }
 }
 

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 mod api;
+mod changes;
 mod compat;
 mod crash;
 mod damage;
@@ -13,3 +14,4 @@ mod regressions;
 mod search;
 mod takeover;
 mod vectors;
+mod within;

@@ -61,6 +61,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (set_name(), prop::collection::vec(-9..9_i64, 0..9)).prop_map(|(set, ids)| Step::DeleteVectors(set, ids)),
         1 => set_name().prop_map(Step::Compact),
         1 => set_name().prop_map(Step::DropVectors),
+        1 => prop::bool::ANY.prop_map(Step::Gc),
+        1 => prop::bool::ANY.prop_map(|pins| Step::Maintain(if pins {
+            r#"{"rules": [{"tier": "cold"}], "pins": [{"prefix": ""}], "min_bytes": 0}"#.to_owned()
+        } else {
+            r#"{"rules": [{"tier": "cold"}], "min_bytes": 0}"#.to_owned()
+        })),
         1 => prop::bool::ANY.prop_map(|cold| Step::Move(String::new(), if cold { Tier::Cold } else { Tier::Warm })),
     ]
 }

@@ -32,8 +32,9 @@ namespace tensoratom {
 /// Name and stable number of each kind of error.
 #define TENSORATOM_ERROR_KINDS(X)                                                                          \
     X(NotFound, 1) X(AlreadyExists, 2) X(Conflict, 3) X(InvalidArgument, 4) X(InvalidKey, 5)               \
-    X(InvalidShape, 6) X(InvalidMetadata, 7) X(Unsupported, 8) X(NotAStore, 20) X(NewerFormat, 21)         \
-    X(NetworkFileSystem, 22) X(ReadOnly, 23) X(PermissionDenied, 24) X(Busy, 25) X(Corrupt, 40)            \
+    X(InvalidShape, 6) X(InvalidMetadata, 7) X(Unsupported, 8) X(Forgotten, 9) X(NotAStore, 20)            \
+    X(NewerFormat, 21) X(NetworkFileSystem, 22) X(ReadOnly, 23) X(PermissionDenied, 24) X(Busy, 25)        \
+    X(Corrupt, 40)                                                                                         \
     X(CatalogCorrupt, 41) X(BadFile, 42) X(Io, 60) X(DiskFull, 61) X(OutOfMemory, 62) X(Poisoned, 63)      \
     X(Closed, 80) X(Forked, 81) X(Cancelled, 82) X(Internal, 99)
 
@@ -229,6 +230,7 @@ public:
     Key(I number) : number_(static_cast<std::int64_t>(number)) {}
 
     bridge::KeyRef ref() const { return bridge::KeyRef{is_name_, number_, detail::str(name_)}; }
+    bridge::OwnedKey owned() const { return bridge::OwnedKey{is_name_, number_, ::rust::String(name_.data(), name_.size())}; }
 
 private:
     bool is_name_ = false;
@@ -279,6 +281,55 @@ private:
     std::vector<std::uint64_t> shape_;
 };
 
+/// How elements are to be understood beyond their type.
+struct Encoding {
+    enum class Kind : std::uint8_t { plain, blocks, quantized };
+
+    Kind kind = Kind::plain;
+    /// Of quantised elements, value = scale * (element - zero point): how many share a scale; 0 for all.
+    std::uint32_t block = 0;
+    std::vector<float> scale{};
+    /// As many as scales, or none for symmetric codes.
+    std::vector<std::int32_t> zero_point{};
+    /// Of blocks: the name of the layout, elements and bytes of one.
+    std::string layout{};
+    std::uint32_t block_elements = 0, block_bytes = 0;
+
+    /// Integers with a scale per `block` elements.
+    static Encoding quantized(std::vector<float> scale, std::vector<std::int32_t> zero_point = {}, std::uint32_t block = 0) {
+        Encoding out;
+        out.kind = Kind::quantized, out.block = block;
+        out.scale = std::move(scale), out.zero_point = std::move(zero_point);
+        return out;
+    }
+    /// Blocks of a named layout, of the type `DType::opaque`.
+    static Encoding blocks(std::string layout, std::uint32_t elements, std::uint32_t bytes) {
+        Encoding out;
+        out.kind = Kind::blocks, out.layout = std::move(layout);
+        out.block_elements = elements, out.block_bytes = bytes;
+        return out;
+    }
+    static Encoding of(const bridge::Encoding& e) {
+        Encoding out;
+        out.kind = static_cast<Kind>(e.kind), out.block = e.block;
+        out.scale.assign(e.scale.begin(), e.scale.end());
+        out.zero_point.assign(e.zero_point.begin(), e.zero_point.end());
+        out.layout = std::string(e.layout);
+        out.block_elements = e.block_elements, out.block_bytes = e.block_bytes;
+        return out;
+    }
+
+    bridge::Encoding ref() const {
+        bridge::Encoding out{};
+        out.kind = static_cast<std::uint8_t>(kind), out.block = block;
+        for (const float value : scale) out.scale.push_back(value);
+        for (const std::int32_t value : zero_point) out.zero_point.push_back(value);
+        out.layout = ::rust::String(layout.data(), layout.size());
+        out.block_elements = block_elements, out.block_bytes = block_bytes;
+        return out;
+    }
+};
+
 /// Descriptor of one version of a key.
 struct AtomInfo {
     /// Exactly one of the two is set.
@@ -291,11 +342,12 @@ struct AtomInfo {
     std::string digest;
     /// One JSON object.
     std::optional<std::string> metadata;
+    Encoding encoding;
     std::uint64_t lsn, created_us;
 
     explicit AtomInfo(const bridge::AtomInfo& info)
         : dtype(static_cast<DType>(info.dtype)), shape(info.shape.begin(), info.shape.end()), bytes(info.bytes),
-          digest(info.digest), lsn(info.lsn), created_us(info.created_us) {
+          digest(info.digest), encoding(Encoding::of(info.encoding)), lsn(info.lsn), created_us(info.created_us) {
         if (info.key.is_name) name = std::string(info.key.name);
         else number = info.key.number;
         if (info.has_metadata) metadata = std::string(info.metadata);
@@ -480,6 +532,18 @@ public:
             return self().vectors_delete(detail::slice(ids.data(), ids.size()), failure);
         });
     }
+    /// Rewrites parts with many deleted rows and joins small ones. Returns how many were rewritten.
+    std::uint64_t compact(const Control& control = {}) {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return self().vectors_compact(listener, cancel, failure);
+        });
+    }
+    /// Makes the companions that speed searches up, for parts that have none. Returns how many.
+    std::uint64_t build_companions(const Control& control = {}) {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return self().vectors_build_companions(listener, cancel, failure);
+        });
+    }
     /// The k nearest of each query, nearest first. Exact.
     std::vector<std::vector<Neighbor>> search(const Rows& queries, std::size_t k,
                                               const SearchOptions& options = {}) const {
@@ -558,8 +622,21 @@ struct PutOptions {
     std::string_view metadata{};
     /// The commit fails with `ConflictError` or `AlreadyExistsError` when the key is there.
     bool expect_absent = false;
+    /// The commit fails with `ConflictError` unless the key has the version of this commit.
+    std::optional<std::uint64_t> expect_version{};
+    /// What the tensor was made from, in its namespace. Must be there at the commit.
+    std::vector<Key> parents{};
+    Encoding encoding{};
 
-    bridge::PutOptions ref() const { return bridge::PutOptions{detail::str(metadata), expect_absent}; }
+    bridge::PutOptions ref() const {
+        bridge::PutOptions out{};
+        out.metadata = detail::str(metadata);
+        out.expect = expect_version ? 2 : expect_absent ? 1 : 0;
+        out.expect_lsn = expect_version.value_or(0);
+        for (const Key& key : parents) out.parents.push_back(key.owned());
+        out.encoding = encoding.ref();
+        return out;
+    }
 };
 
 namespace detail {
@@ -668,6 +745,33 @@ public:
         auto& txn = self();
         return detail::call([&](auto& failure) { return Atom(txn.txn_get(scope(), key.ref(), failure)); });
     }
+    /// Makes a vector set, there after the commit. Throws `AlreadyExistsError` where one of that name is.
+    void create_vectors(std::string_view name, std::size_t dim, DType dtype, Metric metric) {
+        auto& txn = self();
+        detail::call([&](auto& failure) {
+            txn.txn_vectors_create(scope(), detail::str(name), dim, static_cast<std::uint8_t>(dtype),
+                                   static_cast<std::uint8_t>(metric), failure);
+        });
+    }
+    /// Throws `AlreadyExistsError` for an id that is there, `NotFoundError` where there is no such set.
+    void append_vectors(std::string_view name, span<const std::int64_t> ids, const Rows& rows) {
+        add_vectors(name, ids, rows, false);
+    }
+    void upsert_vectors(std::string_view name, span<const std::int64_t> ids, const Rows& rows) {
+        add_vectors(name, ids, rows, true);
+    }
+    /// Returns how many were there.
+    std::uint64_t erase_vectors(std::string_view name, span<const std::int64_t> ids) {
+        auto& txn = self();
+        return detail::call([&](auto& failure) {
+            return txn.txn_vectors_delete(scope(), detail::str(name), detail::slice(ids.data(), ids.size()), failure);
+        });
+    }
+    /// Drops a set with all its vectors. Returns whether it was there.
+    bool drop_vectors(std::string_view name) {
+        auto& txn = self();
+        return detail::call([&](auto& failure) { return txn.txn_vectors_drop(scope(), detail::str(name), failure); });
+    }
     /// Durable and visible when it returns, unless it throws. Ends the transaction either way. Returns the LSN.
     std::uint64_t commit() {
         self();
@@ -688,6 +792,13 @@ private:
         return **txn_->box;
     }
     const bridge::Scope& scope() const { return **txn_->scope; }
+    void add_vectors(std::string_view name, span<const std::int64_t> ids, const Rows& rows, bool replace) {
+        auto& txn = self();
+        detail::call([&](auto& failure) {
+            txn.txn_vectors_add(scope(), detail::str(name), detail::slice(ids.data(), ids.size()), rows.ref(), replace,
+                                failure);
+        });
+    }
     template <class T>
     static span<const std::uint8_t> as_bytes(span<const T> elements) {
         return {reinterpret_cast<const std::uint8_t*>(elements.data()), elements.size_bytes()};
@@ -900,14 +1011,14 @@ double distance(Metric metric, const A& a, const B& b) {
     double name(const C& elements) {                                                                             \
         return detail::call([&](auto& failure) { return bridge::reduce(number, one(elements).ref(), failure); }); \
     }
-TENSORATOM_REDUCE(sum, 0)
-TENSORATOM_REDUCE(mean, 1)
-TENSORATOM_REDUCE(min, 2)
-TENSORATOM_REDUCE(max, 3)
-TENSORATOM_REDUCE(norm_l1, 4)
-TENSORATOM_REDUCE(norm, 5)
-TENSORATOM_REDUCE(norm_max, 6)
-TENSORATOM_REDUCE(log_sum_exp, 7)
+TENSORATOM_REDUCE(sum, 1)
+TENSORATOM_REDUCE(mean, 2)
+TENSORATOM_REDUCE(min, 5)
+TENSORATOM_REDUCE(max, 6)
+TENSORATOM_REDUCE(norm_l1, 9)
+TENSORATOM_REDUCE(norm, 10)
+TENSORATOM_REDUCE(norm_max, 11)
+TENSORATOM_REDUCE(log_sum_exp, 12)
 #undef TENSORATOM_REDUCE
 
 template <class C>
@@ -1003,6 +1114,32 @@ std::vector<To> convert(const C& source, bool saturate = false) {
                         static_cast<std::uint8_t>(dtype_of<From>::value),
                         detail::slice(reinterpret_cast<std::uint8_t*>(out.data()), out.size() * sizeof(To)),
                         static_cast<std::uint8_t>(dtype_of<To>::value), saturate, failure);
+        return out;
+    });
+}
+
+/// Reads a JSON array of numbers.
+inline std::vector<float> json_parse(std::string_view text) {
+    return detail::call([&](auto& failure) {
+        const auto values =
+            bridge::json_parse(detail::slice(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()), failure);
+        return std::vector<float>(values.begin(), values.end());
+    });
+}
+
+/// Writes numbers as a JSON array, shortest digits that read back the same. Throws for NaN and infinities.
+inline std::string json_write(span<const float> values) {
+    return detail::call([&](auto& failure) {
+        return std::string(bridge::json_write(detail::slice(values.data(), values.size()), failure));
+    });
+}
+
+/// Blocks of a GGUF layout (`Q4_0` .. `Q6_K`) as `count` numbers.
+inline std::vector<float> gguf_dequantize(std::string_view layout, span<const std::uint8_t> blocks, std::size_t count) {
+    return detail::call([&](auto& failure) {
+        std::vector<float> out(count);
+        bridge::gguf_dequantize(detail::str(layout), detail::slice(blocks.data(), blocks.size()),
+                                detail::slice(out.data(), out.size()), failure);
         return out;
     });
 }

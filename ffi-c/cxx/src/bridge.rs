@@ -41,10 +41,25 @@ pub(crate) mod ffi {
         lock_timeout_ms: u64,
     }
 
+    /// How elements are to be understood: 0 plain, 1 blocks, 2 quantised.
+    #[derive(Default)]
+    struct Encoding {
+        kind: u8,
+        block: u32,
+        scale: Vec<f32>,
+        zero_point: Vec<i32>,
+        layout: String,
+        block_elements: u32,
+        block_bytes: u32,
+    }
+
     struct PutOptions<'a> {
         metadata: &'a str,
-        /// 0 any, 1 absent.
-        expect_absent: bool,
+        /// 0 any, 1 absent, 2 the version `expect_lsn`.
+        expect: u8,
+        expect_lsn: u64,
+        parents: Vec<OwnedKey>,
+        encoding: Encoding,
     }
 
     struct AtomInfo {
@@ -55,6 +70,7 @@ pub(crate) mod ffi {
         digest: String,
         has_metadata: bool,
         metadata: String,
+        encoding: Encoding,
         lsn: u64,
         created_us: u64,
     }
@@ -273,6 +289,39 @@ pub(crate) mod ffi {
         fn vectors_contains(self: &Vectors, id: i64, failure: &mut Failure) -> Result<bool>;
         fn vectors_add(self: &Vectors, ids: &[i64], rows: RowsRef, replace: bool, failure: &mut Failure) -> Result<()>;
         fn vectors_delete(self: &Vectors, ids: &[i64], failure: &mut Failure) -> Result<u64>;
+        fn vectors_compact(self: &Vectors, listener: &Listener, cancel: &Cancel, failure: &mut Failure) -> Result<u64>;
+        fn vectors_build_companions(
+            self: &Vectors,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<u64>;
+        fn txn_vectors_create(
+            self: &mut Txn,
+            scope: &Scope,
+            name: &str,
+            dim: usize,
+            dtype: u8,
+            metric: u8,
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn txn_vectors_add(
+            self: &mut Txn,
+            scope: &Scope,
+            name: &str,
+            ids: &[i64],
+            rows: RowsRef,
+            replace: bool,
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn txn_vectors_delete(
+            self: &mut Txn,
+            scope: &Scope,
+            name: &str,
+            ids: &[i64],
+            failure: &mut Failure,
+        ) -> Result<u64>;
+        fn txn_vectors_drop(self: &mut Txn, scope: &Scope, name: &str, failure: &mut Failure) -> Result<bool>;
         fn vectors_search(
             self: &Vectors,
             queries: RowsRef,
@@ -301,7 +350,7 @@ pub(crate) mod ffi {
             out: &mut [f64],
             failure: &mut Failure,
         ) -> Result<()>;
-        /// `what`: 0 sum, 1 mean, 2 min, 3 max, 4 L1 norm, 5 L2 norm, 6 infinity norm, 7 log-sum-exp.
+        /// `what`: the number of a `kernels::Reduction`.
         fn reduce(what: u8, row: RowsRef, failure: &mut Failure) -> Result<f64>;
         fn variance(row: RowsRef, ddof: u64, failure: &mut Failure) -> Result<f64>;
         fn arg_extreme(row: RowsRef, largest: bool, failure: &mut Failure) -> Result<usize>;
@@ -341,6 +390,9 @@ pub(crate) mod ffi {
             zero_point: &mut [i32],
             failure: &mut Failure,
         ) -> Result<()>;
+        fn json_parse(text: &[u8], failure: &mut Failure) -> Result<Vec<f32>>;
+        fn json_write(values: &[f32], failure: &mut Failure) -> Result<String>;
+        fn gguf_dequantize(layout: &str, blocks: &[u8], target: &mut [f32], failure: &mut Failure) -> Result<()>;
         fn dequantize(
             codes: &[i8],
             block: usize,
@@ -353,8 +405,8 @@ pub(crate) mod ffi {
 }
 
 use crate::kernels::{
-    arg_extreme, centroid, convert, dequantize, elementwise_f32, elementwise_f64, kernel_isa, many_to_many, quantize,
-    reduce, top_k, variance,
+    arg_extreme, centroid, convert, dequantize, elementwise_f32, elementwise_f64, gguf_dequantize, json_parse,
+    json_write, kernel_isa, many_to_many, quantize, reduce, top_k, variance,
 };
 use crate::store::{Bytes, Moment, Payload, Scope, Txn, Writer, open, txn_commit, txn_writer, writer_finish};
 use crate::vectors::{Vectors, tensor_search, vectors_create, vectors_open};

@@ -1,8 +1,10 @@
 //! Vector mathematics over memory of the caller, as C++ calls it.
 
 use tensoratom::kernels::convert::Overflow;
+use tensoratom::kernels::ggml::{BlockLayout, dequantize_blocks};
+use tensoratom::kernels::json::{self, NonFinite};
 use tensoratom::kernels::quantize::Scheme;
-use tensoratom::kernels::{self, Float, Norm, Rows};
+use tensoratom::kernels::{self, Float, Reduction, Rows};
 use tensoratom::{Error, Result};
 
 use crate::bridge::ffi::{Failure, RowsRef};
@@ -31,20 +33,7 @@ pub(crate) fn many_to_many(
 }
 
 pub(crate) fn reduce(what: u8, row: RowsRef<'_>, failure: &mut Failure) -> Result<f64, Failed> {
-    wall(failure, || {
-        let row = rows(&row)?;
-        match what {
-            0 => kernels::sum(row),
-            1 => kernels::mean(row),
-            2 => kernels::min(row),
-            3 => kernels::max(row),
-            4 => kernels::norm(Norm::One, row),
-            5 => kernels::norm(Norm::Two, row),
-            6 => kernels::norm(Norm::Infinity, row),
-            7 => kernels::log_sum_exp(row),
-            _ => Err(unknown(what)),
-        }
-    })
+    wall(failure, || kernels::reduce(Reduction::from_number(what).ok_or_else(|| unknown(what))?, rows(&row)?))
 }
 
 pub(crate) fn variance(row: RowsRef<'_>, ddof: u64, failure: &mut Failure) -> Result<f64, Failed> {
@@ -140,4 +129,29 @@ pub(crate) fn dequantize(
     failure: &mut Failure,
 ) -> Result<(), Failed> {
     wall(failure, || kernels::quantize::dequantize(codes, block, scale, zero_point, target))
+}
+
+pub(crate) fn json_parse(text: &[u8], failure: &mut Failure) -> Result<Vec<f32>, Failed> {
+    wall(failure, || {
+        let mut values = Vec::new();
+        json::parse(text, usize::MAX, &mut values)?;
+        Ok(values)
+    })
+}
+
+pub(crate) fn json_write(values: &[f32], failure: &mut Failure) -> Result<String, Failed> {
+    wall(failure, || {
+        let mut text = String::new();
+        json::write(values, NonFinite::Refuse, &mut text)?;
+        Ok(text)
+    })
+}
+
+pub(crate) fn gguf_dequantize(
+    layout: &str,
+    blocks: &[u8],
+    target: &mut [f32],
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    wall(failure, || dequantize_blocks(layout.parse::<BlockLayout>()?, blocks, target))
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tensoratom::{
-    Address, AsOf, Error, Expect, ExportOptions, ImportOptions, Key, ListOptions, Namespace, Options, PayloadWriter,
-    ReadMode, Result, Snapshot, Store, Tensor, VerifyOptions, WriteTxn,
+    Address, AsOf, Encoding, Error, Expect, ExportOptions, ImportOptions, Key, ListOptions, Namespace, Options,
+    PayloadWriter, ReadMode, Result, Snapshot, Store, Tensor, VerifyOptions, WriteTxn,
 };
 
 use crate::bridge::ffi;
@@ -21,7 +21,7 @@ pub(crate) struct Scope {
 pub(crate) struct Moment(pub(crate) Snapshot);
 pub(crate) struct Payload(tensoratom::Payload);
 pub(crate) struct Bytes(tensoratom::Bytes);
-pub(crate) struct Txn(WriteTxn);
+pub(crate) struct Txn(pub(crate) WriteTxn);
 pub(crate) struct Writer<'a>(PayloadWriter<'a>);
 
 pub(crate) fn open(path: &[u8], options: &ffi::OpenOptions, failure: &mut Failure) -> Result<Box<Scope>, Failed> {
@@ -264,8 +264,8 @@ impl Txn {
         failure: &mut Failure,
     ) -> Result<(), Failed> {
         wall(failure, || {
-            let tensor = Tensor::new(dtype(dtype_number)?, shape, bytes)?;
-            self.0.put_with(scope.address(key), &tensor, &put_options(&options))
+            let tensor = Tensor::encoded(dtype(dtype_number)?, shape, encoding(&options.encoding)?, bytes)?;
+            self.0.put_with(scope.address(key), &tensor, &put_options(&options)?)
         })
     }
 
@@ -320,7 +320,10 @@ pub(crate) fn txn_writer<'a>(
         if open_rows {
             shape.insert(0, None);
         }
-        let writer = txn.0.writer(scope.address(key), dtype(dtype_number)?, &shape, &put_options(&options))?;
+        if options.encoding.kind != 0 {
+            return Err(Error::invalid_argument("a writer takes plain elements; put encoded ones whole"));
+        }
+        let writer = txn.0.writer(scope.address(key), dtype(dtype_number)?, &shape, &put_options(&options)?)?;
         Ok(Box::new(Writer(writer)))
     })
 }
@@ -357,14 +360,48 @@ fn atom_info(info: &tensoratom::AtomInfo) -> ffi::AtomInfo {
         digest: info.digest.to_string(),
         has_metadata: info.metadata.is_some(),
         metadata: info.metadata.clone().unwrap_or_default(),
+        encoding: owned_encoding(&info.encoding),
         lsn: info.lsn,
         created_us: info.created_us,
     }
 }
 
-fn put_options(options: &ffi::PutOptions<'_>) -> tensoratom::PutOptions {
-    let put = tensoratom::PutOptions::new().expect(if options.expect_absent { Expect::Absent } else { Expect::Any });
-    if options.metadata.is_empty() { put } else { put.metadata(options.metadata) }
+fn put_options(options: &ffi::PutOptions<'_>) -> Result<tensoratom::PutOptions> {
+    let expect = match options.expect {
+        0 => Expect::Any,
+        1 => Expect::Absent,
+        2 => Expect::Version(options.expect_lsn),
+        other => return Err(Error::invalid_argument(format!("no expectation has number {other}"))),
+    };
+    let parent =
+        |key: &ffi::OwnedKey| if key.is_name { Key::Name(key.name.as_str().into()) } else { Key::Int(key.number) };
+    let put = tensoratom::PutOptions::new().expect(expect).parents(options.parents.iter().map(parent));
+    Ok(if options.metadata.is_empty() { put } else { put.metadata(options.metadata) })
+}
+
+fn encoding(e: &ffi::Encoding) -> Result<Encoding> {
+    match e.kind {
+        0 => Ok(Encoding::Plain),
+        1 => Ok(Encoding::Blocks { layout: e.layout.clone(), elements: e.block_elements, bytes: e.block_bytes }),
+        2 => Ok(Encoding::Quantized { block: e.block, scale: e.scale.clone(), zero_point: e.zero_point.clone() }),
+        other => Err(Error::invalid_argument(format!("no encoding has number {other}"))),
+    }
+}
+
+fn owned_encoding(encoding: &Encoding) -> ffi::Encoding {
+    let mut out = ffi::Encoding::default();
+    match encoding {
+        Encoding::Blocks { layout, elements, bytes } => {
+            (out.kind, out.layout) = (1, layout.clone());
+            (out.block_elements, out.block_bytes) = (*elements, *bytes);
+        }
+        Encoding::Quantized { block, scale, zero_point } => {
+            (out.kind, out.block) = (2, *block);
+            (out.scale, out.zero_point) = (scale.clone(), zero_point.clone());
+        }
+        _ => {}
+    }
+    out
 }
 
 fn sql_value(value: tensoratom::SqlValue) -> ffi::SqlValue {

@@ -1,12 +1,12 @@
 //! Vector sets and search, as C++ calls them.
 
 use tensoratom::kernels::{Metric, Rows};
-use tensoratom::{Control, Neighbor, Result, SearchOptions, VectorSet};
+use tensoratom::{CompactOptions, Control, Neighbor, Result, SearchOptions, VectorSet};
 
 use crate::bridge::ffi;
 use crate::bridge::ffi::{Failure, Listener};
 use crate::kernels::rows;
-use crate::store::{Moment, Scope, key_ref};
+use crate::store::{Moment, Scope, Txn, key_ref};
 use crate::wall::{Cancel, Failed, controlled, dtype, metric, wall};
 
 pub(crate) struct Vectors(VectorSet);
@@ -71,6 +71,25 @@ impl Vectors {
         wall(failure, || self.0.delete(ids))
     }
 
+    pub(crate) fn vectors_compact(
+        &self,
+        listener: &Listener,
+        cancel: &Cancel,
+        failure: &mut Failure,
+    ) -> Result<u64, Failed> {
+        let compact = |control: Control<'_>| self.0.compact(&CompactOptions::new(), &control);
+        wall(failure, || controlled(listener, cancel, compact))
+    }
+
+    pub(crate) fn vectors_build_companions(
+        &self,
+        listener: &Listener,
+        cancel: &Cancel,
+        failure: &mut Failure,
+    ) -> Result<u64, Failed> {
+        wall(failure, || controlled(listener, cancel, |control| self.0.build_companions(&control)))
+    }
+
     pub(crate) fn vectors_search(
         &self,
         queries: ffi::RowsRef<'_>,
@@ -82,6 +101,58 @@ impl Vectors {
     ) -> Result<ffi::Found, Failed> {
         let call = |queries: Rows<'_>, options: &SearchOptions<'_>| self.0.search(queries, k, options);
         wall(failure, || search(&queries, &options, listener, cancel, call))
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // the bridge has no overloads and no default arguments
+impl Txn {
+    pub(crate) fn txn_vectors_create(
+        &mut self,
+        scope: &Scope,
+        name: &str,
+        dim: usize,
+        dtype_number: u8,
+        metric_number: u8,
+        failure: &mut Failure,
+    ) -> Result<(), Failed> {
+        wall(failure, || {
+            let (dtype, metric) = (dtype(dtype_number)?, metric(metric_number)?);
+            self.0.create_vectors(address(scope, name), dim, dtype, metric).map(|_| ())
+        })
+    }
+
+    pub(crate) fn txn_vectors_add(
+        &mut self,
+        scope: &Scope,
+        name: &str,
+        ids: &[i64],
+        vectors: ffi::RowsRef<'_>,
+        replace: bool,
+        failure: &mut Failure,
+    ) -> Result<(), Failed> {
+        wall(failure, || {
+            let (vectors, mut set) = (rows(&vectors)?, self.0.vectors(address(scope, name))?);
+            if replace { set.upsert(ids, vectors) } else { set.append(ids, vectors) }
+        })
+    }
+
+    pub(crate) fn txn_vectors_delete(
+        &mut self,
+        scope: &Scope,
+        name: &str,
+        ids: &[i64],
+        failure: &mut Failure,
+    ) -> Result<u64, Failed> {
+        wall(failure, || self.0.vectors(address(scope, name))?.delete(ids))
+    }
+
+    pub(crate) fn txn_vectors_drop(
+        &mut self,
+        scope: &Scope,
+        name: &str,
+        failure: &mut Failure,
+    ) -> Result<bool, Failed> {
+        wall(failure, || self.0.drop_vectors(address(scope, name)))
     }
 }
 

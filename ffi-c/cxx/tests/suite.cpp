@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <random>
 #include <thread>
 
@@ -350,6 +351,82 @@ static void two_processes_share_a_store(const char* self) {
     CHECK(store.get("yours").view<float>()[0] == 2);
 }
 
+// Codes without their scale, a child without its parents, a condition that is not heeded: each loses what was meant.
+static void puts_keep_encoding_parents_and_condition() {
+    ta::Store store(fresh("options"));
+    const std::vector<std::int8_t> codes{1, -2, 3, -4};
+    ta::PutOptions options;
+    options.encoding = ta::Encoding::quantized({0.5f, 0.25f}, {0, 1}, 2);
+    options.metadata = "{\"a\":1}";
+    auto txn = store.begin();
+    txn.put("base", {4}, codes, options);
+    const auto lsn = txn.commit();
+    const auto info = store.get("base").info();
+    CHECK(info.encoding.kind == ta::Encoding::Kind::quantized && info.encoding.block == 2);
+    CHECK(info.encoding.scale == (std::vector<float>{0.5f, 0.25f}) && info.encoding.zero_point[1] == 1);
+    THROWS(InvalidArgumentError, [&] { auto other = store.begin(); other.write("base", ta::DType::i8, {4}, options); }());
+
+    ta::PutOptions child;
+    child.parents = {ta::Key("base")};
+    child.expect_version = lsn;
+    txn = store.begin();
+    txn.put("base", {4}, codes, child);
+    txn.put("child", {4}, codes, [] { ta::PutOptions o; o.parents = {ta::Key("base")}; return o; }());
+    txn.commit();
+    CHECK(store.query("SELECT 1 FROM lineages WHERE key = 'child' AND parent_key = 'base'").values.size() == 1);
+    txn = store.begin();
+    txn.put("base", {4}, codes, child);
+    THROWS(ConflictError, txn.commit());
+
+    ta::PutOptions blocks;
+    blocks.encoding = ta::Encoding::blocks("Q4_0", 32, 18);
+    const std::vector<std::uint8_t> block(18);
+    txn = store.begin();
+    txn.put_bytes("blocks", ta::DType::opaque, {32}, block, blocks);
+    txn.commit();
+    CHECK(store.get("blocks").info().encoding.layout == "Q4_0");
+    CHECK(ta::kernels::gguf_dequantize("Q4_0", block, 32) == std::vector<float>(32));
+    THROWS(UnsupportedError, ta::kernels::gguf_dequantize("Q9", block, 32));
+}
+
+// Vectors that become visible without the text that belongs to them would be found and lead nowhere.
+static void vectors_change_with_their_transaction() {
+    ta::Store store(fresh("vectors-txn"));
+    const std::vector<std::int64_t> ids{1, 2, 3};
+    const std::vector<float> rows{10, 20, 30};
+    const ta::Rows matrix(1, rows);
+    auto txn = store.begin();
+    THROWS(NotFoundError, txn.append_vectors("points", ids, matrix));
+    txn.create_vectors("points", 1, ta::DType::f32, ta::Metric::euclidean);
+    txn.append_vectors("points", ids, matrix);
+    THROWS(AlreadyExistsError, txn.append_vectors("points", ids, matrix));
+    txn.put("text", {1}, std::vector<float>{1});
+    THROWS(NotFoundError, store.vectors("points"));
+    txn.commit();
+    auto set = store.vectors("points");
+    CHECK(set.size() == 3);
+    txn = store.begin();
+    CHECK(txn.erase_vectors("points", std::vector<std::int64_t>{1, 9}) == 1);
+    txn.upsert_vectors("points", std::vector<std::int64_t>{2}, ta::Rows(1, std::vector<float>{5}));
+    txn.commit();
+    CHECK(set.size() == 2 && set.search(ta::Rows(1, std::vector<float>{0}), 1)[0][0].id == 2);
+    set.build_companions();
+    CHECK(set.compact() > 0 && set.compact() == 0 && set.size() == 2);
+    txn = store.begin();
+    CHECK(txn.drop_vectors("points") && !txn.drop_vectors("points"));
+    txn.commit();
+    THROWS(NotFoundError, store.vectors("points"));
+}
+
+// Digits that do not read back the same would drift with every passage through JSON.
+static void json_goes_both_ways() {
+    const std::vector<float> values{0.1f, -2.5f, 3e30f};
+    CHECK(ta::kernels::json_parse(ta::kernels::json_write(values)) == values);
+    CHECK(ta::kernels::json_parse("[]").empty());
+    THROWS(InvalidArgumentError, ta::kernels::json_parse("[1,"));
+    THROWS(InvalidArgumentError, ta::kernels::json_write(std::vector<float>{std::numeric_limits<float>::infinity()}));
+}
+
 // The header's list of kinds is written by hand; the driver compares this with the engine's.
 static int print_kinds() {
 #define PRINT(name, number) std::printf("%d %s\n", number, #name);
@@ -376,6 +453,9 @@ int main(int argc, char** argv) {
     search_equals_brute_force();
     kernels_compute_what_their_names_say();
     long_operations_report_and_stop();
+    puts_keep_encoding_parents_and_condition();
+    vectors_change_with_their_transaction();
+    json_goes_both_ways();
     damage_is_an_error_of_kind_corrupt();
     threads_share_a_store();
     two_processes_share_a_store(argv[0]);

@@ -132,7 +132,9 @@ def _plain(value: Any) -> tuple[np.ndarray, str | None]:
         return _from_torch(value)
     has_array = hasattr(value, "__array__") or hasattr(value, "__array_interface__")
     if not has_array and hasattr(value, "__dlpack__"):
-        return np.from_dlpack(value), None
+        from . import _native
+
+        return _native.from_dlpack(value)
     if isinstance(value, (bytes, bytearray, memoryview)) and getattr(value, "ndim", 1) == 1:
         view = memoryview(value)
         return np.frombuffer(view, dtype=np.uint8) if view.format == "B" else np.asarray(view), None

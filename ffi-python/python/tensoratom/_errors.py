@@ -65,6 +65,10 @@ class UnsupportedError(Error, TypeError):
     """Not possible for this element type or in this state."""
 
 
+class ForgottenError(Error, LookupError):
+    """The moment asked for lies in history that was given up to reclaim its space."""
+
+
 class NotAStoreError(Error, FileNotFoundError):
     """There is no store at that path."""
 

@@ -118,6 +118,9 @@ class Bytes:
     def nbytes(self) -> int:
         """Length in bytes."""
 
+class Foreign:
+    """A tensor somebody gave away. Dropped, it is given back, once. The `base` of the array on its memory."""
+
 class Matrix:
     """A stored matrix that is searched where it lies. May be used from any thread."""
     def __len__(self) -> int: ...
@@ -159,6 +162,10 @@ class StoreCore:
     def __delitem__(self, key: Key) -> None: ...
     def __getitem__(self, key: Key) -> np.ndarray: ...
     def __setitem__(self, key: Key, value: ArrayLike) -> None: ...
+    def apply(self, plan: dict[str, Any] | None = None, *, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+        """Carries a plan out; without one notes what was read, plans, and carries that out. Returns a dict of counts. Ctrl-C stops
+        it; what was moved by then stays.
+        """
     def close(self) -> None:
         """Gives the handle up. Arrays and atoms stay valid. Doing it twice does nothing."""
     @property
@@ -169,6 +176,11 @@ class StoreCore:
     def export(self, prefix: str, path: str | os.PathLike[str], *, namespace: str | None = None, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
         """Writes the atoms under a prefix, which is taken off, into a safetensors file. One that was imported comes out the
         same, bit for bit. Ctrl-C stops it and leaves no file.
+        """
+    def gc(self, keep_history: float | None = None, *, dead_share: float = ..., dry_run: bool = False, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+        """Reclaims the space of old copies, and with `keep_history` (seconds) of versions that were replaced or deleted longer
+        ago; without it all history stays. Segments with at least this share of dead bytes are rewritten. `dry_run` only says
+        what would be freed. Returns a dict of counts and `findings`, segments that damage keeps. Ctrl-C stops it.
         """
     def get(self, key: Key, *, as_of: int | float | datetime.datetime | None = None, namespace: str | None = None) -> Atom:
         """A handle on a key's atom, now or `as_of` a commit number, a datetime, or seconds since the Unix epoch (a float).
@@ -187,11 +199,21 @@ class StoreCore:
     @property
     def mode(self) -> str:
         """How it was opened: r, rw or x."""
+    def move_to_tier(self, prefix: str, tier: str, *, namespace: str | None = None, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+        """Moves what starts with a prefix to the tier `cold` or `warm`, whatever the policy says. Returns a dict of counts.
+        Ctrl-C stops it.
+        """
     def namespaces(self) -> builtins.list[str]:
         """Names of all namespaces; the default one is ""."""
     @property
     def path(self) -> Path:
         """The directory."""
+    def pin(self, prefix: str, *, exact: bool = False, namespace: str | None = None) -> bool:
+        """Keeps names that start with a prefix warm, and reads them into memory when the store is opened; `exact` means this
+        very name. Returns whether that is new.
+        """
+    def plan(self) -> dict[str, Any]:
+        """What the policy would move now and why, as a dict with a list `moves`. Changes nothing."""
     def put(self, key: Key, array: ArrayLike, *, metadata: dict[str, Any] | None = None, namespace: str | None = None, if_version: int | None = None, dtype: str | None = None, parents: builtins.list[Key] | None = None) -> int:
         """Stores one array durably and returns the commit. `dtype` converts floats, or says how raw integers are meant.
         `if_version` is the version the key must have (0: none), else ConflictError; `parents` are keys it was made from.
@@ -204,8 +226,15 @@ class StoreCore:
         """The store as it is, or as it was: see `get` for `as_of`."""
     def stat(self) -> dict[str, Any]:
         """Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`."""
+    @property
+    def tier_policy(self) -> dict[str, Any]:
+        """The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins. Set it to change it
+        for all processes; what is left out has its default.
+        """
     def transaction(self) -> Transaction:
         """A transaction, for use in a `with` block: committed at its end, given up on an exception."""
+    def unpin(self, prefix: str, *, exact: bool = False, namespace: str | None = None) -> bool:
+        """Takes a pin back. Returns whether there was one."""
     @property
     def uuid(self) -> str:
         """Random number that names this store, 32 hexadecimal digits."""
@@ -317,6 +346,12 @@ def dtype_of(array: ArrayLike) -> str | None:
 
 def euclidean(a: ArrayLike, b: ArrayLike) -> float:
     """Euclidean distance of two vectors."""
+
+def from_dlpack(value: ArrayLike) -> tuple[np.ndarray, str]:
+    """Any object with `__dlpack__` as a read-only array on its memory, and the name of its element type. Copies nothing.
+
+    Raises `BufferError` for what does not lie in this process' memory, or has no element type here.
+    """
 
 def hamming(a: ArrayLike, b: ArrayLike) -> float:
     """Number of elements that differ. SciPy divides it by the length."""

@@ -61,6 +61,11 @@ namespace TensorAtom.SqlClr
         {
             return DType.Numbered(Names, name, "metric");
         }
+
+        internal static string Name(uint number)
+        {
+            return number >= 1 && number <= Names.Length ? Names[number - 1] : "?";
+        }
     }
 
     /// <summary>`ta_options` of the header.</summary>
@@ -93,6 +98,26 @@ namespace TensorAtom.SqlClr
         {
             return new TaKey { Number = number };
         }
+    }
+
+    /// <summary>`ta_search_options` of the header.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe struct TaSearchOptions
+    {
+        internal const uint HeedAllow = 1;
+        internal const uint HeedRange = 2;
+        internal const uint HeedDistance = 4;
+
+        internal uint Flags;
+        internal uint Metric;
+        internal long* Allow;
+        internal ulong AllowCount;
+        internal long* Deny;
+        internal ulong DenyCount;
+        internal long IdMin;
+        internal long IdMax;
+        internal double DistanceMax;
+        internal ulong Threads;
     }
 
     /// <summary>`ta_info` of the header.</summary>
@@ -129,15 +154,40 @@ namespace TensorAtom.SqlClr
         internal delegate int PutStream(SafeHandle txn, ref TaKey key, uint dtype, ulong[] shape, uint rank, IntPtr metadata,
             ulong metadataLength, Source source, IntPtr context, TaError* error);
         internal delegate int Delete(SafeHandle txn, ref TaKey key, out uint existed, TaError* error);
+        internal delegate int DeleteVersion(SafeHandle txn, ref TaKey key, ulong lsn, out uint existed, TaError* error);
         internal delegate int GetInfo(SafeHandle from, ref TaKey key, out TaInfo info, TaError* error);
         internal delegate int Read(SafeHandle from, ref TaKey key, ulong offset, IntPtr target, ulong count, TaError* error);
         internal delegate int List(SafeHandle snapshot, byte[] prefix, ulong prefixLength, out ulong list, TaError* error);
         internal delegate int ListNext(SafeHandle list, out TaInfo info, [In, Out] byte[] key, ulong capacity, out ulong length, TaError* error);
+        internal delegate int Changes(SafeHandle store, byte[] ns, ulong nsLength, ulong since, out ulong list, TaError* error);
+        internal delegate int ChangesNext(SafeHandle list, out ulong lsn, out uint isPut, [In, Out] byte[] key, ulong capacity, out ulong length,
+            TaError* error);
         internal delegate int Report(SafeHandle store, [In, Out] byte[] target, ulong capacity, out ulong length, TaError* error);
         internal delegate int Verify(SafeHandle store, byte[] prefix, ulong prefixLength, ulong cancel, [In, Out] byte[] target, ulong capacity,
             out ulong length, TaError* error);
         internal delegate int Query(SafeHandle store, byte[] sql, ulong sqlLength, ulong rowLimit, [In, Out] byte[] target, ulong capacity,
             out ulong length, TaError* error);
+        internal delegate int AggregateNew(byte[] kind, ulong kindLength, out ulong aggregate, TaError* error);
+        internal delegate int AggregatePush(SafeHandle aggregate, uint dtype, ulong dim, byte[] data, ulong rows, ulong stride, double[] weights,
+            TaError* error);
+        internal delegate int AggregateMerge(SafeHandle aggregate, SafeHandle other, TaError* error);
+        internal delegate int AggregateImport(byte[] state, ulong stateBytes, out ulong aggregate, TaError* error);
+        internal delegate int AggregateFinish(SafeHandle aggregate, [In, Out] double[] values, ulong valuesCapacity,
+            [In, Out] double[] beside, ulong besideCapacity,
+            out ulong rows, out ulong dim, TaError* error);
+        internal delegate int CancelNew(ulong deadlineMs, out ulong cancel, TaError* error);
+        internal delegate int QuantizeI8(byte[] source, ulong count, ulong block, [In, Out] byte[] codes, [In, Out] float[] scale,
+            [In, Out] int[] zeroPoint, TaError* error);
+        internal delegate int DequantizeI8(byte[] codes, ulong count, ulong block, float[] scale, int[] zeroPoint, [In, Out] byte[] target,
+            TaError* error);
+        internal delegate int VectorsCreate(SafeHandle txn, ref TaKey name, ulong dim, uint dtype, uint metric, TaError* error);
+        internal delegate int VectorsPut(SafeHandle vectors, long[] ids, ulong count, byte[] data, ulong stride, TaError* error);
+        internal delegate int VectorsDelete(SafeHandle vectors, long[] ids, ulong count, out ulong deleted, TaError* error);
+        internal delegate int VectorsFind(SafeHandle store, ref TaKey name, out ulong vectors, TaError* error);
+        internal delegate int VectorsFacts(SafeHandle vectors, out ulong dim, out uint dtype, out uint metric, TaError* error);
+        internal delegate int VectorsCount(SafeHandle vectors, out ulong count, TaError* error);
+        internal delegate int SearchWith(SafeHandle vectors, ref TaSearchOptions options, byte[] query, ulong queries, ulong k, ulong cancel,
+            [In, Out] long[] ids, [In, Out] double[] distances, [In, Out] ulong[] counts, TaError* error);
         internal delegate int SearchMatrix(SafeHandle snapshot, ref TaKey key, uint metric, byte[] query, ulong queries, ulong k, ulong cancel,
             [In, Out] long[] ids, [In, Out] double[] distances, [In, Out] ulong[] counts, TaError* error);
 
@@ -161,14 +211,34 @@ namespace TensorAtom.SqlClr
         internal static readonly Lazy<Commit> CommitTxn = Bind<Commit>("ta_commit");
         internal static readonly Lazy<PutStream> Put = Bind<PutStream>("ta_put_stream");
         internal static readonly Lazy<Delete> DeleteKey = Bind<Delete>("ta_delete");
+        internal static readonly Lazy<DeleteVersion> DeleteKeyVersion = Bind<DeleteVersion>("ta_delete_version");
         internal static readonly Lazy<GetInfo> Info = Bind<GetInfo>("ta_get_info");
         internal static readonly Lazy<Read> ReadRange = Bind<Read>("ta_read");
         internal static readonly Lazy<List> ListAtoms = Bind<List>("ta_list");
         internal static readonly Lazy<ListNext> NextAtom = Bind<ListNext>("ta_list_next");
+        internal static readonly Lazy<Changes> ListChanges = Bind<Changes>("ta_changes");
+        internal static readonly Lazy<ChangesNext> NextChange = Bind<ChangesNext>("ta_changes_next");
         internal static readonly Lazy<Report> Stat = Bind<Report>("ta_stat");
         internal static readonly Lazy<Verify> VerifyStore = Bind<Verify>("ta_verify");
         internal static readonly Lazy<Query> QueryStore = Bind<Query>("ta_query");
         internal static readonly Lazy<SearchMatrix> Search = Bind<SearchMatrix>("ta_search_matrix");
+
+        internal static readonly Lazy<AggregateNew> NewAggregate = Bind<AggregateNew>("ta_aggregate_new");
+        internal static readonly Lazy<AggregatePush> PushRows = Bind<AggregatePush>("ta_aggregate_push");
+        internal static readonly Lazy<AggregateMerge> MergeAggregates = Bind<AggregateMerge>("ta_aggregate_merge");
+        internal static readonly Lazy<Report> ExportAggregate = Bind<Report>("ta_aggregate_export");
+        internal static readonly Lazy<AggregateImport> ImportAggregate = Bind<AggregateImport>("ta_aggregate_import");
+        internal static readonly Lazy<AggregateFinish> FinishAggregate = Bind<AggregateFinish>("ta_aggregate_finish");
+        internal static readonly Lazy<CancelNew> NewCancel = Bind<CancelNew>("ta_cancel_new");
+        internal static readonly Lazy<QuantizeI8> Quantize = Bind<QuantizeI8>("ta_quantize_i8");
+        internal static readonly Lazy<DequantizeI8> Dequantize = Bind<DequantizeI8>("ta_dequantize_i8");
+        internal static readonly Lazy<VectorsCreate> CreateVectors = Bind<VectorsCreate>("ta_txn_vectors_create");
+        internal static readonly Lazy<VectorsPut> UpsertVectors = Bind<VectorsPut>("ta_vectors_upsert");
+        internal static readonly Lazy<VectorsDelete> DeleteVectors = Bind<VectorsDelete>("ta_vectors_delete");
+        internal static readonly Lazy<VectorsFind> FindVectors = Bind<VectorsFind>("ta_vectors_find");
+        internal static readonly Lazy<VectorsFacts> FactsOfVectors = Bind<VectorsFacts>("ta_vectors_facts");
+        internal static readonly Lazy<VectorsCount> CountVectors = Bind<VectorsCount>("ta_vectors_count");
+        internal static readonly Lazy<SearchWith> SearchVectors = Bind<SearchWith>("ta_search_with");
 
         // A failed attempt is not remembered: once the configuration is right, the next call works.
         private static readonly Lazy<NativeLibrary> Library = new Lazy<NativeLibrary>(Load, LazyThreadSafetyMode.PublicationOnly);

@@ -40,6 +40,12 @@ namespace TensorAtom.SqlClr
             return owner;
         }
 
+        /// <summary>The number, for the parameter of a call that may be 0. The owner must outlive the call.</summary>
+        internal ulong Value
+        {
+            get { return (ulong)(long)handle; }
+        }
+
         protected override unsafe bool ReleaseHandle()
         {
             return close((ulong)(long)handle, null) == 0;

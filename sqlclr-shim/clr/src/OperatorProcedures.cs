@@ -18,9 +18,10 @@ namespace TensorAtom.SqlClr
             Stores.Create(store.Value);
         }
 
-        /// <summary>Reads every payload below a prefix and reports damage as JSON. Takes as long as the disk takes.</summary>
+        /// <summary>Reads every payload below a prefix and reports damage as JSON. Takes as long as the disk takes, or ends with an error at the deadline.</summary>
         [SqlProcedure(Name = "clr_VerifyStore")]
-        public static void VerifyStore([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString prefix, [SqlFacet(MaxSize = -1)] out SqlString report)
+        public static void VerifyStore([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString prefix,
+            SqlInt32 deadlineMs, [SqlFacet(MaxSize = -1)] out SqlString report)
         {
             if (Blob.AnyNull(store, prefix))
             {
@@ -28,8 +29,8 @@ namespace TensorAtom.SqlClr
             }
             NativeHandle handle = Stores.Open(store.Value);
             byte[] text = Encoding.UTF8.GetBytes(prefix.Value);
-            report = ReadFunctions.Report((byte[] target, out ulong length, ref ErrorSpace error) =>
-                Api.VerifyStore.Value(handle, text, (ulong)text.Length, 0, target, ReadFunctions.Capacity(target), out length, error.Open()));
+            report = Deadline.Within(deadlineMs, cancel => ReadFunctions.Report((byte[] target, out ulong length, ref ErrorSpace error) =>
+                Api.VerifyStore.Value(handle, text, (ulong)text.Length, cancel, target, ReadFunctions.Capacity(target), out length, error.Open())));
         }
 
         /// <summary>A SELECT on the store's public views (atoms, versions, payloads, segments, changes), as JSON for OPENJSON.</summary>

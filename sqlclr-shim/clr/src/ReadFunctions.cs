@@ -14,7 +14,7 @@ namespace TensorAtom.SqlClr
     public static unsafe class ReadFunctions
     {
         private const int NotFound = 1;
-        private const int BufferTooSmall = 1001;
+        internal const int BufferTooSmall = 1001;
         private const int KeyBytesMax = 8 << 10;
         private const int NeighborsMax = 1 << 20;
 
@@ -65,6 +65,28 @@ namespace TensorAtom.SqlClr
             return new SqlBytes(new PayloadStream(snapshot, key, start, Math.Min(byteCount.Value, (long)info.Bytes - start)));
         }
 
+        /// <summary>BLAKE3-256 of a payload, as the store holds it; reads no byte of it.</summary>
+        [SqlFunction(Name = "clr_TensorAtomPayloadDigest")]
+        [return: SqlFacet(MaxSize = 32)]
+        public static SqlBytes PayloadDigest([SqlFacet(MaxSize = 64)] SqlString store, SqlInt64 tensorAtomId)
+        {
+            if (Blob.AnyNull(store, tensorAtomId))
+            {
+                return SqlBytes.Null;
+            }
+            NativeHandle handle = Stores.Open(store.Value);
+            TaKey key = TaKey.Of(tensorAtomId.Value);
+            TaInfo info;
+            var error = new ErrorSpace();
+            int status = Api.Info.Value(handle, ref key, out info, error.Open());
+            if (status == NotFound)
+            {
+                return SqlBytes.Null;
+            }
+            error.Check(status);
+            return new SqlBytes(Digest(info));
+        }
+
         /// <summary>Atoms whose names start with a prefix, all of them for '' (those with numbers first). One commit, streamed.</summary>
         [SqlFunction(Name = "clr_ListAtoms", FillRowMethodName = "FillAtom",
             TableDefinition = "atom_id bigint, atom_key nvarchar(max), dtype nvarchar(16), shape nvarchar(max), payload_bytes bigint, lsn bigint, created_us bigint, blake3_256 varbinary(32)")]
@@ -77,8 +99,7 @@ namespace TensorAtom.SqlClr
             [SqlFacet(MaxSize = -1)] out SqlString shape, out SqlInt64 bytes, out SqlInt64 lsn, out SqlInt64 created, [SqlFacet(MaxSize = 32)] out SqlBytes digest)
         {
             var atom = (Atom)row;
-            long number;
-            id = long.TryParse(atom.Key, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out number) ? number : SqlInt64.Null;
+            id = Id(atom.Key);
             key = atom.Key;
             dtype = atom.DType;
             shape = atom.Shape;
@@ -88,10 +109,10 @@ namespace TensorAtom.SqlClr
             digest = new SqlBytes(atom.Digest);
         }
 
-        /// <summary>The k nearest rows of a stored matrix to a query of its element type, exactly; row_id counts from 0.</summary>
-        [SqlFunction(Name = "clr_SearchVectors", FillRowMethodName = "FillNeighbor", TableDefinition = "rank int, row_id bigint, distance float")]
-        public static IEnumerable SearchVectors([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString atomName,
-            [SqlFacet(MaxSize = 16)] SqlString metric, [SqlFacet(MaxSize = -1)] SqlBytes query, SqlInt32 k)
+        /// <summary>The k nearest rows of a stored matrix to a query of its element type, exactly; row_id counts from 0. A deadline of NULL is none.</summary>
+        [SqlFunction(Name = "clr_SearchMatrix", FillRowMethodName = "FillNeighbor", TableDefinition = "rank int, row_id bigint, distance float")]
+        public static IEnumerable SearchMatrix([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString atomName,
+            [SqlFacet(MaxSize = 16)] SqlString metric, [SqlFacet(MaxSize = -1)] SqlBytes query, SqlInt32 k, SqlInt32 deadlineMs)
         {
             if (Blob.AnyNull(store, atomName, metric, query, k))
             {
@@ -111,17 +132,14 @@ namespace TensorAtom.SqlClr
             var counts = new ulong[1];
             using (NativeHandle snapshot = Stores.Snapshot(store.Value))
             {
-                Nearest(snapshot, name, Metric.Number(metric.Value), Blob.Of(query), ids, distances, counts);
+                Nearest(snapshot, name, Metric.Number(metric.Value), Blob.Of(query), deadlineMs, ids, distances, counts);
             }
-            return Neighbors(ids, distances, (int)counts[0]);
+            return Neighbor.Rows(ids, distances, (int)counts[0]);
         }
 
         public static void FillNeighbor(object row, out SqlInt32 rank, out SqlInt64 id, out SqlDouble distance)
         {
-            var neighbor = (Neighbor)row;
-            rank = neighbor.Rank;
-            id = neighbor.Id;
-            distance = double.IsNaN(neighbor.Distance) || double.IsInfinity(neighbor.Distance) ? SqlDouble.Null : neighbor.Distance;
+            ((Neighbor)row).Fill(out rank, out id, out distance);
         }
 
         /// <summary>Counts and bytes of a store as JSON, for OPENJSON.</summary>
@@ -150,10 +168,23 @@ namespace TensorAtom.SqlClr
             alias = (string)row;
         }
 
+        /// <summary>The number of a key in JSON; NULL for a name.</summary>
+        internal static SqlInt64 Id(string key)
+        {
+            long number;
+            return long.TryParse(key, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out number) ? number : SqlInt64.Null;
+        }
+
         internal delegate int Reporter(byte[] target, out ulong length, ref ErrorSpace error);
 
-        /// <summary>A text of unknown length. It can grow between two calls, so the length of the first is a guess.</summary>
+        /// <summary>A text of unknown length.</summary>
         internal static string Report(Reporter ask)
+        {
+            return Encoding.UTF8.GetString(Bytes(ask));
+        }
+
+        /// <summary>Bytes of unknown number. They can grow between two calls, so the length of the first is a guess.</summary>
+        internal static byte[] Bytes(Reporter ask)
         {
             var target = new byte[4 << 10];
             while (true)
@@ -163,7 +194,8 @@ namespace TensorAtom.SqlClr
                 int status = ask(target, out length, ref error);
                 if (status == 0)
                 {
-                    return Encoding.UTF8.GetString(target, 0, (int)length);
+                    Array.Resize(ref target, (int)length);
+                    return target;
                 }
                 if (status != BufferTooSmall || length > int.MaxValue / 2)
                 {
@@ -178,14 +210,19 @@ namespace TensorAtom.SqlClr
             return (ulong)target.Length;
         }
 
-        private static void Nearest(NativeHandle snapshot, byte[] name, uint metric, Blob query, long[] ids, double[] distances, ulong[] counts)
+        private static void Nearest(NativeHandle snapshot, byte[] name, uint metric, Blob query, SqlInt32 deadlineMs, long[] ids, double[] distances, ulong[] counts)
         {
             fixed (byte* text = name)
             {
                 var key = new TaKey { Name = (IntPtr)text, NameLength = (ulong)name.Length };
                 CheckQuery(snapshot, ref key, query);
-                var error = new ErrorSpace();
-                error.Check(Api.Search.Value(snapshot, ref key, metric, query.Buffer, 1, (ulong)ids.Length, 0, ids, distances, counts, error.Open()));
+                Deadline.Within(deadlineMs, cancel =>
+                {
+                    TaKey here = key;
+                    var error = new ErrorSpace();
+                    error.Check(Api.Search.Value(snapshot, ref here, metric, query.Buffer, 1, (ulong)ids.Length, cancel, ids, distances, counts, error.Open()));
+                    return counts[0];
+                });
             }
         }
 
@@ -201,14 +238,6 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("searching: the query has " + query.Length + " bytes and does not fit rows of " + dim + " elements of type "
                     + DType.Name(info.DType) + "; the atom must have two dimensions");
-            }
-        }
-
-        private static IEnumerable<Neighbor> Neighbors(long[] ids, double[] distances, int count)
-        {
-            for (int i = 0; i < count; i++)
-            {
-                yield return new Neighbor { Rank = i + 1, Id = ids[i], Distance = distances[i] };
             }
         }
 
@@ -248,8 +277,7 @@ namespace TensorAtom.SqlClr
             {
                 sides.Add(info.Shape[i].ToString(CultureInfo.InvariantCulture));
             }
-            var digest = new byte[32];
-            Marshal.Copy((IntPtr)info.Digest, digest, 0, digest.Length);
+            byte[] digest = Digest(info);
             return new Atom
             {
                 Key = Encoding.UTF8.GetString(key, 0, (int)length),
@@ -262,6 +290,13 @@ namespace TensorAtom.SqlClr
             };
         }
 
+        private static byte[] Digest(TaInfo info)
+        {
+            var digest = new byte[32];
+            Marshal.Copy((IntPtr)info.Digest, digest, 0, digest.Length);
+            return digest;
+        }
+
         private sealed class Atom
         {
             // As JSON: a number, or a string in quotes.
@@ -272,13 +307,6 @@ namespace TensorAtom.SqlClr
             internal long Lsn;
             internal long CreatedUs;
             internal byte[] Digest;
-        }
-
-        private sealed class Neighbor
-        {
-            internal int Rank;
-            internal long Id;
-            internal double Distance;
         }
     }
 }

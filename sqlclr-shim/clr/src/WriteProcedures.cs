@@ -77,13 +77,31 @@ namespace TensorAtom.SqlClr
             }
         }
 
-        private static NativeHandle Begin(string alias)
+        /// <summary>Deletes the version of a payload that clr_ListAtoms showed; an error where it was replaced since, and nothing is deleted.</summary>
+        [SqlProcedure(Name = "clr_DeleteTensorAtomPayloadVersion")]
+        public static void DeletePayloadVersion([SqlFacet(MaxSize = 64)] SqlString store, SqlInt64 tensorAtomId, SqlInt64 lsn)
+        {
+            if (Blob.AnyNull(store, tensorAtomId, lsn))
+            {
+                throw new TensorAtomException("deleting a version of a payload: store, id and lsn must not be NULL");
+            }
+            using (NativeHandle txn = Begin(store.Value))
+            {
+                TaKey key = TaKey.Of(tensorAtomId.Value);
+                uint existed;
+                var error = new ErrorSpace();
+                error.Check(Api.DeleteKeyVersion.Value(txn, ref key, (ulong)lsn.Value, out existed, error.Open()));
+                Commit(txn);
+            }
+        }
+
+        internal static NativeHandle Begin(string alias)
         {
             NativeHandle store = Stores.Open(alias);
             return NativeHandle.Own((out ulong handle, ref ErrorSpace error) => Api.BeginTxn.Value(store, out handle, error.Open()));
         }
 
-        private static void Commit(NativeHandle txn)
+        internal static void Commit(NativeHandle txn)
         {
             var error = new ErrorSpace();
             error.Check(Api.CommitTxn.Value(txn, IntPtr.Zero, error.Open()));

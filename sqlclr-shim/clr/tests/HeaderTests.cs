@@ -40,7 +40,7 @@ internal static class HeaderTests
     public static void Structs_have_the_sizes_of_the_header()
     {
         Assembly assembly = Assembly.LoadFrom(Program.AssemblyPath);
-        foreach (var expected in new Dictionary<string, int> { { "TaInfo", 576 }, { "TaKey", 40 }, { "TaOptions", 40 }, { "TaError", 24 } })
+        foreach (var expected in new Dictionary<string, int> { { "TaInfo", 576 }, { "TaKey", 40 }, { "TaOptions", 40 }, { "TaError", 24 }, { "TaSearchOptions", 72 } })
         {
             Check.Equal(expected.Value, Marshal.SizeOf(assembly.GetType("TensorAtom.SqlClr." + expected.Key)));
         }

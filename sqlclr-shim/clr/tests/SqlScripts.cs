@@ -18,6 +18,11 @@ internal static class SqlScripts
         { "VectorFunctions", "tensoratom_math" },
         { "ConversionFunctions", "tensoratom_math" },
         { "ReadFunctions", "tensoratom_reader" },
+        { "TypedVectorFunctions", "tensoratom_math" },
+        { "QuantizationFunctions", "tensoratom_math" },
+        { "VectorSetFunctions", "tensoratom_reader" },
+        { "ChangeFunctions", "tensoratom_reader" },
+        { "VectorSetProcedures", "tensoratom_writer" },
         { "WriteProcedures", "tensoratom_writer" },
         { "OperatorProcedures", "tensoratom_operator" },
     };
@@ -28,9 +33,9 @@ internal static class SqlScripts
             + "-- `make clr-sql` from the assembly: do not edit. Run install.sql and roles.sql first; may be run again.\n"
             + "SET ANSI_NULLS ON;\nSET QUOTED_IDENTIFIER ON;\nGO\n");
         var drop = new StringBuilder("-- Takes TensorAtom out of the current database. Stores and their files are not touched. Written by `make clr-sql`.\n"
-            + "-- The tables tensoratom.PayloadReference and tensoratom.MigrationRow are kept: they say what the stores hold.\n"
+            + "-- The tables tensoratom.PayloadReference, OrphanPayload and MigrationRow are kept: they say what the stores hold.\n"
             + "SET NOCOUNT ON;\nSET XACT_ABORT ON;\nGO\n"
-            + "DROP PROCEDURE IF EXISTS tensoratom.Reconcile;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateBatch;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateRollback;\nGO\n");
+            + "DROP PROCEDURE IF EXISTS tensoratom.ReconcileStore;\nDROP PROCEDURE IF EXISTS tensoratom.CollectOrphans;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateBatch;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateRollback;\nGO\n");
         foreach (KeyValuePair<string, Type> aggregate in host.Aggregates)
         {
             MethodInfo accumulate = aggregate.Value.GetMethod("Accumulate");

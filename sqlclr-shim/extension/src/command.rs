@@ -6,11 +6,13 @@ use std::path::Path;
 use engine::aggregate::{Aggregate, Aggregation};
 use engine::kernels::{Metric, Rows, distance, json};
 use engine::{
-    Control, DType, Error, ListOptions, Options, ReadMode, Result, SearchOptions, Store, Tensor, VerifyOptions,
+    Control, DType, Error, ExportOptions, ImportOptions, ListOptions, Options, ReadMode, Result, SearchOptions, Store,
+    Tensor, VerifyOptions,
 };
 
 use crate::config;
 use crate::data::{Input, Output};
+use crate::files;
 use crate::script::{Script, fail};
 
 const K_MAX: usize = 10_000;
@@ -30,9 +32,9 @@ pub(crate) fn run(script: &str, file: &Path, columns: &[Input], rows: usize) -> 
         "list" => list(&mut script, file),
         "stat" => stat(&mut script, file),
         "verify" => verify(&mut script, file),
-        "count" | "sum" | "mean" | "variance" | "min" | "max" | "geometric_median" | "covariance" | "k_means" => {
-            aggregate(&mut script, columns, rows)
-        }
+        "import" => import(&mut script, file),
+        "export" => export(&mut script, file),
+        name if Aggregation::NAMES.contains(&name) => aggregate(&mut script, columns, rows),
         _ => Err(fail(script.at, &format!("unknown command '{}'", script.name.escape_debug()))),
     }
 }
@@ -200,6 +202,38 @@ fn verify(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
     Ok(vec![keys, what])
 }
 
+fn import(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
+    let store = open(script, file)?;
+    let (path, prefix): (String, String) = (script.need("path")?, script.take("prefix")?.unwrap_or_default());
+    script.end()?;
+    let (options, source) = (ImportOptions::new().prefix(prefix), files::source(file, &path)?);
+    let report = store.import_file(&source, &options, &Control::new()).map_err(|e| hidden(&source, &path, &e))?;
+    counts([report.atoms, report.payload_bytes, report.lsn])
+}
+
+fn export(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
+    let store = open(script, file)?;
+    let (path, prefix): (String, String) = (script.need("path")?, script.take("prefix")?.unwrap_or_default());
+    script.end()?;
+    let (options, target) = (ExportOptions::new().prefix(prefix), files::target(file, &path)?);
+    let report = store.export_file(&target, &options, &Control::new()).map_err(|e| hidden(&target, &path, &e))?;
+    counts([report.atoms, report.file_bytes])
+}
+
+/// An error of a file under the name the script has for it.
+fn hidden(real: &Path, path: &str, error: &Error) -> Error {
+    Error::invalid_argument(error.to_string().replace(&*real.to_string_lossy(), path))
+}
+
+/// One row of numbers.
+fn counts<const N: usize>(numbers: [u64; N]) -> Result<Vec<Output>> {
+    let column = |number: u64| {
+        let mut out = Output::bigint();
+        out.push_count(number).map(|()| out)
+    };
+    numbers.into_iter().map(column).collect()
+}
+
 fn aggregate(script: &mut Script, columns: &[Input], rows: usize) -> Result<Vec<Output>> {
     let dtype = script.take("dtype")?.unwrap_or(DType::F32);
     let group = script.group.take();
@@ -244,7 +278,7 @@ fn aggregate(script: &mut Script, columns: &[Input], rows: usize) -> Result<Vec<
 /// Never maps a payload: a disk that fails under the host's thread is an error, not a signal.
 fn open(script: &mut Script, file: &Path) -> Result<Store> {
     let alias: String = script.take("store")?.unwrap_or_else(|| "default".to_owned());
-    Store::open(config::store(file, &alias)?, &Options::new().read_mode(ReadMode::Positioned))
+    Store::open(config::directory(file, "store", &alias)?, &Options::new().read_mode(ReadMode::Positioned))
 }
 
 fn column(columns: &[Input], index: usize) -> Result<&Input> {

@@ -23,8 +23,8 @@ pub(crate) fn file(parameters: &str) -> PathBuf {
     }
 }
 
-/// The directory of an alias. Errors do not name directories: the caller may be anyone.
-pub(crate) fn store(file: &Path, alias: &str) -> Result<PathBuf> {
+/// The directory of an alias, of `store` or `files`. Errors do not name directories: the caller may be anyone.
+pub(crate) fn directory(file: &Path, kind: &str, alias: &str) -> Result<PathBuf> {
     let good = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
     if alias.is_empty() || alias.len() > ALIAS_BYTES_MAX || !alias.bytes().all(good) {
         let what = "an alias has 1 to 64 letters, digits, '_' or '-'; pass a registered alias, not a path";
@@ -35,7 +35,7 @@ pub(crate) fn store(file: &Path, alias: &str) -> Result<PathBuf> {
         return Err(Error::invalid_argument("the configuration is larger than 1 MiB; correct it"));
     }
     let text = fs::read_to_string(file).map_err(failed)?;
-    let wanted = format!("store.{alias}");
+    let wanted = format!("{kind}.{alias}");
     let mut found = None;
     for (number, line) in text.lines().enumerate().map(|(at, line)| (at.saturating_add(1), line.trim())) {
         if line.is_empty() || line.starts_with('#') {
@@ -51,7 +51,7 @@ pub(crate) fn store(file: &Path, alias: &str) -> Result<PathBuf> {
             found = Some(PathBuf::from(value));
         }
     }
-    let what = || format!("no store '{alias}' is registered; an administrator adds it to the configuration file");
+    let what = || format!("no '{kind}.{alias}' is registered; an administrator adds it to the configuration file");
     found.ok_or_else(|| Error::invalid_argument(what()))
 }
 

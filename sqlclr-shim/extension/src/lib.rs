@@ -4,5 +4,6 @@ pub mod abi;
 mod command;
 mod config;
 mod data;
+mod files;
 mod script;
 mod session;

@@ -1,5 +1,7 @@
 //! Stands in for the host: opens sessions, streams chunks of columns, reads results back.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // tests fail loudly
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests fail loudly
+
+mod exthost;
 
 use std::ffi::c_void;
 use std::fs;
@@ -8,18 +10,22 @@ use std::sync::OnceLock;
 
 use engine::kernels::{Metric, Rows};
 use engine::{DType, Options, Store};
-use tensoratom_extension::abi::*;
+use exthost::*;
 
 const BINARY: i16 = -2;
 const CHAR: i16 = 1;
 const BIGINT: i16 = -25;
 
+/// Types of fixed width, with it. A NULL of theirs takes its room in both directions.
+const FIXED: &[(i16, usize)] =
+    &[(-28, 1), (-7, 1), (-15, 2), (-16, 4), (7, 4), (BIGINT, 8), (8, 8), (2, 19), (93, 16), (91, 6), (-11, 16)];
+
 type Cell = Option<Vec<u8>>;
 
-/// Calls an export with memory that outlives the call.
+/// Reads memory that the library handed out and that outlives the call.
 macro_rules! host {
     ($call:expr) => {
-        // SAFETY: every pointer leads to a vector or variable of the caller with the length beside it, or is NULL.
+        // SAFETY: addresses and lengths are those that the library gave for its results, which stay until the next call.
         unsafe { $call }
     };
 }
@@ -39,9 +45,9 @@ fn guid(number: u32) -> Guid {
 fn begin(number: u32, script: &str, types: &[i16], params: u16) -> i16 {
     let columns = u16::try_from(types.len()).unwrap();
     let (s, n) = (script.as_ptr(), script.len() as u64);
-    let mut status = host!(InitSession(guid(number), 0, 1, s, n, columns, params, null(), 0, null(), 0));
+    let mut status = InitSession(guid(number), 0, 1, s, n, columns, params, null(), 0, null(), 0);
     for (index, ctype) in (0..).zip(types) {
-        status |= host!(InitColumn(guid(number), 0, index, null(), 0, *ctype, 8000, 0, 1, -1, -1));
+        status |= InitColumn(guid(number), 0, index, null(), 0, *ctype, 8000, 0, 1, -1, -1);
     }
     status
 }
@@ -59,22 +65,22 @@ fn execute(number: u32, columns: &[Vec<Cell>], fixed: &[usize]) -> Option<Vec<Ve
     let pointers: Vec<*const c_void> = data.iter().map(|d| d.as_ptr().cast()).collect();
     let indicators: Vec<*const i32> = lengths.iter().map(|l| l.as_ptr()).collect();
     let mut out = 0_u16;
-    if host!(Execute(guid(number), 0, rows as u64, pointers.as_ptr(), indicators.as_ptr(), &raw mut out)) != 0 {
+    if Execute(guid(number), 0, rows as u64, pointers.as_ptr(), indicators.as_ptr(), &raw mut out) != 0 {
         return None;
     }
     let (mut rows, mut data, mut lengths) = (0_u64, null_mut(), null_mut());
-    assert_eq!(host!(GetResults(guid(number), 0, &raw mut rows, &raw mut data, &raw mut lengths)), 0);
+    assert_eq!(GetResults(guid(number), 0, &raw mut rows, &raw mut data, &raw mut lengths), 0);
     let mut found = Vec::new();
     for index in 0..out {
         let (mut ctype, mut size, mut digits, mut nullable) = (0, 0, 0, 0);
         let types = (&raw mut ctype, &raw mut size, &raw mut digits, &raw mut nullable);
-        assert_eq!(host!(GetResultColumn(guid(number), 0, index, types.0, types.1, types.2, types.3)), 0);
+        assert_eq!(GetResultColumn(guid(number), 0, index, types.0, types.1, types.2, types.3), 0);
         let mut values: *const u8 = host!(data.wrapping_add(usize::from(index)).read()).cast();
         let indicators: *mut i32 = host!(lengths.wrapping_add(usize::from(index)).read());
         let mut column = Vec::new();
         for row in 0..usize::try_from(rows).unwrap() {
             let length = host!(indicators.wrapping_add(row).read());
-            let fixed = if [BIGINT, 8].contains(&ctype) { 8 } else { 0 };
+            let fixed = FIXED.iter().find(|(known, _)| *known == ctype).map_or(0, |(_, width)| *width);
             let room = usize::try_from(length).unwrap_or(fixed);
             column.push((length >= 0).then(|| host!(std::slice::from_raw_parts(values, room)).to_vec()));
             values = values.wrapping_add(room);
@@ -85,7 +91,7 @@ fn execute(number: u32, columns: &[Vec<Cell>], fixed: &[usize]) -> Option<Vec<Ve
 }
 
 fn end(number: u32) {
-    assert_eq!(host!(CleanupSession(guid(number), 0)), 0);
+    assert_eq!(CleanupSession(guid(number), 0), 0);
 }
 
 fn run(number: u32, script: &str, types: &[i16], columns: &[Vec<Cell>]) -> Option<Vec<Vec<Cell>>> {
@@ -103,6 +109,19 @@ fn utf16(text: &str) -> Cell {
     Some(text.encode_utf16().flat_map(u16::to_le_bytes).collect())
 }
 
+/// The directory `models` of the configuration.
+fn models() -> std::path::PathBuf {
+    store().path().unwrap().parent().unwrap().join("files/models")
+}
+
+/// Puts a file with one tensor into it.
+fn model(name: &str) {
+    let from = store();
+    from.put("seed/w", &engine::Tensor::from_slice(&[2], &[1.5_f32, -2.0]).unwrap()).unwrap();
+    let options = engine::ExportOptions::new().prefix("seed/");
+    from.export_file(models().join(name), &options, &engine::Control::new()).unwrap();
+}
+
 /// One configuration for the process, as the host has it: the store `default`.
 fn store() -> &'static Store {
     static STORE: OnceLock<(Store, tempfile::TempDir)> = OnceLock::new();
@@ -112,9 +131,16 @@ fn store() -> &'static Store {
         let options = Options::new().read_mode(engine::ReadMode::Positioned);
         let store = Store::create(&path, &options).unwrap();
         let file = folder.path().join("sql.conf");
-        fs::write(&file, format!("# stores\nstore.default = {}\n", path.display())).unwrap();
+        let files = folder.path().join("files");
+        fs::create_dir_all(files.join("models/out")).unwrap();
+        let text = format!(
+            "# stores\nstore.default = {}\nfiles.models = {}\n",
+            path.display(),
+            files.join("models").display()
+        );
+        fs::write(&file, text).unwrap();
         let file = file.to_str().unwrap();
-        assert_eq!(host!(Init(file.as_ptr(), file.len() as u64, null(), 0, null(), 0, null(), 0)), 0);
+        assert_eq!(Init(file.as_ptr(), file.len() as u64, null(), 0, null(), 0, null(), 0), 0);
         (store, folder)
     });
     store
@@ -139,9 +165,7 @@ fn pairs_are_aligned_around_nulls_and_over_chunks() {
 #[test]
 fn aggregates_keep_groups_of_every_type_apart() {
     let vectors = vec![bytes(&[1.0, 2.0]), bytes(&[5.0, 5.0]), bytes(&[3.0, 4.0]), None];
-    for (ctype, width) in
-        [(-28, 1), (-7, 1), (-15, 2), (-16, 4), (7, 4), (BIGINT, 8), (8, 8), (2, 19), (93, 16), (91, 6), (-11, 16)]
-    {
+    for &(ctype, width) in FIXED {
         let group = |value: u8| Some(vec![value; width]);
         let names = vec![group(1), None, group(1), group(2)];
         assert_eq!(begin(20, "mean group by column 0", &[ctype, BINARY], 0), 0);
@@ -194,21 +218,150 @@ fn sessions_interleave_and_foreign_ones_are_refused() {
     let name = "@rows";
     let value = 0_i64;
     let (n, v) = (name.as_ptr(), (&raw const value).cast());
-    assert_eq!(host!(InitParam(guid(51), 0, 0, n, 5, BIGINT, 8, 0, v, 8, 2)), 0);
+    assert_eq!(InitParam(guid(51), 0, 0, n, 5, BIGINT, 8, 0, v, 8, 2), 0);
     assert_eq!(doubles(&execute(51, &rows, &[]).unwrap()[0]), [Some(0.0)]);
     assert_eq!(doubles(&execute(50, &rows, &[]).unwrap()[0]), [Some(-5.0)]);
     let (mut out, mut length) = (null_mut(), 0);
-    assert_eq!(host!(GetOutputParam(guid(51), 0, 0, &raw mut out, &raw mut length)), 0);
+    assert_eq!(GetOutputParam(guid(51), 0, 0, &raw mut out, &raw mut length), 0);
     assert_eq!((host!(*out.cast::<i64>()), length), (1, 8));
-    assert_ne!(host!(GetOutputParam(guid(51), 0, 9, &raw mut out, &raw mut length)), 0);
+    assert_ne!(GetOutputParam(guid(51), 0, 9, &raw mut out, &raw mut length), 0);
     end(50);
     end(51);
     assert!(execute(50, &rows, &[]).is_none());
-    assert_ne!(host!(InitColumn(guid(99), 0, 0, null(), 0, BINARY, 1, 0, 1, -1, -1)), 0);
+    assert_ne!(InitColumn(guid(99), 0, 0, null(), 0, BINARY, 1, 0, 1, -1, -1), 0);
     assert_eq!(begin(52, "dot", &[BINARY], 0), 0);
-    assert_ne!(host!(InitColumn(guid(52), 0, 0, null(), 0, 12345, 1, 0, 1, -1, -1)), 0);
-    assert_ne!(host!(Execute(guid(52), 0, 1, null(), null(), null_mut())), 0);
+    assert_ne!(InitColumn(guid(52), 0, 0, null(), 0, 12345, 1, 0, 1, -1, -1), 0);
+    assert_ne!(Execute(guid(52), 0, 1, null(), null(), null_mut()), 0);
     end(52);
+}
+
+// A path that climbs, or a link that leads elsewhere, would let a script read and write what the service account can.
+#[test]
+fn files_are_read_and_written_below_registered_directories_alone() {
+    model("one.safetensors");
+    let found = run(7, "import path=models/one.safetensors prefix=in/", &[], &[]).unwrap();
+    assert_eq!(found[0], [Some(1_i64.to_le_bytes().to_vec())]);
+    assert!(run(7, "export path=models/out/two.safetensors prefix=in/", &[], &[]).is_some());
+    let (one, two) = (models().join("one.safetensors"), models().join("out/two.safetensors"));
+    let stored = |path| fs::read(path).unwrap().windows(8).any(|at| at == bytes(&[1.5, -2.0]).unwrap());
+    assert!(stored(&one) && stored(&two));
+    assert!(run(7, "export path=models/out/two.safetensors", &[], &[]).is_none(), "a file was written over");
+
+    let outside = models().parent().unwrap().join("outside");
+    fs::create_dir_all(&outside).unwrap();
+    fs::copy(&one, outside.join("secret.safetensors")).unwrap();
+    std::os::unix::fs::symlink(&outside, models().join("link")).unwrap();
+    std::os::unix::fs::symlink(&one, models().join("alias.safetensors")).unwrap();
+    std::os::unix::fs::symlink(outside.join("new.safetensors"), models().join("dangling.safetensors")).unwrap();
+    for path in [
+        "models/../outside/secret.safetensors",
+        "models/out/../../outside/secret.safetensors",
+        "models/link/secret.safetensors",
+        "models/alias.safetensors",
+        "models//etc/passwd",
+        "models/",
+        "models",
+        "models/out",
+        "/etc/passwd",
+        "other/one.safetensors",
+        "../models/one.safetensors",
+        "default/store.json",
+        "models\\one.safetensors",
+        "models/missing.safetensors",
+        "",
+    ] {
+        assert!(run(7, &format!("import path=\"{path}\""), &[], &[]).is_none(), "{path}");
+    }
+    for path in ["models/link/new.safetensors", "models/dangling.safetensors", "models/../outside/x", "models/none/x"] {
+        assert!(run(7, &format!("export path=\"{path}\""), &[], &[]).is_none(), "{path}");
+    }
+    assert!(!outside.join("new.safetensors").exists() && !outside.join("x").exists());
+}
+
+// A value read with the width of another type shifts all that follow; a NULL where the host keeps no room does as well.
+#[test]
+fn every_type_comes_back_with_every_pattern_of_nulls() {
+    for (ctype, width) in FIXED.iter().copied().chain([(CHAR, 0), (-8, 0), (BINARY, 0)]) {
+        for pattern in 0..16_u8 {
+            // Four groups, those with a bit set NULL; a group's vector tells which row it came from.
+            let name = |row: u8| Some(vec![row + 1; if width == 0 { 2 * usize::from(row + 1) } else { width }]);
+            let names: Vec<Cell> = (0..4).map(|row| if pattern >> row & 1 == 1 { None } else { name(row) }).collect();
+            let vectors = (0..4_u8).map(|row| bytes(&[f32::from(row)])).collect();
+            assert_eq!(begin(30, "sum group by column 0", &[ctype, BINARY], 0), 0);
+            let found = execute(30, &[names.clone(), vectors], &[width]).unwrap();
+            end(30);
+            for (group, value) in found[0].iter().zip(&found[2]) {
+                let rows = (0..4_u8).filter(|row| names[usize::from(*row)] == *group);
+                assert_eq!(*value, bytes(&[rows.map(f32::from).sum()]), "type {ctype}, NULLs {pattern:04b}");
+            }
+            let groups = 4 - pattern.count_ones() as usize + usize::from(pattern != 0);
+            assert_eq!(found[0].len(), groups, "type {ctype}, NULLs {pattern:04b}");
+        }
+    }
+}
+
+// Partitions that leak into one another give each the centroid of all; a large object cut at 8,000 bytes is another vector.
+#[test]
+fn partitions_are_answered_alone_and_large_objects_whole() {
+    let large: Vec<f32> = (0..3_000_000).map(|at| at as f32).collect();
+    assert_eq!(begin(60, "centroid group by column 0", &[BIGINT, BINARY], 0), 0);
+    for partition in 0..3_i64 {
+        let name = Some(partition.to_le_bytes().to_vec());
+        let found = execute(60, &[vec![name.clone()], vec![bytes(&large[..8 << partition])]], &[8]).unwrap();
+        assert_eq!((&found[0], &found[2]), (&vec![name], &vec![bytes(&large[..8 << partition])]));
+    }
+    let found = execute(60, &[vec![None], vec![bytes(&large)]], &[8]).unwrap();
+    assert_eq!(found[2], [bytes(&large)]);
+    end(60);
+}
+
+// Threads of the host share the library: a session that another one ends, or finds, belongs to nobody any more.
+#[test]
+fn sessions_of_many_threads_are_opened_used_and_ended_at_once() {
+    std::thread::scope(|scope| {
+        for thread in 0..8_u16 {
+            scope.spawn(move || {
+                for round in 0..50_u16 {
+                    let number = 1000 + u32::from(thread) * 100 + u32::from(round);
+                    let rows = [vec![bytes(&[f32::from(thread)])], vec![bytes(&[f32::from(round)])]];
+                    assert_eq!(begin(number, "euclidean", &[BINARY, BINARY], 0), 0);
+                    let distance = f64::from(thread.abs_diff(round));
+                    assert_eq!(doubles(&execute(number, &rows, &[]).unwrap()[0]), [Some(distance)]);
+                    end(number);
+                    end(number); // a second end is no error
+                    assert!(execute(number, &rows, &[]).is_none());
+                }
+            });
+        }
+    });
+}
+
+// A host that is confused, or lies, must get a status and not a crash.
+#[test]
+fn nonsense_of_the_host_is_a_status() {
+    assert_ne!(CleanupSession(guid(4242), 0), 1);
+    for task in [0, 1, u16::MAX] {
+        assert_ne!(Execute(guid(4242), task, 1, null(), null(), null_mut()), 0);
+        assert_ne!(GetResults(guid(4242), task, null_mut(), null_mut(), null_mut()), 0);
+    }
+    assert_ne!(InitSession(guid(70), 0, 1, null(), 5, 0, 0, null(), 0, null(), 0), 0, "a text at NULL");
+    let bad = [0xFF_u8, 0xFE];
+    assert_ne!(InitSession(guid(70), 0, 1, bad.as_ptr(), 2, 0, 0, null(), 0, null(), 0), 0, "no Unicode");
+    assert_ne!(InitSession(guid(70), 0, 1, bad.as_ptr(), u64::MAX, 0, 0, null(), 0, null(), 0), 0, "no length");
+    assert_eq!(begin(71, "dot", &[BINARY, BINARY], 0), 0);
+    let (data, lengths) = ([bad.as_ptr().cast::<c_void>(); 2], [-7_i32]);
+    let lengths = [lengths.as_ptr(); 2];
+    let mut out = 0;
+    assert_ne!(Execute(guid(71), 0, 1, data.as_ptr(), lengths.as_ptr(), &raw mut out), 0, "a negative length");
+    assert_ne!(Execute(guid(71), 0, u64::MAX, data.as_ptr(), lengths.as_ptr(), &raw mut out), 0, "too many rows");
+    assert_ne!(Execute(guid(71), 0, 1, data.as_ptr(), null(), &raw mut out), 0, "no lengths");
+    assert_ne!(GetResultColumn(guid(71), 0, 9, null_mut(), null_mut(), null_mut(), null_mut()), 0);
+    end(71);
+    let types = vec![BINARY; 3];
+    assert_eq!(begin(72, "list", &types, 2), 0);
+    assert_ne!(InitColumn(guid(72), 0, 3, null(), 0, BINARY, 1, 0, 1, -1, -1), 0, "a column too many");
+    assert_ne!(InitParam(guid(72), 0, 2, null(), 0, BIGINT, 8, 0, null(), 8, 2), 0, "a parameter too many");
+    end(72);
 }
 
 // A documented command that is refused costs its reader the afternoon.
@@ -219,7 +372,8 @@ fn the_readme_shows_commands_that_run() {
     let rows = readme.lines().filter(|line| line.starts_with("| `"));
     let cells: Vec<&str> = rows.filter_map(|line| line.split('|').nth(1)).collect();
     let scripts: Vec<&str> = cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
-    assert_eq!(scripts.len(), 25);
+    assert_eq!(scripts.len(), 27);
+    model("bert.safetensors");
     for script in scripts {
         assert!(run(6, script, &[BINARY, BINARY], &[vec![], vec![]]).is_some(), "{script}");
     }

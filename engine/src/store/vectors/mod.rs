@@ -202,7 +202,9 @@ impl Snapshot {
             self.store().inner.check_usable()?;
             let name = set_name(address)?;
             let row = self.store().inner.catalog.read()?.view()?.vector_set(name.0, &name.1, self.lsn().min(LATEST))?;
-            VectorSnapshot::load(self.store(), row.ok_or_else(not_found)?, self.lsn(), &[])
+            self.check_moment()?;
+            let view = VectorSnapshot::load(self.store(), row.ok_or_else(not_found)?, self.lsn(), &[])?;
+            self.check_moment().map(|()| view)
         };
         open().map_err(|e| e.during("open vector set").key(address.key))
     }
@@ -211,7 +213,9 @@ impl Snapshot {
     pub fn vector_sets(&self) -> Result<Vec<VectorSnapshot>> {
         self.store().inner.check_usable()?;
         let rows = self.store().inner.catalog.read()?.view()?.vector_sets(self.namespace(), self.lsn().min(LATEST))?;
-        rows.into_iter().map(|row| VectorSnapshot::load(self.store(), row, self.lsn(), &[])).collect()
+        let views: Result<Vec<_>> =
+            rows.into_iter().map(|row| VectorSnapshot::load(self.store(), row, self.lsn(), &[])).collect();
+        self.check_moment().and(views)
     }
 }
 
@@ -270,6 +274,11 @@ impl VectorSet {
         let row = row.filter(|row| row.spec.set == self.row.spec.set).ok_or_else(not_found)?;
         let parts = known.as_ref().map_or(&[][..], VectorSnapshot::parts);
         let view = VectorSnapshot::load(&self.store, row, lsn, parts)?;
+        match self.store.inner.check_moment(lsn) {
+            // Another process changed the set and gave up what was before; the newest state is there.
+            Err(e) if e.kind() == ErrorKind::Forgotten => return self.snapshot_inner(),
+            other => other?,
+        }
         *self.last.lock() = Some(view.clone());
         Ok(view)
     }

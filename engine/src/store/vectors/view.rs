@@ -78,7 +78,8 @@ impl PartView {
                 metadata: None,
                 created_us: 0,
             };
-            let atom = Atom::new(version, placed.copy, Arc::clone(&store.inner.segments));
+            let tier = placed.copy.as_ref().map(|copy| copy.tier);
+            let atom = Atom::new(version, placed.copy, tier, Arc::clone(&store.inner.segments));
             Payload::stored(Arc::new(atom), store.read_mode)
         };
         let bytes = |placed: PlacedPayload| {

@@ -1,0 +1,169 @@
+//! Projections onto fixed axes, space-filling curves, grids: coordinates that may be stored and indexed.
+
+use engine::kernels::curve::{Grid, hilbert_decode, hilbert_encode, morton_decode, morton_encode};
+use engine::kernels::project::Projection;
+
+use crate::handle;
+use crate::memory::{One, apart, input, output, size, span};
+use crate::wall::{Failure, Outcome, ta_error, wall};
+
+/// Makes a projection of vectors of `dim` numbers onto three orthonormal axes that never change. Close it with ta_close.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_projection_landmarks(dim: u64, projection: *mut u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let out = One::at(projection)?;
+        out.set(handle::add(0, Projection::landmarks(size(dim)?)?)?)
+    })
+}
+
+/// Makes a projection onto `axes` directions of random signs, the same for the same seed everywhere.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_projection_random(
+    dim: u64,
+    axes: u64,
+    seed: u64,
+    projection: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = One::at(projection)?;
+        out.set(handle::add(0, Projection::random(size(dim)?, size(axes)?, seed)?)?)
+    })
+}
+
+/// Coordinates of vectors, row by row: `vectors` has rows * dim numbers, `out` takes rows * axes. TA_INVALID_SHAPE for
+/// other counts.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_project(
+    projection: u64,
+    vectors: *const f32,
+    count: u64,
+    out: *mut f64,
+    out_count: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        apart(&[span(out, out_count)], &[span(vectors, count)])?;
+        let projection = handle::get::<Projection>(projection)?;
+        Ok(projection.project(input(vectors, count)?, output(out, out_count)?)?)
+    })
+}
+
+/// Calls a function of the engine with the number of axes that a caller gave.
+macro_rules! with_axes {
+    ($axes:expr, $N:ident => $body:expr) => {
+        match $axes {
+            2 => with_axes!(@ 2, $N => $body),
+            3 => with_axes!(@ 3, $N => $body),
+            4 => with_axes!(@ 4, $N => $body),
+            other => return Err(Failure::argument(format!("codes are of 2, 3 or 4 axes, not of {other}"))),
+        }
+    };
+    (@ $number:literal, $N:ident => $body:expr) => {{
+        const $N: usize = $number;
+        $body
+    }};
+}
+
+/// Cell numbers of the caller as a point.
+fn point<const N: usize>(cells: &[u32]) -> Outcome<[u32; N]> {
+    cells.try_into().map_err(|_| Failure::argument("a point has one cell number per axis"))
+}
+
+fn encode((cells, axes): (*const u32, u32), out: *mut u64, code: impl FnOnce(&[u32]) -> Outcome<u64>) -> Outcome {
+    apart(&[span(out, 1)], &[span(cells, u64::from(axes))])?;
+    let to = One::at(out)?;
+    to.set(code(input(cells, u64::from(axes))?)?)
+}
+
+/// Morton code of a point of 2, 3 or 4 cell numbers of `bits` bits each, at most 64 bits together.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_morton_encode(
+    cells: *const u32,
+    axes: u32,
+    bits: u32,
+    out: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        encode((cells, axes), out, |cells| with_axes!(axes, N => Ok(morton_encode::<N>(point(cells)?, bits)?)))
+    })
+}
+
+/// Place of a point on the Hilbert curve; as ta_morton_encode.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_hilbert_encode(
+    cells: *const u32,
+    axes: u32,
+    bits: u32,
+    out: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        encode((cells, axes), out, |cells| with_axes!(axes, N => Ok(hilbert_encode::<N>(point(cells)?, bits)?)))
+    })
+}
+
+/// The point of a Morton code: `cells` takes one number per axis. TA_INVALID_ARGUMENT for a code beyond the bits.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_morton_decode(code: u64, axes: u32, bits: u32, cells: *mut u32, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let target = output(cells, u64::from(axes))?;
+        with_axes!(axes, N => target.copy_from_slice(&morton_decode::<N>(code, bits)?));
+        Ok(())
+    })
+}
+
+/// The point of a place on the Hilbert curve; as ta_morton_decode.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_hilbert_decode(code: u64, axes: u32, bits: u32, cells: *mut u32, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let target = output(cells, u64::from(axes))?;
+        with_axes!(axes, N => target.copy_from_slice(&hilbert_decode::<N>(code, bits)?));
+        Ok(())
+    })
+}
+
+/// Cells of coordinates in a grid of 2^bits cells from `min` to `max`; what lies outside falls into the first or the last.
+/// TA_INVALID_ARGUMENT for NaN.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_grid_cells(
+    min: f64,
+    max: f64,
+    bits: u32,
+    values: *const f64,
+    count: u64,
+    cells: *mut u32,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        apart(&[span(cells, count)], &[span(values, count)])?;
+        let (grid, values, target) = (Grid::new(min, max, bits)?, input(values, count)?, output(cells, count)?);
+        if let Some(nan) = values.iter().copied().find(|value| value.is_nan()) {
+            grid.cell(nan)?; // before anything is written
+        }
+        for (cell, &value) in target.iter_mut().zip(values) {
+            *cell = grid.cell(value)?;
+        }
+        Ok(())
+    })
+}
+
+/// Coordinates in the middle of cells of such a grid.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_grid_centers(
+    min: f64,
+    max: f64,
+    bits: u32,
+    cells: *const u32,
+    count: u64,
+    values: *mut f64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        apart(&[span(values, count)], &[span(cells, count)])?;
+        let (grid, cells, target) = (Grid::new(min, max, bits)?, input(cells, count)?, output(values, count)?);
+        target.iter_mut().zip(cells).for_each(|(value, &cell)| *value = grid.center(cell));
+        Ok(())
+    })
+}

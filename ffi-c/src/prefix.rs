@@ -1,0 +1,100 @@
+//! What is done to all atoms below a prefix, in any namespace: list, delete, move between tiers.
+
+use std::ffi::c_char;
+
+use engine::{ListOptions, Namespace, Snapshot, Store, Tier};
+use serde_json::Value;
+
+use crate::memory::{One, optional_text, text};
+use crate::read::List;
+use crate::txn::Txn;
+use crate::wall::{Failure, Outcome, ta_error, wall};
+use crate::{cancel, handle, report};
+
+/// Raw on local disk.
+pub const TA_WARM: u32 = 2;
+/// Coded.
+pub const TA_COLD: u32 = 3;
+
+/// A namespace by its name; none for NULL and for the default one.
+fn namespace(store: &Store, ns: *const c_char, ns_length: u64) -> Outcome<Option<Namespace>> {
+    match optional_text(ns, ns_length)?.filter(|name| !name.is_empty()) {
+        Some(name) => Ok(Some(store.namespace(name)?)),
+        None => Ok(None),
+    }
+}
+
+/// As ta_list, in a namespace; NULL is the default one.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_list_in(
+    snapshot: u64,
+    ns: *const c_char,
+    ns_length: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    list: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = One::at(list)?;
+        let options = ListOptions::new().prefix(text(prefix, prefix_length)?);
+        let engine = handle::get::<Snapshot>(snapshot)?;
+        let atoms = match namespace(engine.store(), ns, ns_length)? {
+            Some(space) => engine.in_namespace(&space).iter(&options),
+            None => engine.iter(&options),
+        };
+        out.set(handle::add(handle::tag(snapshot), List::new(atoms))?)
+    })
+}
+
+/// Deletes every name that starts with a prefix, all atoms of the namespace where it is empty; `deleted` is how many.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_delete_prefix(
+    txn: u64,
+    ns: *const c_char,
+    ns_length: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    deleted: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = One::at(deleted)?;
+        let prefix = text(prefix, prefix_length)?;
+        let count = handle::get::<Txn>(txn)?.with(|store, txn| {
+            let space = namespace(store, ns, ns_length)?;
+            Ok(txn.delete_prefix(space.as_ref(), prefix)?)
+        })?;
+        out.set(count)
+    })
+}
+
+/// Moves the payloads of all atoms below a prefix to TA_COLD (coded) or TA_WARM (raw), in steps, each durable. What it
+/// did is a JSON object. Too small a buffer is found out only when all is done; 512 bytes are enough.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_move_to_tier(
+    store: u64,
+    ns: *const c_char,
+    ns_length: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    tier: u32,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    report::answer(error, (out, capacity, length), || {
+        let tier = match tier {
+            TA_WARM => Tier::Warm,
+            TA_COLD => Tier::Cold,
+            other => return Err(Failure::argument(format!("{other} is no tier to move to; TA_WARM or TA_COLD is"))),
+        };
+        let (store, flag) = (handle::get::<Store>(store)?, cancel::flag(cancel)?);
+        let space = namespace(&store, ns, ns_length)?;
+        let control = cancel::control(&flag);
+        let moved = store.move_to_tier(space.as_ref(), text(prefix, prefix_length)?, tier, &control)?;
+        Ok(Value::from(report::facts(&moved.facts())))
+    })
+}

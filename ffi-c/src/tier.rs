@@ -1,0 +1,151 @@
+//! Tiers and space: the policy, pins, plans and moves, and what is reclaimed, as JSON text in and out.
+
+use engine::{GcOptions, Store, TierPin, TierPlan, TierPolicy};
+use serde_json::{Value, json};
+use std::ffi::c_char;
+use std::time::Duration;
+
+use crate::memory::text;
+use crate::report::{answer, facts};
+use crate::wall::{Failure, ta_error, wall};
+use crate::{cancel, handle};
+
+/// The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins}.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_tier_policy(
+    store: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    answer(error, (out, capacity, length), || Ok(handle::get::<Store>(store)?.tier_policy()?.to_json()?))
+}
+
+/// Replaces the policy, pins included, durably and for all processes. What is left out has its default. Moves nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_tier_set_policy(
+    store: u64,
+    policy: *const c_char,
+    policy_length: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let policy = TierPolicy::from_json(text(policy, policy_length)?)?;
+        Ok(handle::get::<Store>(store)?.set_tier_policy(&policy)?)
+    })
+}
+
+/// Pins names of the default namespace that start with a prefix, or with `exact` other than 0 that very name: their payloads
+/// stay warm, and are read into memory when the store is opened.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_tier_pin(
+    store: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    exact: i32,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let pin = pin(text(prefix, prefix_length)?, exact);
+        handle::get::<Store>(store)?.pin(&pin)?;
+        Ok(())
+    })
+}
+
+/// Takes a pin back. Nothing happens where there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_tier_unpin(
+    store: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    exact: i32,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let pin = pin(text(prefix, prefix_length)?, exact);
+        handle::get::<Store>(store)?.unpin(&pin)?;
+        Ok(())
+    })
+}
+
+/// What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason}]}.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_tier_plan(
+    store: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    answer(error, (out, capacity, length), || Ok(handle::get::<Store>(store)?.plan()?.to_json()?))
+}
+
+/// Carries a plan out; what no longer makes sense is skipped and counted. The report is a JSON object of numbers with fewer
+/// than 1,024 bytes; the moves are made also where it does not fit.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_tier_apply(
+    store: u64,
+    plan: *const c_char,
+    plan_length: u64,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    answer(error, (out, capacity, length), || {
+        let plan = TierPlan::from_json(text(plan, plan_length)?)?;
+        let flag = cancel::flag(cancel)?;
+        let report = handle::get::<Store>(store)?.apply(&plan, &cancel::control(&flag))?;
+        Ok(Value::from(facts(&report.facts())))
+    })
+}
+
+/// What a nightly job calls: notes what was read, plans, applies. The report is as that of ta_tier_apply.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_tier_maintain(
+    store: u64,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    answer(error, (out, capacity, length), || {
+        let flag = cancel::flag(cancel)?;
+        let report = handle::get::<Store>(store)?.maintain(&cancel::control(&flag))?;
+        Ok(Value::from(facts(&report.facts())))
+    })
+}
+
+/// Reclaims space: garbage, and history older than `keep_seconds`, of which a negative number keeps all. Segments whose share of
+/// dead bytes is `dead_share` or more are rewritten, 0.5 is usual. With `dry_run` other than 0 nothing changes. The report
+/// is a JSON object of numbers and the list `findings`, of segments that damage keeps; too small a buffer is found out only
+/// when all is done, 1,024 bytes are enough without findings.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_gc(
+    store: u64,
+    keep_seconds: f64,
+    dead_share: f64,
+    dry_run: i32,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    answer(error, (out, capacity, length), || {
+        let flag = cancel::flag(cancel)?;
+        let mut options = GcOptions::new().dead_share(dead_share).dry_run(dry_run != 0);
+        if keep_seconds.is_nan() || keep_seconds >= 0.0 {
+            let age = Duration::try_from_secs_f64(keep_seconds);
+            options = options.keep_history(age.map_err(|_| Failure::argument(format!("{keep_seconds} s is no age")))?);
+        }
+        Ok(json!(handle::get::<Store>(store)?.gc(&options, &cancel::control(&flag))?))
+    })
+}
+
+fn pin(name: &str, exact: i32) -> TierPin {
+    if exact == 0 { TierPin::prefix("", name) } else { TierPin::key("", name) }
+}

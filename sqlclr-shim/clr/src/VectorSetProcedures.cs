@@ -1,0 +1,76 @@
+//! Vector sets: made, filled, emptied; each call is a commit of its own, durable when the procedure returns.
+using System;
+using System.Data.SqlTypes;
+using Microsoft.SqlServer.Server;
+
+namespace TensorAtom.SqlClr
+{
+    public static unsafe class VectorSetProcedures
+    {
+        /// <summary>Makes a set of vectors of `dim` elements; one that is there is an error.</summary>
+        [SqlProcedure(Name = "clr_CreateVectorSet")]
+        public static void Create([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString setName, SqlInt64 dim,
+            [SqlFacet(MaxSize = 16)] SqlString dtype, [SqlFacet(MaxSize = 16)] SqlString metric)
+        {
+            Refuse(store, setName, dim, dtype, metric);
+            if (dim.Value < 1)
+            {
+                throw new TensorAtomException("making a vector set: dim must be 1 or more");
+            }
+            using (NativeHandle txn = WriteProcedures.Begin(store.Value))
+            {
+                VectorSet.WithName(setName.Value, key =>
+                {
+                    var error = new ErrorSpace();
+                    error.Check(Api.CreateVectors.Value(txn, ref key, (ulong)dim.Value, DType.Number(dtype.Value), Metric.Number(metric.Value), error.Open()));
+                    return 0;
+                });
+                WriteProcedures.Commit(txn);
+            }
+        }
+
+        /// <summary>Puts vectors, one after the other in `vectors`, under the ids of a list; ids that are there are replaced.</summary>
+        [SqlProcedure(Name = "clr_PutVectors")]
+        public static void Put([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString setName,
+            [SqlFacet(MaxSize = -1)] SqlString ids, [SqlFacet(MaxSize = -1)] SqlBytes vectors)
+        {
+            Refuse(store, setName, ids, vectors);
+            long[] numbers = Ids.Parse(ids);
+            using (VectorSet set = VectorSet.Open(store.Value, setName.Value))
+            {
+                Blob blob = Blob.Of(vectors);
+                ulong rows = set.Rows(blob);
+                if (rows != (ulong)numbers.Length)
+                {
+                    throw new TensorAtomException("putting vectors: " + numbers.Length + " ids and " + rows + " vectors; pass as many of both");
+                }
+                var error = new ErrorSpace();
+                error.Check(Api.UpsertVectors.Value(set.Handle, numbers, rows, blob.Buffer, 0, error.Open()));
+            }
+        }
+
+        /// <summary>Deletes the ids of a list; `deleted` is how many of them were there.</summary>
+        [SqlProcedure(Name = "clr_DeleteVectors")]
+        public static void Delete([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString setName,
+            [SqlFacet(MaxSize = -1)] SqlString ids, out SqlInt64 deleted)
+        {
+            Refuse(store, setName, ids);
+            long[] numbers = Ids.Parse(ids);
+            using (VectorSet set = VectorSet.Open(store.Value, setName.Value))
+            {
+                ulong count;
+                var error = new ErrorSpace();
+                error.Check(Api.DeleteVectors.Value(set.Handle, numbers, (ulong)numbers.Length, out count, error.Open()));
+                deleted = (long)count;
+            }
+        }
+
+        private static void Refuse(params INullable[] arguments)
+        {
+            if (Blob.AnyNull(arguments))
+            {
+                throw new TensorAtomException("changing a vector set: no argument may be NULL");
+            }
+        }
+    }
+}
