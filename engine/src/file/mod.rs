@@ -6,10 +6,21 @@
 )]
 
 mod fork;
+#[cfg(windows)]
+#[path = "windows/locks.rs"]
+mod locks;
 mod map;
-#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(windows, path = "windows/mapping.rs")]
+mod mapping;
+#[cfg_attr(windows, path = "windows/volume.rs")]
 mod os;
+#[cfg(windows)]
+#[path = "windows/replace.rs"]
+mod replace;
 mod shared;
+#[cfg(windows)]
+#[path = "windows/system.rs"]
+mod system;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;

@@ -15,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, FallocateFlags, FileType, Mode, OFlags, fstat, openat, statat};
 
+use super::mapping::Mapping;
 use super::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Volume};
 
 /// A directory of the operating system, held open; names are resolved relative to it, so that renaming or replacing
@@ -409,7 +410,7 @@ impl File for OsFile {
 
     fn map(&self, committed: u64, reserve: u64) -> io::Result<Map> {
         let len = usize::try_from(committed.max(reserve)).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        memmap2::MmapOptions::new().len(len).map_raw_read_only(&self.file).map(Map::from_os)
+        memmap2::MmapOptions::new().len(len).map_raw_read_only(&self.file).map(Mapping::new).map(Map::from_os)
     }
 
     fn shared_memory(&self, range: Range<u64>, grow: bool, writable: bool) -> io::Result<Option<SharedMemory>> {

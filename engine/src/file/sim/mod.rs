@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::fault::failure;
 use super::shared::HeapRegion;
 use super::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Volume};
 use persistence::{Image, Op, Persistence};
@@ -60,7 +61,7 @@ impl State {
     fn check_space(&self, inode: u64, end: u64) -> io::Result<()> {
         let grows = end.saturating_sub(self.disk.len(inode));
         if grows > 0 && self.disk.total_bytes().saturating_add(grows) > self.capacity_bytes {
-            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+            return Err(failure(libc::ENOSPC));
         }
         Ok(())
     }
@@ -251,7 +252,7 @@ impl Volume for SimProcess {
         self.check_alive()?;
         let mut state = self.state.lock();
         if state.read_only && how != Open::Read {
-            return Err(io::Error::from_raw_os_error(libc::EROFS));
+            return Err(failure(libc::EROFS));
         }
         let found = state.disk.lookup(name);
         let inode = match (found, how) {
@@ -283,7 +284,7 @@ impl Volume for SimProcess {
         self.check_alive()?;
         let mut state = self.state.lock();
         if state.read_only {
-            return Err(io::Error::from_raw_os_error(libc::EROFS));
+            return Err(failure(libc::EROFS));
         }
         if !state.disk.has_dir(name) {
             state.apply(Op::CreateDir { name: name.to_owned() });
@@ -384,7 +385,7 @@ impl SimFile {
 
     fn writing(&self) -> io::Result<()> {
         self.reading()?;
-        if self.writable { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EBADF)) }
+        if self.writable { Ok(()) } else { Err(failure(libc::EBADF)) }
     }
 }
 
@@ -451,7 +452,7 @@ impl File for SimFile {
             state.failing_sync -= 1;
             if state.failing_sync == 0 {
                 state.apply(Op::FailedSync { inode: self.inode });
-                return Err(io::Error::from_raw_os_error(libc::EIO));
+                return Err(failure(libc::EIO));
             }
         }
         state.apply(Op::Sync { inode: self.inode });
@@ -533,7 +534,7 @@ mod tests {
         disk.set_capacity(10);
         let file = disk.process().open("x", Open::Create).unwrap();
         file.write_at(&[1; 10], 0).unwrap();
-        assert_eq!(file.write_at(&[1; 1], 10).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+        assert_eq!(file.write_at(&[1; 1], 10).unwrap_err().kind(), io::ErrorKind::StorageFull);
         file.write_at(&[2; 10], 0).unwrap();
     }
 }
