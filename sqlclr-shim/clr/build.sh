@@ -17,8 +17,12 @@ if ! command -v mcs >/dev/null || ! command -v mono >/dev/null; then
   fi
 fi
 mkdir -p "$build"
-cp "$library" "$build/libtensoratom-$abi.so"
-sha256=$(sha256sum "$build/libtensoratom-$abi.so" | cut -d ' ' -f 1)
+case $library in
+  *.dll) pinned=$build/tensoratom-$abi.dll ;;
+  *) pinned=$build/libtensoratom-$abi.so ;;
+esac
+cp "$library" "$pinned"
+sha256=$(sha256sum "$pinned" | cut -d ' ' -f 1)
 cat >"$build/Pin.cs" <<END
 //! Written by the build: the one native library that this assembly trusts.
 namespace TensorAtom.SqlClr
