@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::mapping::Mapping;
+use super::Mapping;
 
 /// A read-only view of the first bytes of a file, up to [`Map::covers`].
 ///

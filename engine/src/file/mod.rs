@@ -6,21 +6,14 @@
 )]
 
 mod fork;
-#[cfg(windows)]
-#[path = "windows/locks.rs"]
-mod locks;
 mod map;
-#[cfg_attr(windows, path = "windows/mapping.rs")]
+#[cfg(unix)]
 mod mapping;
-#[cfg_attr(windows, path = "windows/volume.rs")]
+#[cfg(unix)]
 mod os;
-#[cfg(windows)]
-#[path = "windows/replace.rs"]
-mod replace;
 mod shared;
 #[cfg(windows)]
-#[path = "windows/system.rs"]
-mod system;
+mod windows;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
@@ -36,9 +29,19 @@ use std::sync::Arc;
 
 pub use fork::ForkGuard;
 pub use map::{Map, MapSlice};
+#[cfg(unix)]
+use mapping::Mapping;
+#[cfg(unix)]
 pub(crate) use os::random_bytes;
+#[cfg(unix)]
 pub use os::{OsVolume, Replacement, memory_bytes, open_files_limit, open_source};
 pub use shared::SharedMemory;
+#[cfg(windows)]
+use windows::Mapping;
+#[cfg(windows)]
+pub(crate) use windows::random_bytes;
+#[cfg(windows)]
+pub use windows::{OsVolume, Replacement, memory_bytes, open_files_limit, open_source};
 
 /// How a file is opened. Every mode refuses symbolic links and anything but a regular file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,8 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, FallocateFlags, FileType, Mode, OFlags, fstat, openat, statat};
 
-use super::mapping::Mapping;
-use super::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Volume};
+use super::{Entry, File, Identity, LockMode, Map, Mapping, Medium, Open, SharedMemory, Volume};
 
 /// A directory of the operating system, held open; names are resolved relative to it, so that renaming or replacing
 /// a parent directory cannot redirect the store.

@@ -1,4 +1,4 @@
-//! Windows: byte-range locks as [`File`](super::File) promises them, over a system whose locks never change their mode.
+//! Windows: byte-range locks as [`File`](crate::file::File) promises them, over a system whose locks never change their mode.
 //!
 //! A mode is changed by giving the lock back and taking it anew, so somebody could come in between. Nobody does: whoever
 //! wants an exclusive lock, changes one or looks for one holds the file's *guard* meanwhile, one byte far behind every
@@ -18,7 +18,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
-use super::LockMode;
+use crate::file::LockMode;
 
 /// The byte that is locked while locks change.
 const GUARD: Range<u64> = 1 << 62..(1 << 62) + 1;
@@ -31,7 +31,7 @@ const GUARD_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Locks(Mutex<Vec<(Range<u64>, LockMode)>>);
 
 impl Locks {
-    /// See [`File::try_lock`](super::File::try_lock). A range that overlaps another one held here without being the same
+    /// See [`File::try_lock`](crate::file::File::try_lock). A range that overlaps another one held here without being the same
     /// is in the way of an exclusive lock.
     pub(super) fn try_lock(&self, file: &fs::File, range: Range<u64>, mode: LockMode) -> io::Result<bool> {
         let mut held = self.0.lock();
@@ -59,7 +59,7 @@ impl Locks {
         Ok(locked)
     }
 
-    /// See [`File::unlock`](super::File::unlock). Part of an exclusive lock cannot be given back.
+    /// See [`File::unlock`](crate::file::File::unlock). Part of an exclusive lock cannot be given back.
     pub(super) fn unlock(&self, file: &fs::File, range: &Range<u64>) -> io::Result<()> {
         let mut held = self.0.lock();
         while let Some(index) = held.iter().position(|(r, _)| r.start < range.end && range.start < r.end) {
@@ -81,7 +81,7 @@ impl Locks {
         Ok(())
     }
 
-    /// See [`File::probe_lock`](super::File::probe_lock). Tries a lock and gives it back at once.
+    /// See [`File::probe_lock`](crate::file::File::probe_lock). Tries a lock and gives it back at once.
     pub(super) fn probe(&self, file: &fs::File, range: &Range<u64>) -> io::Result<Option<LockMode>> {
         let held = self.0.lock();
         if held.iter().any(|(r, mode)| *mode == LockMode::Exclusive && r.start <= range.start && range.end <= r.end) {

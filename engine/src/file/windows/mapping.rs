@@ -1,4 +1,4 @@
-//! Windows: the memory behind a [`Map`](super::Map). A map of a file and writes to that file need not agree here, and a
+//! Windows: the memory behind a [`Map`](crate::file::Map). A map of a file and writes to that file need not agree here, and a
 //! mapped file cannot be cut: a file that is still appended to is not mapped but read, into memory that stands for a map.
 
 use std::fs;
@@ -21,7 +21,7 @@ const PAGE: usize = 4096;
 const STEP_BYTES: usize = 256 << 10;
 
 /// Read-only memory that shows the first bytes of a file.
-pub(super) enum Mapping {
+pub(in crate::file) enum Mapping {
     /// A map of a file that nobody writes any more, and the file.
     File(memmap2::MmapRaw, fs::File),
     /// Memory filled from a file that is still appended to.
@@ -30,13 +30,13 @@ pub(super) enum Mapping {
 
 impl Mapping {
     /// Maps `len` bytes of a file that nobody writes any more.
-    pub(super) fn of_finished(file: &fs::File, len: usize) -> io::Result<Self> {
+    pub(in crate::file) fn of_finished(file: &fs::File, len: usize) -> io::Result<Self> {
         let raw = memmap2::MmapOptions::new().len(len).map_raw_read_only(file)?;
         Ok(Mapping::File(raw, file.try_clone()?))
     }
 
     /// Sets addresses aside for the first `len` bytes of a file that is appended to. Takes memory only for what is read.
-    pub(super) fn of_growing(file: &fs::File, len: usize) -> io::Result<Self> {
+    pub(in crate::file) fn of_growing(file: &fs::File, len: usize) -> io::Result<Self> {
         let file = file.try_clone()?;
         // SAFETY: `VirtualAlloc` may be called with any size; a null address lets the system choose.
         let first = unsafe { VirtualAlloc(ptr::null(), len.max(1), MEM_RESERVE, PAGE_READWRITE) };
@@ -46,7 +46,7 @@ impl Mapping {
         Ok(Mapping::Filled(Filled { first: first.cast(), len, file, present: Mutex::new(Vec::new()) }))
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::file) fn len(&self) -> usize {
         match self {
             Mapping::File(raw, _) => raw.len(),
             Mapping::Filled(filled) => filled.len,
@@ -54,7 +54,7 @@ impl Mapping {
     }
 
     #[inline]
-    pub(super) fn as_ptr(&self) -> *const u8 {
+    pub(in crate::file) fn as_ptr(&self) -> *const u8 {
         match self {
             Mapping::File(raw, _) => raw.as_ptr(),
             Mapping::Filled(filled) => filled.first,
@@ -63,15 +63,15 @@ impl Mapping {
 
     /// Makes sure that a range inside the mapping shows the file's bytes. They must be committed.
     #[inline]
-    pub(super) fn fill(&self, start: usize, len: usize) -> io::Result<()> {
+    pub(in crate::file) fn fill(&self, start: usize, len: usize) -> io::Result<()> {
         match self {
             Mapping::File(..) => Ok(()),
             Mapping::Filled(filled) => filled.fill(start..start + len),
         }
     }
 
-    /// Brings a range inside the mapping into memory. See [`Map::populate`](super::Map::populate).
-    pub(super) fn populate(&self, start: usize, len: usize) -> io::Result<()> {
+    /// Brings a range inside the mapping into memory. See [`Map::populate`](crate::file::Map::populate).
+    pub(in crate::file) fn populate(&self, start: usize, len: usize) -> io::Result<()> {
         let Mapping::File(_, file) = self else { return self.fill(start, len) };
         // A read fails where touching the page would end the process, and leaves the page in memory where it does not.
         let mut scratch = vec![0; len.min(STEP_BYTES)];
@@ -85,7 +85,7 @@ impl Mapping {
     }
 
     /// Bytes of a range inside the mapping whose pages this process has in memory.
-    pub(super) fn resident_bytes(&self, start: usize, len: usize) -> io::Result<u64> {
+    pub(in crate::file) fn resident_bytes(&self, start: usize, len: usize) -> io::Result<u64> {
         let base = self.as_ptr().addr();
         let mut resident = 0;
         let mut at = start / PAGE * PAGE;
@@ -104,7 +104,7 @@ impl Mapping {
 }
 
 /// Addresses for a file's first bytes, of which `present` have memory and hold what the file holds there.
-pub(super) struct Filled {
+pub(in crate::file) struct Filled {
     first: *mut u8,
     len: usize,
     file: fs::File,

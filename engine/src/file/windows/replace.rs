@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::File;
-use super::os::{OsFile, rename};
+use super::volume::{OsFile, rename};
+use crate::file::File;
 
 /// A file of the user's being written: appears under its name complete and synced, or not at all.
 #[derive(Debug)]

@@ -21,11 +21,8 @@ use windows_sys::Win32::Storage::FileSystem::{
 
 use super::locks::Locks;
 use super::mapping::Mapping;
-use super::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Volume, system};
-
-pub use super::replace::Replacement;
-pub use system::memory_bytes;
-pub(crate) use system::random_bytes;
+use super::system;
+use crate::file::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Volume};
 
 /// Files that were removed while somebody had them open or mapped are called so until they are gone.
 const REMOVED: &str = ".removed-";
@@ -201,7 +198,7 @@ impl Volume for OsVolume {
     }
 
     fn random(&self, buffer: &mut [u8]) -> io::Result<()> {
-        random_bytes(buffer)
+        system::random_bytes(buffer)
     }
 }
 
