@@ -7,7 +7,7 @@ DEMO   := .demo
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint fmt doc oracle python python-types python-with notebooks fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure extension-package valgrind c-measure
+.PHONY: help demo test unit lint fmt doc oracle python python-types python-with notebooks fuzz-smoke bench soak planted golden clean require cxx-tools install-c install-cxx clr clr-test clr-sql clr-measure extension-package valgrind c-measure windows
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ clr-sql: clr ## Write the CREATE and DROP scripts anew from the assembly
 extension-package: require ## Pack the language extension for CREATE EXTERNAL LANGUAGE, with its script, into target/extension
 	$(CARGO) build --release --package tensoratom-extension
 	sqlclr-shim/extension/package.sh $${CARGO_TARGET_DIR:-target}/release/libtensoratom_extension.so target/extension
+
+windows: ## Build for Windows with Debian's packages alone, run the tests under wine (installs 1.5 GB; not part of `make test`)
+	windows/run.sh
 
 valgrind: ## The tests in C under valgrind, without the address sanitizer
 	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -qqy valgrind >/dev/null; } || \

@@ -152,7 +152,7 @@ impl Error {
             K::PermissionDenied => ErrorKind::PermissionDenied,
             K::ReadOnlyFilesystem => ErrorKind::ReadOnly,
             K::OutOfMemory => ErrorKind::OutOfMemory,
-            _ => ErrorKind::Io,
+            _ => kind_of_code(&source),
         };
         let error = Self::new(kind, what).source_box(Box::new(source));
         match kind {
@@ -304,6 +304,24 @@ impl Error {
     }
 }
 
+/// What std has no kind for: on Windows, a file that somebody else has open, locked or mapped, and a full page file.
+fn kind_of_code(error: &std::io::Error) -> ErrorKind {
+    #[cfg(windows)]
+    {
+        use windows_sys::Win32::Foundation as code;
+        match error.raw_os_error().map(i32::cast_unsigned) {
+            Some(code::ERROR_SHARING_VIOLATION | code::ERROR_LOCK_VIOLATION | code::ERROR_USER_MAPPED_FILE) => {
+                return ErrorKind::Busy;
+            }
+            Some(code::ERROR_COMMITMENT_LIMIT | code::ERROR_NO_SYSTEM_RESOURCES) => return ErrorKind::OutOfMemory,
+            _ => {}
+        }
+    }
+    #[cfg(not(windows))]
+    let _ = error;
+    ErrorKind::Io
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let e = &self.0;
@@ -382,9 +400,13 @@ mod tests {
 
     #[test]
     fn disk_full_is_recognised_through_the_chain() {
-        let e = Error::io("writing", std::io::Error::from_raw_os_error(libc::ENOSPC));
+        #[cfg(unix)]
+        let code = libc::ENOSPC;
+        #[cfg(windows)]
+        let code = windows_sys::Win32::Foundation::ERROR_DISK_FULL.cast_signed();
+        let e = Error::io("writing", std::io::Error::from_raw_os_error(code));
         assert_eq!(e.kind(), ErrorKind::DiskFull);
-        assert_eq!(e.os_code(), Some(libc::ENOSPC));
+        assert_eq!(e.os_code(), Some(code));
         assert_eq!(e.duplicate().kind(), ErrorKind::DiskFull);
     }
 }

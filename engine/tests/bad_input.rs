@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::fs;
+#[cfg(unix)]
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -133,6 +134,7 @@ fn a_read_only_medium_is_served_and_not_written() {
 }
 
 // As root permissions do not bind, so this test drops to the user `nobody` in a process of its own.
+#[cfg(unix)]
 #[test]
 fn permissions_are_errors_and_world_writable_stores_are_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -343,6 +345,7 @@ fn under_size_limit() {
     check_integrity(&store).unwrap();
 }
 
+#[cfg(unix)]
 #[test]
 fn links_planted_in_a_store_are_not_followed() {
     let dir = tempfile::tempdir().unwrap();

@@ -133,6 +133,7 @@ fn open_segments_do_not_pile_up() {
 
 // Story: every segment ever read kept two file handles and a map. A store of 150 GB used up the 1,024 handles a process
 // usually has, and then nothing could be read any more.
+#[cfg(unix)]
 #[test]
 fn more_segments_than_file_handles_can_be_read() {
     if std::env::var_os("TENSORATOM_FEW_HANDLES").is_none() {
@@ -164,6 +165,7 @@ fn more_segments_than_file_handles_can_be_read() {
 }
 
 /// Lowers the number of files this process may have open.
+#[cfg(unix)]
 fn limit_handles(files: u64) -> bool {
     let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
     // SAFETY: `setrlimit` reads one live structure.
@@ -515,6 +517,7 @@ fn files_that_are_no_unfinished_segments_of_ours_are_left_alone() {
 }
 
 // Story: exporting to /dev/null as root replaced the device by a file, for the whole machine.
+#[cfg(unix)]
 #[test]
 fn an_export_replaces_files_only() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
 //! `fork` with an open store. A process of its own: forking beside other tests' threads would prove little.
+#![cfg(unix)]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests fail loudly
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

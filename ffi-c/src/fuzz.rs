@@ -105,7 +105,7 @@ impl<'a> Sequence<'a> {
             cache_bytes: 0,
             threads: 1,
             lock_timeout_ms: 0,
-            cold_directory: ptr::null(),
+            cold_directory: null(),
             cold_directory_length: 0,
         };
         let mut made = 0;

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Compiles a program with the address sanitizer, runs it on a new directory `runs` times, returns what it printed last.
+/// Compiles a program, where there is one with the address sanitizer, runs it on a new directory `runs` times, returns what it printed last.
 fn run(source: &Path, runs: usize) -> String {
     run_with(source, &vec![vec![]; runs])
 }
@@ -16,18 +16,27 @@ fn run(source: &Path, runs: usize) -> String {
 /// As [`run`], once for each list of further arguments.
 fn run_with(source: &Path, runs: &[Vec<String>]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let (program, library) = (folder.path().join("program"), build::library());
+    let program = folder.path().join("program.exe");
     let valgrind = std::env::var_os("TENSORATOM_C_VALGRIND").is_some(); // it and the sanitizer exclude each other
-    let sanitizer: &[&str] = if valgrind { &[] } else { &["-fsanitize=address"] };
-    let out = Command::new("cc")
-        .args(["-std=c11", "-g", "-Wall", "-Wextra", "-Werror"])
-        .args(sanitizer)
-        .args(["-pthread", "-I"])
+    let mut compiler = match for_windows() {
+        Some(library) => {
+            fs::copy(library.join("tensoratom.dll"), folder.path().join("tensoratom.dll")).unwrap();
+            let mut compiler = Command::new("x86_64-w64-mingw32-gcc");
+            compiler.args(["-static", "-D__USE_MINGW_ANSI_STDIO"]).arg(source);
+            compiler.arg(library.join("libtensoratom.dll.a"));
+            compiler
+        }
+        None => {
+            let library = build::library();
+            let mut compiler = Command::new("cc");
+            compiler.args(if valgrind { &[][..] } else { &["-fsanitize=address"] }).arg(source).arg(&library);
+            compiler.arg(format!("-Wl,-rpath,{}", library.parent().unwrap().display()));
+            compiler
+        }
+    };
+    let out = compiler
+        .args(["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-lm", "-I"])
         .arg(build::home().join("include"))
-        .arg(source)
-        .arg(&library)
-        .arg(format!("-Wl,-rpath,{}", library.parent().unwrap().display()))
-        .arg("-lm")
         .arg("-o")
         .arg(&program)
         .output()
@@ -35,13 +44,17 @@ fn run_with(source: &Path, runs: &[Vec<String>]) -> String {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let mut printed = String::new();
     for arguments in runs {
-        let mut command = Command::new(if valgrind { Path::new("valgrind") } else { program.as_path() });
+        let starter = if for_windows().is_some() { "/usr/lib/wine/wine64" } else { "valgrind" };
+        let is_started = for_windows().is_some() || valgrind;
+        let mut command = Command::new(if is_started { Path::new(starter) } else { program.as_path() });
         if valgrind {
             // Memory of the library's tables is still reachable at the end; what cannot be reached any more is lost.
             // A child made by fork has not the threads of its parent: all that was theirs would count as lost there.
             let leaks = if source.ends_with("fork.c") { "no" } else { "full" };
             command.args(["--quiet", "--error-exitcode=99", "--errors-for-leak-kinds=definite"]);
             command.arg(format!("--leak-check={leaks}"));
+        }
+        if is_started {
             command.arg(&program);
         }
         let out = command.arg(folder.path().join("store")).args(arguments).output().unwrap();
@@ -51,9 +64,14 @@ fn run_with(source: &Path, runs: &[Vec<String>]) -> String {
             out.status,
             String::from_utf8_lossy(&out.stderr)
         );
-        printed = String::from_utf8(out.stdout).unwrap();
+        printed = String::from_utf8(out.stdout).unwrap().replace("\r\n", "\n");
     }
     printed
+}
+
+/// The folder of the library for Windows, when that is what is tested: with mingw and wine (`make windows`).
+fn for_windows() -> Option<PathBuf> {
+    std::env::var_os("TENSORATOM_C_WINDOWS").map(PathBuf::from)
 }
 
 fn source(name: &str) -> PathBuf {
@@ -75,6 +93,9 @@ fn threads_that_close_handles_of_one_another_get_statuses() {
 // A child that used the descriptors and locks of its parent would corrupt the store of both.
 #[test]
 fn a_forked_child_is_told_so_and_threads_open_read_and_close_at_once() {
+    if for_windows().is_some() {
+        return; // a system without fork
+    }
     run(&source("tests/c/fork.c"), 1);
 }
 

@@ -17,9 +17,13 @@ if ! command -v mcs >/dev/null || ! command -v mono >/dev/null; then
   fi
 fi
 mkdir -p "$build"
+case $library in
+  *.dll) pinned=$build/tensoratom-$abi.dll ;;
+  *) pinned=$build/libtensoratom-$abi.so ;;
+esac
 # Without what only debuggers read: it is hashed whenever an AppDomain loads it.
-strip --strip-debug -o "$build/libtensoratom-$abi.so" "$library" 2>/dev/null || cp "$library" "$build/libtensoratom-$abi.so"
-sha256=$(sha256sum "$build/libtensoratom-$abi.so" | cut -d ' ' -f 1)
+strip --strip-debug -o "$pinned" "$library" 2>/dev/null || cp "$library" "$pinned"
+sha256=$(sha256sum "$pinned" | cut -d ' ' -f 1)
 cat >"$build/Pin.cs" <<END
 //! Written by the build: the one native library that this assembly trusts.
 namespace TensorAtom.SqlClr

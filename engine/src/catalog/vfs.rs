@@ -811,13 +811,7 @@ unsafe extern "C" fn x_full_pathname(
 unsafe extern "C" fn x_randomness(_vfs: *mut ffi::sqlite3_vfs, len: c_int, out: *mut c_char) -> c_int {
     let len = usize::try_from(len).unwrap_or(0);
     let mut noise = vec![0_u8; len];
-    let mut filled = 0;
-    while filled < len {
-        match rustix::rand::getrandom(&mut noise[filled..], rustix::rand::GetRandomFlags::empty()) {
-            Ok(n) if n > 0 => filled += n,
-            _ => break,
-        }
-    }
+    let filled = if crate::file::random_bytes(&mut noise).is_ok() { len } else { 0 };
     // SAFETY: SQLite passes `len` writable bytes; `noise` has as many.
     unsafe { ptr::copy_nonoverlapping(noise.as_ptr().cast::<c_char>(), out, len) };
     c_int::try_from(filled).unwrap_or(0)

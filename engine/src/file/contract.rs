@@ -127,7 +127,7 @@ fn maps(v: &dyn Volume) {
     assert_eq!(&slice[..], &[7; 5_000]);
     assert_eq!(slice.part(4_999, 1).unwrap()[..], [7]);
     assert!(slice.part(4_999, 2).is_none() && slice.part(usize::MAX, 2).is_none());
-    assert!(map.slice(u64::MAX, 1).is_none() && map.slice(0, usize::MAX).is_none());
+    assert!(map.slice(u64::MAX, 1).is_err() && map.slice(0, usize::MAX).is_err());
     f.write_at(&[8; 100], 10_000).unwrap();
     if map.covers(10_100) {
         map.populate(10_000, 100).unwrap();
@@ -161,9 +161,16 @@ fn shared_memory(v: &dyn Volume) {
     assert_eq!(theirs.load_u32(2), 0);
     // SAFETY: as above.
     unsafe { word.write(78) };
-    a.set_len(0).unwrap();
-    a.shared_memory(0..4096, true, true).unwrap().unwrap();
-    assert_eq!(theirs.load_u32(2), 0, "cutting the file empties the memory");
+    if a.set_len(0).is_ok() {
+        a.shared_memory(0..4096, true, true).unwrap().unwrap();
+        assert_eq!(theirs.load_u32(2), 0, "cutting the file empties the memory");
+    } else {
+        assert_eq!(std::env::consts::FAMILY, "windows", "only there a file cannot be cut while it is shared");
+        drop((mine, theirs));
+        a.set_len(0).unwrap();
+        let fresh = a.shared_memory(0..4096, true, true).unwrap().unwrap();
+        assert_eq!(fresh.load_u32(2), 0, "nor does what was cut come back");
+    }
     v.remove("shm").unwrap();
 }
 

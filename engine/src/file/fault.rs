@@ -14,7 +14,7 @@ use super::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Vo
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// The call does nothing and returns this error number.
+    /// The call does nothing and returns the error of this number, as Linux counts them.
     Error(i32),
     /// A write is carried out by half, then returns this error number. Other calls behave as [`FaultKind::Error`].
     ShortWrite(i32),
@@ -87,10 +87,30 @@ impl FaultPlan {
 
     fn pass(&self, call: &'static str) -> io::Result<()> {
         self.check(call).map_err(|kind| match kind {
-            FaultKind::Error(errno) | FaultKind::ShortWrite(errno) => io::Error::from_raw_os_error(errno),
-            FaultKind::Kill => io::Error::from_raw_os_error(libc::EIO),
+            FaultKind::Error(errno) | FaultKind::ShortWrite(errno) => failure(errno),
+            FaultKind::Kill => failure(libc::EIO),
         })
     }
+}
+
+/// Number of the error of a used-up quota, which `libc` does not name on every system.
+pub const EDQUOT: i32 = 122;
+
+/// The error that the system this runs on has for what Linux calls `errno`.
+pub(super) fn failure(errno: i32) -> io::Error {
+    #[cfg(windows)]
+    let errno = {
+        use windows_sys::Win32::Foundation as code;
+        let code = match errno {
+            libc::ENOSPC => code::ERROR_DISK_FULL,
+            EDQUOT => code::ERROR_DISK_QUOTA_EXCEEDED,
+            libc::EROFS => code::ERROR_WRITE_PROTECT,
+            libc::EBADF => code::ERROR_ACCESS_DENIED,
+            _ => code::ERROR_IO_DEVICE,
+        };
+        code.cast_signed()
+    };
+    io::Error::from_raw_os_error(errno)
 }
 
 /// A volume that passes everything on, except what its plan says.
@@ -194,11 +214,11 @@ impl File for FaultFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match self.plan.check("write_at") {
             Ok(()) => self.inner.write_at(bytes, offset),
-            Err(FaultKind::Error(errno)) => Err(io::Error::from_raw_os_error(errno)),
-            Err(FaultKind::Kill) => Err(io::Error::from_raw_os_error(libc::EIO)),
+            Err(FaultKind::Error(errno)) => Err(failure(errno)),
+            Err(FaultKind::Kill) => Err(failure(libc::EIO)),
             Err(FaultKind::ShortWrite(errno)) => {
                 self.inner.write_at(&bytes[..bytes.len() / 2], offset)?;
-                Err(io::Error::from_raw_os_error(errno))
+                Err(failure(errno))
             }
         }
     }

@@ -18,9 +18,12 @@ impl ForkGuard {
     /// Makes a guard that belongs to the calling process.
     pub fn new() -> io::Result<Self> {
         let page = memmap2::MmapRaw::from(memmap2::MmapMut::map_anon(4096)?);
+        #[cfg(windows)]
+        let wiped = io::Result::Ok(()); // no fork there: the mark stays as long as the process
         // SAFETY: `madvise` needs an address range that is one live mapping of ours.
         // - `page` is a fresh private anonymous map of 4,096 bytes, alive until after the call.
         // - MADV_WIPEONFORK changes only what a future child sees; this process's bytes stay as they are.
+        #[cfg(unix)]
         let wiped =
             unsafe { rustix::mm::madvise(page.as_mut_ptr().cast(), page.len(), rustix::mm::Advice::LinuxWipeOnFork) };
         let guard = ForkGuard { page, pid: wiped.is_err().then(std::process::id) };

@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::Mapping;
+
 /// A read-only view of the first bytes of a file, up to [`Map::covers`].
 ///
 /// Invariant the engine keeps: it asks for slices of *committed* ranges only, and no process ever writes or cuts a
@@ -15,15 +17,15 @@ use std::sync::Arc;
 pub struct Map(Arc<Inner>);
 
 enum Inner {
-    Os(memmap2::MmapRaw),
+    Os(Mapping),
     /// For simulated volumes: a copy of the committed bytes.
     #[cfg(any(test, feature = "testing"))]
     Copy(Box<[u8]>),
 }
 
 impl Map {
-    pub(super) fn from_os(raw: memmap2::MmapRaw) -> Self {
-        Map(Arc::new(Inner::Os(raw)))
+    pub(super) fn from_os(mapping: Mapping) -> Self {
+        Map(Arc::new(Inner::Os(mapping)))
     }
 
     /// A map that is a private copy.
@@ -34,7 +36,7 @@ impl Map {
 
     fn len(&self) -> usize {
         match &*self.0 {
-            Inner::Os(raw) => raw.len(),
+            Inner::Os(mapping) => mapping.len(),
             #[cfg(any(test, feature = "testing"))]
             Inner::Copy(bytes) => bytes.len(),
         }
@@ -59,15 +61,7 @@ impl Map {
     pub fn populate(&self, offset: u64, len: usize) -> io::Result<()> {
         let start = self.bounds(offset, len).ok_or(io::ErrorKind::UnexpectedEof)?;
         match &*self.0 {
-            Inner::Os(raw) if len > 0 => match raw.advise_range(memmap2::Advice::PopulateRead, start, len) {
-                Ok(()) => Ok(()),
-                Err(e) if e.raw_os_error() == Some(libc::EFAULT) => Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the file is shorter than its committed part, or its device failed",
-                )),
-                Err(e) => Err(e),
-            },
-            Inner::Os(_) => Ok(()),
+            Inner::Os(mapping) => mapping.populate(start, len),
             #[cfg(any(test, feature = "testing"))]
             Inner::Copy(_) => Ok(()),
         }
@@ -76,37 +70,11 @@ impl Map {
     /// How many bytes of a range lie in pages that are in memory, as the system says at this moment. Touches no page.
     pub fn resident_bytes(&self, offset: u64, len: usize) -> io::Result<u64> {
         let start = self.bounds(offset, len).ok_or(io::ErrorKind::UnexpectedEof)?;
-        #[cfg_attr(not(any(test, feature = "testing")), expect(clippy::infallible_destructuring_match))]
-        let raw = match &*self.0 {
-            Inner::Os(raw) => raw,
+        match &*self.0 {
+            Inner::Os(mapping) => mapping.resident_bytes(start, len),
             #[cfg(any(test, feature = "testing"))]
-            Inner::Copy(_) => return Ok(len as u64),
-        };
-        let page = rustix::param::page_size();
-        let mut resident = 0;
-        let mut pages = [0_u8; 4096];
-        let mut at = start / page * page;
-        while at < start + len {
-            let span = (start + len - at).min(pages.len() * page);
-            // SAFETY: `add` needs the result inside one allocation.
-            // - `at < start + len <= raw.len()`: checked by `bounds`, and a map never shrinks.
-            let first = unsafe { raw.as_ptr().add(at) };
-            // SAFETY: `mincore` needs a page-aligned address, and room for one byte per page of the length.
-            // - Aligned: maps start at a page, and `at` is a multiple of the page size.
-            // - Room: `span` is at most as many pages as `pages` has bytes.
-            // - It reads no byte of the range, so it may lie past the end of the file.
-            let outcome = unsafe { libc::mincore(first.cast_mut().cast(), span, pages.as_mut_ptr()) };
-            if outcome != 0 {
-                return Err(io::Error::last_os_error());
-            }
-            for (index, _) in pages[..span.div_ceil(page)].iter().enumerate().filter(|(_, state)| **state & 1 != 0) {
-                let from = (at + index * page).max(start);
-                let to = (at + (index + 1) * page).min(start + len);
-                resident += (to - from) as u64;
-            }
-            at += span;
+            Inner::Copy(_) => Ok(len as u64),
         }
-        Ok(resident)
     }
 
     /// The same map behind a counter of its own: slices of it are cloned and dropped without touching what slices of
@@ -115,10 +83,16 @@ impl Map {
         Arc::new(self.clone())
     }
 
-    /// A slice of a committed range; `None` when the map does not reach that far.
-    pub fn slice(self: &Arc<Self>, offset: u64, len: usize) -> Option<MapSlice> {
-        let start = self.bounds(offset, len)?;
-        Some(MapSlice { map: Arc::clone(self), start, len })
+    /// A slice of a committed range. Fails with `UnexpectedEof` when the map does not reach that far, and as
+    /// [`Map::populate`] does where the system maps no file that is still written (Windows): the bytes are read then.
+    pub fn slice(self: &Arc<Self>, offset: u64, len: usize) -> io::Result<MapSlice> {
+        let start = self.bounds(offset, len).ok_or(io::ErrorKind::UnexpectedEof)?;
+        match &*self.0 {
+            Inner::Os(mapping) => mapping.fill(start, len)?,
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Copy(_) => {}
+        }
+        Ok(MapSlice { map: Arc::clone(self), start, len })
     }
 }
 
@@ -150,13 +124,13 @@ impl Deref for MapSlice {
     #[inline]
     fn deref(&self) -> &[u8] {
         match &*self.map.0 {
-            Inner::Os(raw) => {
+            Inner::Os(mapping) => {
                 // SAFETY: `add` needs the result inside one allocation.
-                // - `start + len <= raw.len()`: checked by `Map::slice` / `part`, and a map never shrinks.
-                let first = unsafe { raw.as_ptr().add(self.start) };
+                // - `start + len <= mapping.len()`: checked by `Map::slice` / `part`, and a map never shrinks.
+                let first = unsafe { mapping.as_ptr().add(self.start) };
                 // SAFETY: `from_raw_parts` needs `len` readable, initialised bytes that nobody writes during the borrow.
                 // - Readable: inside the mapping (above), which `self.map` keeps alive as long as the borrow.
-                // - Initialised: file-backed pages always are.
+                // - Initialised: file-backed pages always are, and `Map::slice` has filled others.
                 // - Not written: the caller of `Map::slice` asks for committed ranges only, which are immutable.
                 unsafe { std::slice::from_raw_parts(first, self.len) }
             }

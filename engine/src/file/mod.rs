@@ -7,8 +7,13 @@
 
 mod fork;
 mod map;
+#[cfg(unix)]
+mod mapping;
+#[cfg(unix)]
 mod os;
 mod shared;
+#[cfg(windows)]
+mod windows;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
@@ -25,8 +30,19 @@ use std::sync::Arc;
 
 pub use fork::ForkGuard;
 pub use map::{Map, MapSlice};
+#[cfg(unix)]
+use mapping::Mapping;
+#[cfg(unix)]
+pub(crate) use os::random_bytes;
+#[cfg(unix)]
 pub use os::{OsVolume, Replacement, memory_bytes, open_files_limit, open_source};
 pub use shared::SharedMemory;
+#[cfg(windows)]
+use windows::Mapping;
+#[cfg(windows)]
+pub(crate) use windows::random_bytes;
+#[cfg(windows)]
+pub use windows::{OsVolume, Replacement, memory_bytes, open_files_limit, open_source};
 
 /// How a file is opened. Every mode refuses symbolic links and anything but a regular file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, FallocateFlags, FileType, Mode, OFlags, fstat, openat, statat};
 
-use super::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Volume};
+use super::{Entry, File, Identity, LockMode, Map, Mapping, Medium, Open, SharedMemory, Volume};
 
 /// A directory of the operating system, held open; names are resolved relative to it, so that renaming or replacing
 /// a parent directory cannot redirect the store.
@@ -246,11 +246,7 @@ impl Volume for OsVolume {
     }
 
     fn random(&self, buffer: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            filled += rustix::rand::getrandom(&mut buffer[filled..], rustix::rand::GetRandomFlags::empty())?;
-        }
-        Ok(())
+        random_bytes(buffer)
     }
 }
 
@@ -443,7 +439,7 @@ impl File for OsFile {
 
     fn map(&self, committed: u64, reserve: u64) -> io::Result<Map> {
         let len = usize::try_from(committed.max(reserve)).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        memmap2::MmapOptions::new().len(len).map_raw_read_only(&self.file).map(Map::from_os)
+        memmap2::MmapOptions::new().len(len).map_raw_read_only(&self.file).map(Mapping::new).map(Map::from_os)
     }
 
     fn shared_memory(&self, range: Range<u64>, grow: bool, writable: bool) -> io::Result<Option<SharedMemory>> {
@@ -473,6 +469,15 @@ impl OsFile {
         }
         Ok(())
     }
+}
+
+/// Fills `buffer` from the operating system's generator.
+pub(crate) fn random_bytes(buffer: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        filled += rustix::rand::getrandom(&mut buffer[filled..], rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(())
 }
 
 /// How many files this process may have open; `None` for no limit.

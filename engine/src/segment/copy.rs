@@ -130,8 +130,8 @@ impl PayloadCopy {
         }
         let map = self.reader.map(self.record.table_offset)?;
         self.verify_mapped(&map, &range, helpers)?;
-        map.slice(self.record.data_offset + start as u64, len)
-            .ok_or_else(|| Error::internal("the map is shorter than it said"))
+        let offset = self.record.data_offset + start as u64;
+        map.slice(offset, len).map_err(|e| self.reader.read_error(e, offset))
     }
 
     /// Bytes of the payload's pages that are in memory now, whoever brought them there. Touches none of them. 0 for one
@@ -153,7 +153,7 @@ impl PayloadCopy {
         }
         let len = usize::try_from(self.record.raw_bytes).map_err(|_| Error::internal("payload length"))?;
         let map = self.reader.map(self.record.table_offset)?.counted_apart();
-        Ok(map.slice(self.record.data_offset, len))
+        Ok(map.slice(self.record.data_offset, len).ok())
     }
 
     /// Copies a range of the payload into `target`, verifying every chunk it touches, by positioned reads only.
@@ -351,7 +351,7 @@ impl PayloadCopy {
                 let offset = self.record.data_offset + chunk * chunk_bytes;
                 let slice = map
                     .slice(offset, self.record.raw_chunk_bytes(chunk) as usize)
-                    .ok_or_else(|| Error::internal("the map is shorter than it said"))?;
+                    .map_err(|e| self.reader.read_error(e, offset))?;
                 self.check_chunk(chunk, &slice)?;
                 self.verified.set(chunk as usize);
             }

@@ -110,14 +110,26 @@ impl SegmentReader {
         if let Some(map) = slot.as_ref().filter(|map| map.covers(end)) {
             return Ok(Arc::clone(map));
         }
-        let map = self
-            .file
-            .map(end, self.key.capacity_bytes.max(end))
-            .or_else(|_| self.file.map(end, end)) // where address space is scarce, what is needed now must do
-            .map_err(|e| Error::io("mapping the segment", e).segment(self.id()))?;
+        let map = self.new_map(end).map_err(|e| Error::io("mapping the segment", e).segment(self.id()))?;
         let map = Arc::new(map);
         *slot = Some(Arc::clone(&map));
         Ok(map)
+    }
+
+    /// Maps the segment, as far as it may be mapped.
+    #[cfg(unix)]
+    fn new_map(&self, end: u64) -> io::Result<Map> {
+        // Where address space is scarce, what is needed now must do.
+        self.file.map(end, self.key.capacity_bytes.max(end)).or_else(|_| self.file.map(end, end))
+    }
+
+    /// Maps the segment, all of it when it is sealed. What may still grow is read instead of mapped here.
+    #[cfg(windows)]
+    fn new_map(&self, end: u64) -> io::Result<Map> {
+        match super::footer::read_footer(&*self.file, self.key.salt) {
+            Ok(_) => self.file.len().and_then(|len| self.file.map(len.max(end), len.max(end))),
+            Err(_) => self.file.map(end, self.key.capacity_bytes.max(end + 1)),
+        }
     }
 
     /// Reads a range that must exist. A shorter file is damage.

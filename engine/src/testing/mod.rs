@@ -8,7 +8,7 @@ pub mod golden;
 pub mod oracle;
 pub mod random;
 
-pub use crate::file::fault::{Fault, FaultKind, FaultPlan, FaultVolume};
+pub use crate::file::fault::{EDQUOT, Fault, FaultKind, FaultPlan, FaultVolume};
 pub use crate::file::sim::persistence::{Image, Op, Persistence};
 pub use crate::file::sim::{Device, SimDisk, SimProcess};
 pub use crate::file::{Medium, OsVolume, Volume};

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use tensoratom::testing::crash::small_options;
@@ -11,6 +10,8 @@ use tensoratom::testing::oracle::{Expected, State, Step, commit_steps};
 use tensoratom::testing::random::{Random, effort, seed};
 use tensoratom::testing::{Image, SimDisk, Volume};
 use tensoratom::{Control, Durability, ErrorKind, Key, ListOptions, ReadMode, RepairOptions, Store, Tier};
+
+use crate::at::FileExt;
 
 fn put(key: &str, len: usize, seed: u64) -> Step {
     Step::Put(Key::from(key), Random::new(seed).bytes(len), Some(format!("{{\"seed\":{seed}}}")))

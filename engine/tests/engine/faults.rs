@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tensoratom::testing::crash::{COLD, small_options};
 use tensoratom::testing::oracle::{State, Step, VECTOR_DIM, check_integrity, check_nothing_leaks, commit_steps};
 use tensoratom::testing::random::{Random, effort, seed};
-use tensoratom::testing::{Fault, FaultKind, FaultVolume, SimDisk, Volume};
+use tensoratom::testing::{EDQUOT, Fault, FaultKind, FaultVolume, SimDisk, Volume};
 use tensoratom::{Durability, ErrorKind, Key, Store, Tier};
 
 fn put(key: &str, len: usize) -> Step {
@@ -179,7 +179,7 @@ fn each_call_that_changes_something_fails_in_every_way() {
     for kind in [
         FaultKind::Error(libc::EIO),
         FaultKind::Error(libc::ENOSPC),
-        FaultKind::Error(libc::EDQUOT),
+        FaultKind::Error(EDQUOT),
         FaultKind::ShortWrite(libc::ENOSPC),
         FaultKind::ShortWrite(libc::EIO),
     ] {

@@ -1,7 +1,6 @@
 //! Search against a full scan with the kernels: the same ids and the same bits of every distance, over all metrics and
 //! element types, with data that defeats the bounds, with filters, on any number of threads.
 
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use half::{bf16, f16};
@@ -14,6 +13,8 @@ use tensoratom::{
     Companions, Control, DType, Durability, ErrorKind, Neighbor, Options, Progress, ReadMode, SearchOptions, SqlValue,
     Store, Tensor, VectorSet,
 };
+
+use crate::at::FileExt;
 
 const FLOATS: [DType; 4] = [DType::F32, DType::F64, DType::F16, DType::Bf16];
 const OTHERS: [DType; 3] = [DType::I8, DType::U8, DType::B1];

@@ -1,8 +1,6 @@
 //! Vector sets: conflicts between writers, compaction, companions, damage, rebuilding, names, and what is refused.
 //! That they behave like maps under random transactions is in `model.rs`, under crashes and faults in their files.
 
-use std::os::unix::fs::FileExt;
-
 use tensoratom::kernels::{Metric, Rows};
 use tensoratom::testing::SimDisk;
 use tensoratom::testing::crash::small_options;
@@ -12,6 +10,8 @@ use tensoratom::{
     AsOf, CompactOptions, Companions, Control, DType, Durability, ErrorKind, Options, RepairOptions, Result,
     SearchOptions, SqlValue, Store, Tensor, VectorSet, VerifyOptions,
 };
+
+use crate::at::FileExt;
 
 const DIM: usize = 3;
 

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::fault::failure;
 use super::shared::HeapRegion;
 use super::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Volume};
 pub use persistence::Device;
@@ -92,7 +93,7 @@ impl State {
 
     /// Fails as a disk does that was pulled out.
     fn check_there(&self, device: Device) -> io::Result<()> {
-        if self.device(device).is_missing { Err(io::Error::from_raw_os_error(libc::EIO)) } else { Ok(()) }
+        if self.device(device).is_missing { Err(failure(libc::EIO)) } else { Ok(()) }
     }
 
     /// Fails as a full disk does when a file would grow past the capacity.
@@ -100,7 +101,7 @@ impl State {
         let grows = end.saturating_sub(self.disk.len(inode));
         let used = self.disk.total_bytes(device);
         if grows > 0 && used.saturating_add(grows) > self.device(device).capacity_bytes {
-            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+            return Err(failure(libc::ENOSPC));
         }
         Ok(())
     }
@@ -350,7 +351,7 @@ impl Volume for SimProcess {
         let name = &*self.full(name);
         let mut state = self.state.lock();
         if state.read_only && how != Open::Read {
-            return Err(io::Error::from_raw_os_error(libc::EROFS));
+            return Err(failure(libc::EROFS));
         }
         let found = state.disk.lookup(name);
         let inode = match (found, how) {
@@ -384,7 +385,7 @@ impl Volume for SimProcess {
         let name = self.full(name);
         let mut state = self.state.lock();
         if state.read_only {
-            return Err(io::Error::from_raw_os_error(libc::EROFS));
+            return Err(failure(libc::EROFS));
         }
         if !state.disk.has_dir(&name) {
             state.apply(Op::CreateDir { name });
@@ -503,7 +504,7 @@ impl SimFile {
     fn writing(&self) -> io::Result<()> {
         self.wait();
         self.reading()?;
-        if self.writable { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EBADF)) }
+        if self.writable { Ok(()) } else { Err(failure(libc::EBADF)) }
     }
 }
 
@@ -571,7 +572,7 @@ impl File for SimFile {
             state.failing_sync -= 1;
             if state.failing_sync == 0 {
                 state.apply(Op::FailedSync { inode: self.inode });
-                return Err(io::Error::from_raw_os_error(libc::EIO));
+                return Err(failure(libc::EIO));
             }
         }
         state.apply(Op::Sync { inode: self.inode });
@@ -653,7 +654,7 @@ mod tests {
         disk.set_capacity(10);
         let file = disk.process().open("x", Open::Create).unwrap();
         file.write_at(&[1; 10], 0).unwrap();
-        assert_eq!(file.write_at(&[1; 1], 10).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+        assert_eq!(file.write_at(&[1; 1], 10).unwrap_err().kind(), io::ErrorKind::StorageFull);
         file.write_at(&[2; 10], 0).unwrap();
     }
 }
