@@ -23,7 +23,7 @@ MISTAKES = {
     "metadata that is a list": lambda store, path: store.put("x", X, metadata=[1]),
     "an unknown dtype": lambda store, path: store.put("x", X, dtype="f12"),
     "objects": lambda store, path: store.put("x", np.array([object()])),
-    "integers as floats": lambda store, path: store.writer("w", "bf16", (-1, 3)).write(np.ones(3, "i8")),
+    "floats as integers": lambda store, path: store.writer("w", "i4", (-1, 3)).write(np.ones(3)),
     "rows outside": lambda store, path: store.get("x").rows(1, 9),
     "rows of a scalar": lambda store, path: store.get("scalar").rows(0, 1),
     "a shape with two open ends": lambda store, path: store.writer("w", "f4", (-1, -1)),

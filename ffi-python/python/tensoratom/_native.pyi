@@ -57,7 +57,7 @@ class AtomCore:
     def numpy(self) -> NDArray[Any]:
         """A read-only array on the stored bytes. Verifies what no read of this process touched before; copies nothing in
         mapped mode. Types NumPy lacks come as those of `ml_dtypes`, or as unsigned integers of their size without it;
-        bits come packed, quantised elements as their codes.
+        bits come packed, quantised elements as their codes. Ctrl-C stops the first read of 32 MiB or more.
         """
     def rows(self, start: int, stop: int) -> NDArray[Any]:
         """Rows start to stop of the first dimension as a read-only array. Only their chunks are read and verified."""
@@ -216,6 +216,7 @@ class StoreCore:
     def put(self, key: Key, array: ArrayLike, *, metadata: dict[str, Any] | None = None, namespace: str | None = None, if_version: int | None = None, dtype: str | None = None, parents: builtins.list[Key] | None = None) -> int:
         """Stores one array durably and returns the commit. `dtype` converts floats, or says how raw integers are meant.
         `if_version` is the version the key must have (0: none), else ConflictError; `parents` are keys it was made from.
+        Ctrl-C stops a put of 32 MiB or more, and leaves nothing of it; a smaller one ends first.
         """
     def query(self, sql: str, *, limit: int = ...) -> builtins.list[dict[str, Any]]:
         """Runs one SELECT over the views atoms, versions, payloads, segments, commits, changes, lineages, manifests,
@@ -260,7 +261,10 @@ class Transaction:
     def abort(self) -> None:
         """Gives everything up. Doing it twice does nothing."""
     def commit(self) -> int:
-        """Commits and returns the commit's number. Durable and visible to every process when it returns."""
+        """Commits and returns the commit's number. Durable and visible to every process when it returns. Ctrl-C stops the
+        wait for other processes and the syncs of many segments, and gives everything up; one sync, and what other threads
+        commit along with it, ends first.
+        """
     def delete(self, key: Key) -> bool:
         """Deletes a key and returns whether it existed."""
     def put(self, key: Key, array: ArrayLike, *, metadata: dict[str, Any] | None = None, if_version: int | None = None, dtype: str | None = None, parents: builtins.list[Key] | None = None) -> None:
@@ -278,7 +282,9 @@ class VectorSet:
     def __len__(self) -> int: ...
     def __repr__(self) -> str: ...
     def add(self, ids: ArrayLike, array: ArrayLike) -> None:
-        """Adds vectors durably, one row per id; a new id each, else AlreadyExistsError. One call makes one part: add many."""
+        """Adds vectors durably, one row per id; a new id each, else AlreadyExistsError. One call makes one part: add many.
+        Ctrl-C stops it between its steps, some seconds each for gigabytes, and nothing is added.
+        """
     def compact(self) -> int:
         """Puts small parts together and drops deleted rows. Returns how many parts were replaced. Ctrl-C stops it."""
     def delete(self, ids: ArrayLike) -> int:
@@ -305,7 +311,7 @@ class VectorSet:
         `filter` are ids, or a mask whose index is the id; `exclude` likewise. Ctrl-C stops it.
         """
     def upsert(self, ids: ArrayLike, array: ArrayLike) -> None:
-        """Adds vectors durably, or replaces those of the same ids."""
+        """Adds vectors durably, or replaces those of the same ids. Ctrl-C stops it as it stops `add`."""
 
 class Writer:
     """Writes one array block by block, in bounded memory. Stored when the `with` block ends, given up on an exception.
@@ -321,7 +327,9 @@ class Writer:
     def nbytes(self) -> int:
         """Bytes written so far."""
     def write(self, block: ArrayLike) -> None:
-        """Appends a block: whole rows or any run of elements, in C order. Floats are converted to the writer's type."""
+        """Appends a block: whole rows or any run of elements, in C order. Floats are converted to the writer's type. Ctrl-C
+        stops a block of 32 MiB or more, and then the array is given up.
+        """
 
 def cdist(a: ArrayLike, b: ArrayLike, metric: str = 'euclidean') -> NDArray[Any]:
     """Distances of each row of `a` to each row of `b`, as a float64 matrix. Both vectors of one type, or `a` float32 and `b`
