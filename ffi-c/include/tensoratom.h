@@ -424,6 +424,11 @@
 #define TA_POISONED 63
 
 /*
+ The cold directory is away, fails, or is another store's; all else is served.
+ */
+#define TA_COLD_UNAVAILABLE 64
+
+/*
  The store was closed.
  */
 #define TA_CLOSED 80
@@ -702,6 +707,15 @@ typedef struct {
    Milliseconds to wait for locks of other processes; 0 for the default.
    */
   uint64_t lock_timeout_ms;
+  /*
+   Where a store that is made keeps its cold tier, perhaps on another disk: UTF-8, absolute or relative to the store; of a
+   store that is there, the directory in use. NULL for the store's own.
+   */
+  const char *cold_directory;
+  /*
+   Its bytes.
+   */
+  uint64_t cold_directory_length;
 } ta_options;
 
 /*
@@ -1286,9 +1300,14 @@ int32_t ta_list_next(uint64_t list,
                      ta_error *error);
 
 /*
- Counts and bytes of a store as a JSON object; the members of `accounted` sum to `disk_bytes`.
+ Counts and bytes of a store as a JSON object; the members of `accounted` sum to `disk_bytes`. `cold_directory` is null, or
+ {path, disk_bytes, problem}, of which `problem` is why it cannot be used now.
  */
-int32_t ta_stat(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+int32_t ta_stat(uint64_t store,
+                char *out,
+                uint64_t capacity,
+                uint64_t *length,
+                ta_error *error);
 
 /*
  As ta_stat, ended with TA_CANCELLED soon after the cancel handle is set or its deadline has passed.
@@ -1296,7 +1315,8 @@ int32_t ta_stat(uint64_t store, char *out, uint64_t capacity, uint64_t *length, 
 int32_t ta_stat_with(uint64_t store, uint64_t cancel, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
 
 /*
- Reads everything below a prefix and reports damage as a JSON object. The status is TA_OK also when there is damage.
+ Reads everything below a prefix and reports damage as a JSON object, of which `unavailable` is null or why cold payloads could
+ not be looked at. The status is TA_OK also when there is damage.
  */
 int32_t ta_verify(uint64_t store,
                   const char *prefix,
@@ -1454,6 +1474,21 @@ int32_t ta_export(uint64_t store,
                   ta_error *error);
 
 /*
+ Gives a store that nobody has open a cold directory, or moves the one it has: copied, synced, read back, switched over, then
+ deleted. A relative path starts in the store. The report is JSON: {segments_copied, bytes_copied, left_behind}, fewer than
+ 1,024 bytes and the path in it; the directory is changed also where it does not fit.
+ */
+int32_t ta_set_cold_directory(const char *path,
+                              uint64_t path_length,
+                              const char *directory,
+                              uint64_t directory_length,
+                              uint64_t cancel,
+                              char *out,
+                              uint64_t capacity,
+                              uint64_t *length,
+                              ta_error *error);
+
+/*
  Repairs a store that nobody has open; with `rebuild_catalog` not 0 its catalog is made anew. `atoms` is how many it has.
  */
 int32_t ta_repair(const char *path,
@@ -1529,8 +1564,8 @@ int32_t ta_tier_maintain(uint64_t store,
 /*
  Reclaims space: garbage, and history older than `keep_seconds`, of which a negative number keeps all. Segments whose share of
  dead bytes is `dead_share` or more are rewritten, 0.5 is usual. With `dry_run` other than 0 nothing changes. The report
- is a JSON object of numbers and the list `findings`, of segments that damage keeps; too small a buffer is found out only
- when all is done, 1,024 bytes are enough without findings.
+ is a JSON object of numbers, the list `findings`, of segments that damage keeps, and `unavailable`, which is null or why cold
+ segments stay; too small a buffer is found out only when all is done, 1,024 bytes are enough without findings.
  */
 int32_t ta_gc(uint64_t store,
               double keep_seconds,

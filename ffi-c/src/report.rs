@@ -59,7 +59,8 @@ pub extern "C" fn ta_stat_with(
     })
 }
 
-/// Reads everything below a prefix and reports damage as a JSON object. The status is TA_OK also when there is damage.
+/// Reads everything below a prefix and reports damage as a JSON object, of which `unavailable` is null or why cold payloads could
+/// not be looked at. The status is TA_OK also when there is damage.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_verify(
     store: u64,

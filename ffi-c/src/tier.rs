@@ -137,8 +137,8 @@ pub extern "C" fn ta_tier_maintain(
 
 /// Reclaims space: garbage, and history older than `keep_seconds`, of which a negative number keeps all. Segments whose share of
 /// dead bytes is `dead_share` or more are rewritten, 0.5 is usual. With `dry_run` other than 0 nothing changes. The report
-/// is a JSON object of numbers and the list `findings`, of segments that damage keeps; too small a buffer is found out only
-/// when all is done, 1,024 bytes are enough without findings.
+/// is a JSON object of numbers, the list `findings`, of segments that damage keeps, and `unavailable`, which is null or why cold
+/// segments stay; too small a buffer is found out only when all is done, 1,024 bytes are enough without findings.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_gc(
     store: u64,
