@@ -7,7 +7,9 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tensoratom::kernels::convert::Overflow;
 use tensoratom::kernels::{Metric, Rows};
-use tensoratom::{CompactOptions, DType, Error, ErrorKind, Neighbor, NpyArray, Result, SearchOptions, VectorSetInfo, VectorSnapshot};
+use tensoratom::{
+    CompactOptions, DType, Error, ErrorKind, Neighbor, NpyArray, Result, SearchOptions, VectorSetInfo, VectorSnapshot,
+};
 
 use crate::args::{Search, VectorsAdd, VectorsCompact, VectorsDrop, VectorsInfo, VectorsLs};
 use crate::output::{Align, FAINT, GOOD, JsonList, Outcome, Table, count, grouped, plain_text, print_json, say, size};

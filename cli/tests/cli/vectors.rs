@@ -11,7 +11,8 @@ fn place() -> Place {
     let ids: Vec<u8> = [10_i64, 20, 30, 40].iter().flat_map(|id| id.to_le_bytes()).collect();
     place.write("ids.npy", npy("<i8", "(4,)", &ids));
     place.write("query.npy", npy("<f4", "(2,)", &floats(&[0.0, 2.0])));
-    let added = place.run(["vectors", "add", "store", "words", "--data", "data.npy", "--ids", "ids.npy", "--create", "--json"]);
+    let added =
+        place.run(["vectors", "add", "store", "words", "--data", "data.npy", "--ids", "ids.npy", "--create", "--json"]);
     let added = added.json();
     assert_eq!(fields(&added), ["added", "lsn", "set"]);
     assert_eq!((&added["added"], &added["set"]["metric"]), (&json!(4), &json!("cosine")));

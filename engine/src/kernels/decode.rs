@@ -5,8 +5,8 @@ use half::{bf16, f16};
 
 use super::Rows;
 use super::dispatch;
-use super::vector::{Isa, Kernel};
 use super::float::Float;
+use super::vector::{Isa, Kernel};
 use crate::dtype::DType;
 use crate::element::{F8E4M3, F8E5M2};
 use crate::error::{Error, ErrorKind, Result};

@@ -120,8 +120,10 @@ pub(super) const F16: Layout =
     Layout { bits: 16, mantissa_bits: 10, bias: 15, max: 0x7bff, beyond: 0x7c00, nan: 0x7e00, payload: true };
 pub(super) const BF16: Layout =
     Layout { bits: 16, mantissa_bits: 7, bias: 127, max: 0x7f7f, beyond: 0x7f80, nan: 0x7fc0, payload: true };
-pub(super) const E4M3: Layout = Layout { bits: 8, mantissa_bits: 3, bias: 7, max: 0x7e, beyond: 0x7f, nan: 0x7f, payload: false };
-pub(super) const E5M2: Layout = Layout { bits: 8, mantissa_bits: 2, bias: 15, max: 0x7b, beyond: 0x7c, nan: 0x7e, payload: false };
+pub(super) const E4M3: Layout =
+    Layout { bits: 8, mantissa_bits: 3, bias: 7, max: 0x7e, beyond: 0x7f, nan: 0x7f, payload: false };
+pub(super) const E5M2: Layout =
+    Layout { bits: 8, mantissa_bits: 2, bias: 15, max: 0x7b, beyond: 0x7c, nan: 0x7e, payload: false };
 
 const F64_MANTISSA_BITS: u32 = 52;
 const F64_BIAS: i32 = 1023;

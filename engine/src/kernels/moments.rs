@@ -236,7 +236,8 @@ mod tests {
         let kind = |x: f64| if x.is_nan() { "NaN".to_owned() } else { x.to_string() };
         let facts = |m: &Moments| [m.mean(), m.variance(0), m.min(), m.max()].map(kind);
         let (inf, nan) = (f64::INFINITY, f64::NAN);
-        let sets: [&[f64]; 6] = [&[inf, 1.0], &[inf, inf, 2.0], &[-inf, inf, 0.0], &[nan, inf, 3.0], &[-inf, -1.0], &[nan, 5.0]];
+        let sets: [&[f64]; 6] =
+            [&[inf, 1.0], &[inf, inf, 2.0], &[-inf, inf, 0.0], &[nan, inf, 3.0], &[-inf, -1.0], &[nan, 5.0]];
         for set in sets {
             let whole = facts(&of(set));
             for start in 0..set.len() {

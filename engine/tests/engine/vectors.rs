@@ -272,10 +272,13 @@ fn a_transaction_searches_what_it_has_staged() {
     writer.upsert(&[2], Rows::of(DIM, &matrix(&[2], 7)).unwrap()).unwrap();
     assert_eq!(writer.delete(&[5, 9, 200]).unwrap(), 3);
     let view = writer.view().unwrap();
-    let staged: Vec<(i64, Vec<u8>)> = view.iter().map(|row| row.map(|(id, bytes)| (id, bytes.to_vec())).unwrap()).collect();
+    let staged: Vec<(i64, Vec<u8>)> =
+        view.iter().map(|row| row.map(|(id, bytes)| (id, bytes.to_vec())).unwrap()).collect();
     let query = vector(2, 7);
     let search = |view: &tensoratom::VectorSnapshot| {
-        view.search(Rows::one(&query).unwrap(), 50, &SearchOptions::new().metric(Metric::SqEuclidean)).unwrap().remove(0)
+        view.search(Rows::one(&query).unwrap(), 50, &SearchOptions::new().metric(Metric::SqEuclidean))
+            .unwrap()
+            .remove(0)
     };
     let found = search(&view);
     assert_eq!((found[0].id, found[0].distance), (2, 0.0));
@@ -284,7 +287,8 @@ fn a_transaction_searches_what_it_has_staged() {
     assert_eq!(set.len().unwrap(), 5, "nobody else sees it");
     txn.commit().unwrap();
     let committed = set.snapshot().unwrap();
-    let rows: Vec<(i64, Vec<u8>)> = committed.iter().map(|row| row.map(|(id, bytes)| (id, bytes.to_vec())).unwrap()).collect();
+    let rows: Vec<(i64, Vec<u8>)> =
+        committed.iter().map(|row| row.map(|(id, bytes)| (id, bytes.to_vec())).unwrap()).collect();
     assert_eq!(rows, staged);
     assert_eq!(search(&committed), found);
 }

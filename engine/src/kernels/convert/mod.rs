@@ -341,7 +341,8 @@ mod tests {
                 hard.chain(anywhere).flat_map(u32::to_le_bytes).collect()
             }
             _ => {
-                let nan = [1, u64::MAX >> 1, 0x7ff0_0000_2000_0000, 0xfff0_0000_0000_0001, 0x7fff_ffff_ffff_ffff, 1 << 63];
+                let nan =
+                    [1, u64::MAX >> 1, 0x7ff0_0000_2000_0000, 0xfff0_0000_0000_0001, 0x7fff_ffff_ffff_ffff, 1 << 63];
                 let hard = hard_numbers(layout_of(to)).into_iter().map(f64::to_bits).chain(nan);
                 // Most f64 are far beyond what the others reach.
                 let anywhere = (0..20_000).map(|n| match n % 2 {
@@ -363,7 +364,8 @@ mod tests {
             convert_on(isa, source, from, &mut ours[offset..], to, overflow);
             if ours[offset..] != oracle {
                 let sizes = (bytes_of(from), bytes_of(to));
-                let differs = |at: &usize| ours[offset + at * sizes.1..][..sizes.1] != oracle[at * sizes.1..][..sizes.1];
+                let differs =
+                    |at: &usize| ours[offset + at * sizes.1..][..sizes.1] != oracle[at * sizes.1..][..sizes.1];
                 let at = (0..len / sizes.1).find(differs).unwrap();
                 let element = |bytes: &[u8], size: usize| bytes[at * size..][..size].to_vec();
                 let (source, ours, oracle) =
@@ -387,7 +389,13 @@ mod tests {
                     for count in (0..=67).chain([511, 512, 513, 527, 1024 + 17]) {
                         let start = random.below(elements as u64) as usize;
                         let end = (start + count).min(elements);
-                        check_sets(&values[start * bytes_of(from)..end * bytes_of(from)], from, to, overflow, count % 3);
+                        check_sets(
+                            &values[start * bytes_of(from)..end * bytes_of(from)],
+                            from,
+                            to,
+                            overflow,
+                            count % 3,
+                        );
                     }
                 }
             }

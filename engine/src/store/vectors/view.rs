@@ -93,7 +93,12 @@ impl PartView {
     }
 
     /// A part whose payloads are at hand.
-    pub(super) fn of(state: PartState, [vectors, ids]: [Payload; 2], companion: Option<Payload>, dead: RoaringBitmap) -> Self {
+    pub(super) fn of(
+        state: PartState,
+        [vectors, ids]: [Payload; 2],
+        companion: Option<Payload>,
+        dead: RoaringBitmap,
+    ) -> Self {
         PartView { state, vectors, companion, dead, ids, ids_view: OnceLock::new() }
     }
 
