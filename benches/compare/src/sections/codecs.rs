@@ -5,12 +5,12 @@ use std::hint::black_box;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use tensoratom::kernels::convert::{Overflow, convert};
-use tensoratom::kernels::json::{self, NonFinite};
-use tensoratom::kernels::quantize::{Scheme, dequantize_payload, quantize_encoded};
 use tensoratom::DType;
+use tensoratom::kernels::convert::{Overflow, convert};
 use tensoratom::kernels::ggml::{BlockLayout, dequantize_blocks, quantize_blocks};
 use tensoratom::kernels::isa;
+use tensoratom::kernels::json::{self, NonFinite};
+use tensoratom::kernels::quantize::{Scheme, dequantize_payload, quantize_encoded};
 use tensoratom_benches::{noise, numbers};
 
 use super::{best_of, rate, timed};
@@ -54,7 +54,8 @@ fn conversions(times: usize, report: &mut Report) {
         ($type:ty) => {
             let mut narrow = vec![<$type>::ZERO; ELEMENTS];
             let name = stringify!($type);
-            let there = speed(times, 6 * ELEMENTS, || black_box(&mut narrow).convert_from_f32_slice(black_box(&singles)));
+            let there =
+                speed(times, 6 * ELEMENTS, || black_box(&mut narrow).convert_from_f32_slice(black_box(&singles)));
             report.row(&format!("f32 to {name}"), "half", there, "GB/s");
             let back = speed(times, 6 * ELEMENTS, || black_box(&narrow).convert_to_f32_slice(black_box(&mut wide)));
             report.row(&format!("{name} to f32"), "half", back, "GB/s");
@@ -76,7 +77,8 @@ fn blocks(times: usize, report: &mut Report) {
         });
         report.row(&format!("{} to f32", layout.name()), "tensoratom", speed, "GB/s");
     }
-    let singles: Vec<f32> = numbers(1, DType::F32, 1, ELEMENTS).as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
+    let singles: Vec<f32> =
+        numbers(1, DType::F32, 1, ELEMENTS).as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
     for layout in [BlockLayout::Q8_0, BlockLayout::Q4_0] {
         let mut codes = vec![0; ELEMENTS / layout.elements() * layout.bytes()];
         let speed = speed(times, 4 * ELEMENTS, || {
@@ -96,7 +98,8 @@ fn blocks(times: usize, report: &mut Report) {
 
 fn json_arrays(times: usize, report: &mut Report) {
     report.section(&format!("JSON array of {ELEMENTS} f32, bytes of text"));
-    let values: Vec<f32> = numbers(3, DType::F32, 1, ELEMENTS).as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
+    let values: Vec<f32> =
+        numbers(3, DType::F32, 1, ELEMENTS).as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
     // Embeddings have all their digits; the numbers above are fractions of 2^15.
     let values: Vec<f32> = values.iter().map(|x| x * 0.123_456_79).collect();
     let mut text = Vec::new();

@@ -96,7 +96,8 @@ impl Filled {
             println!("  faiss is not there: pip install faiss-cpu numpy, and give --python");
             return None;
         };
-        let list = |list: &serde_json::Value| list.as_array().into_iter().flatten().filter_map(|id| id.as_i64()).collect();
+        let list =
+            |list: &serde_json::Value| list.as_array().into_iter().flatten().filter_map(|id| id.as_i64()).collect();
         Some(Measured {
             one_ms: answer["one_ms"].as_f64()?,
             all_ms: answer["all_ms"].as_f64()?,
