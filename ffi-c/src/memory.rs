@@ -150,7 +150,8 @@ impl<T: Plain> Out<T> {
 
 /// Writes the text of an error, as much as fits, and its length. Never fails: NULL and nonsense are passed over.
 pub(crate) fn write_error(error: *mut ta_error, text: &str) {
-    if check(error, 1).is_err() {
+    // NULL is common, and saying why it is refused costs as much as a short call.
+    if error.is_null() || check(error, 1).is_err() {
         return;
     }
     // SAFETY: not NULL and aligned; a ta_error of the caller by the header's contract.

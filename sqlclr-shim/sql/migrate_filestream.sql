@@ -63,10 +63,13 @@ BEGIN
         WHERE source_object_id = @object_id AND store_alias = @store_alias AND atom_id = @atom_id;
         INSERT INTO tensoratom.MigrationRow (source_object_id, store_alias, atom_id, state, payload_bytes, sha2_256, message)
         VALUES (@object_id, @store_alias, @atom_id, @state, DATALENGTH(@bytes), @expected, @message);
-        DELETE FROM tensoratom.PayloadReference WHERE store_alias = @store_alias AND atom_id = @atom_id;
+        -- A reference that is there stays where this failed: without it the payload would be collected as one that nobody needs.
         IF @state = N'verified'
+        BEGIN
+            DELETE FROM tensoratom.PayloadReference WHERE store_alias = @store_alias AND atom_id = @atom_id;
             INSERT INTO tensoratom.PayloadReference (store_alias, atom_id, payload_bytes, sha2_256, blake3_256)
             VALUES (@store_alias, @atom_id, DATALENGTH(@bytes), @expected, @digest);
+        END;
         COMMIT TRANSACTION;
         SET @atom_id = (SELECT MIN(atom_id) FROM @todo WHERE atom_id > @atom_id);
     END;

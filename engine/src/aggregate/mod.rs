@@ -126,6 +126,7 @@ impl Aggregate {
             }
         }
         if self.spec.points_max().is_some() {
+            self.check_axes(dim)?;
             self.reserve_points(dim, rows.rows())?;
         } else if self.dim == 0 {
             self.numbers = linear::start(self.spec, dim)?;
@@ -200,8 +201,21 @@ impl Aggregate {
         }
     }
 
+    /// The axes of a projection take as many numbers as a state may hold, and no more: they may come from another machine.
+    fn check_axes(&self, dim: usize) -> Result<()> {
+        let Aggregation::RandomProjection { axes, .. } = self.spec else { return Ok(()) };
+        match usize::try_from(axes).ok().and_then(|axes| axes.checked_mul(dim)) {
+            Some(numbers) if numbers <= NUMBERS_MAX => Ok(()),
+            _ => Err(Error::invalid_argument(format!(
+                "{axes} axes of {dim} dimensions are more than {NUMBERS_MAX} numbers"
+            ))
+            .hint("take fewer axes")),
+        }
+    }
+
     /// The kept points on random axes.
     fn projected(&self, axes: u32, seed: u64) -> Result<Aggregated> {
+        self.check_axes(self.dim)?;
         let (sample, axes) = (self.sample()?, usize::try_from(axes).unwrap_or(usize::MAX));
         let projection = Projection::random(self.dim, axes, seed)?;
         let rows = sample.weights.len();

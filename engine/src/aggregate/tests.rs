@@ -243,6 +243,9 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         assert_eq!(result.unwrap_err().kind(), kind, "case {index}");
     }
     assert_eq!(state, before);
+    let wide = vec![0.5_f32; 1000];
+    let beyond = empty("random_projection axes=20000").push(Rows::one(&wide).unwrap(), None);
+    assert_eq!(beyond.unwrap_err().kind(), ErrorKind::InvalidArgument);
     for text in
         ["", "modus", "k_means", "k_means k=0", "k_means k=2 k=3", "mean k=2", "variance ddof=2", "pca components"]
     {

@@ -6,6 +6,7 @@
 //! A change of any of this is a new number in [`BASIS_VERSION`].
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::zeroed;
 
 /// Version of the axes and of the order of evaluation. Kept with stored coordinates, it says whether they can be compared.
 pub const BASIS_VERSION: u32 = 1;
@@ -83,7 +84,7 @@ impl Projection {
             let what = format!("a projection of {dim} dimensions onto {axes} axes is not possible");
             return Err(Error::invalid_argument(what).hint("both are 1 to 2^20, and their product at most 2^28"));
         }
-        Ok(Projection { dim, axes, basis: crate::memory::zeroed(dim.saturating_mul(axes))? })
+        Ok(Projection { dim, axes, basis: zeroed(dim.saturating_mul(axes))? })
     }
 
     /// Dimension of the vectors.
