@@ -25,6 +25,7 @@ mod decode;
 mod dispatch;
 mod distance;
 mod elementwise;
+mod entry;
 mod metric;
 mod moments;
 mod panel;
