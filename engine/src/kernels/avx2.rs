@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::Level;
+use super::entry::{Entry, Scan};
 use super::vector::{Isa, Kernel, intrinsics, loads};
 
 /// Proof that AVX2, FMA and F16C are present.
@@ -40,6 +41,23 @@ impl Isa for Avx2 {
         }
         // SAFETY: the instructions enabled are those `detect` looked for, without which there is no `Avx2`.
         unsafe { enabled(self, kernel) }
+    }
+
+    #[inline(always)]
+    fn entry<S: Scan>(self) -> Entry {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        unsafe fn enabled<S: Scan>(
+            query: *const u8,
+            rows: *const u8,
+            stride: usize,
+            count: usize,
+            dim: usize,
+            out: *mut f64,
+        ) -> f64 {
+            // SAFETY: the caller promises what `run` asks for, and had a value of this type to get here.
+            unsafe { S::run(Avx2(()), query, rows, stride, count, dim, out) }
+        }
+        enabled::<S>
     }
 
     intrinsics! {

@@ -1,9 +1,10 @@
 //! Exact inner products of int8 codes: what a search scans instead of the vectors themselves.
 
-use super::Rows;
 use super::dispatch::{self, Present};
-use super::panel::{Pair, Panel, Sums, panel_rows};
-use super::tile::{I8Plain, I8Raised, Mul, Ones};
+use super::entry;
+use super::panel::{Tiles, panel_rows};
+use super::tile::{I8Plain, I8Raised, Mul};
+use super::{Metric, Rows};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -48,21 +49,28 @@ pub(super) fn batch(isa: Present, queries: Rows<'_>, rows: &[i8], out: &mut [i32
         return Ok(());
     }
     // The instructions multiply unsigned by signed bytes: rows are raised by 128, which adds 128 Σ query to each sum.
-    let mut raised = Vec::with_capacity(queries.rows());
-    for query in (0..queries.rows()).map(|q| queries.row(q)) {
-        let (sum, ..) = isa.run(Pair::<I8Plain, Ones, Mul, false>::new(&query, &query));
-        raised.push((sum as i32).wrapping_mul(128));
-    }
-    let step = panel_rows(&data);
-    for first in (0..data.rows()).step_by(step) {
+    let raised = |query: usize| -> i32 {
+        let sum: i32 = queries.row_bytes(query).iter().map(|&byte| i32::from(byte.cast_signed())).sum();
+        sum.wrapping_mul(128)
+    };
+    let raised: Vec<i32> = (0..queries.rows()).map(raised).collect();
+    let (stride, step) = (data.rows(), panel_rows(&data));
+    let mut rest = Vec::new();
+    for first in (0..stride).step_by(step) {
         let part = data.slice(first..first + step);
-        isa.run(Panel(Sums::<I8Plain, I8Raised, Mul, i32>::new(queries, part, out, first, data.rows())));
-        for (q, raised) in raised.iter().enumerate() {
-            let start = q * data.rows() + first;
-            for place in &mut out[start..start + part.rows()] {
-                // Wrapping: only the corrected sum is sure to fit.
-                *place = place.wrapping_sub(*raised);
+        let tiles = Tiles::<I8Plain, I8Raised, Mul, i32>::new(queries, part, out, first, stride);
+        let (queries_done, rows_done) = isa.run(tiles);
+        for (q, &raised) in raised.iter().enumerate() {
+            let places = &mut out[q * stride + first..][..part.rows()];
+            let (tiled, others) = places.split_at_mut(if q < queries_done { rows_done } else { 0 });
+            // Wrapping: only the corrected sum is sure to fit.
+            tiled.iter_mut().for_each(|place| *place = place.wrapping_sub(raised));
+            if others.is_empty() {
+                continue;
             }
+            rest.resize(others.len(), 0.0);
+            entry::scan(isa, Metric::Dot, &queries.row(q), &part.slice(tiled.len()..part.rows()), &mut rest);
+            others.iter_mut().zip(&rest).for_each(|(place, &distance)| *place = -distance as i32);
         }
     }
     Ok(())

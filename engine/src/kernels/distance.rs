@@ -1,12 +1,11 @@
 //! Distances of a pair, of one vector to many, and of many to many.
 
-use std::ops::Range;
-
 use half::{bf16, f16};
 
 use super::dispatch::{self, Present};
-use super::panel::{Pair, Panel, PanelOfNorms, Sums, panel_rows};
-use super::tile::{self, AbsDiff, Format, Mul, Op, SqDiff};
+use super::entry::{self, Cosine, Finish, Minus, Squares, jaccard};
+use super::panel::{Tiles, panel_rows};
+use super::tile::{self, Arith, Double, Mul, Single, SqDiff, Whole};
 use super::vector::{Isa, Kernel};
 use super::{Metric, Rows, wide};
 use crate::dtype::DType;
@@ -40,13 +39,23 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// NaN elements, and infinite ones where the definition has `∞ - ∞` or `∞ / ∞`, give NaN. Vectors of dimension 0 have
 /// distance 0 by every metric.
+#[inline]
 pub fn distance(metric: Metric, a: Rows<'_>, b: Rows<'_>) -> Result<f64> {
+    match entry::pair(metric, &a, &b) {
+        Some(distance) => Ok(distance),
+        None => distance_apart(metric, &a, &b),
+    }
+}
+
+/// The distances that need more than one look-up: of two types, over single elements, out of the usual range, or none.
+#[inline(never)]
+fn distance_apart(metric: Metric, a: &Rows<'_>, b: &Rows<'_>) -> Result<f64> {
     if a.rows() != 1 || b.rows() != 1 {
         let what = format!("two vectors expected, {} and {} rows given", a.rows(), b.rows());
         return Err(Error::new(ErrorKind::InvalidShape, what));
     }
     let mut out = [0.0];
-    cross(dispatch::present(), metric, &a, &b, &mut out)?;
+    cross(dispatch::present(), metric, a, b, &mut out)?;
     Ok(out[0])
 }
 
@@ -77,31 +86,18 @@ pub(super) fn cross(isa: Present, metric: Metric, queries: &Rows<'_>, data: &Row
         let what = format!("{} x {} distances do not go into {} places", queries.rows(), data.rows(), out.len());
         return Err(Error::new(ErrorKind::InvalidShape, what));
     }
+    let (a, b) = (queries.dtype(), data.dtype());
+    if !entry::exists(a, b) {
+        return Err(Error::new(ErrorKind::Unsupported, format!("no distance between {a} and {b}"))
+            .hint("both of one type of f64 f32 f16 bf16 i8 u8 b1, or f32 with f16, bf16 or i8"));
+    }
     let job = Job { isa, metric, queries, data };
-    match (queries.dtype(), data.dtype()) {
-        (DType::F32, DType::F32) => job.floats::<tile::F32, tile::F32>(out),
-        (DType::F16, DType::F16) => job.floats::<tile::F16, tile::F16>(out),
-        (DType::Bf16, DType::Bf16) => job.floats::<tile::Bf16Split, tile::Bf16Split>(out),
-        (DType::F64, DType::F64) => job.floats::<tile::F64, tile::F64>(out),
-        (DType::F32, DType::F16) => job.floats::<tile::F32, tile::F16>(out),
-        (DType::F32, DType::Bf16) => job.floats::<tile::F32, tile::Bf16>(out),
-        (DType::F32, DType::I8) => job.floats::<tile::F32, tile::I8AsF32>(out),
-        (DType::I8, DType::I8) if metric == Metric::Dot => job.i8_dot(out),
-        (DType::I8, DType::I8) => job.integers::<tile::I8>(out),
-        (DType::U8, DType::U8) => job.integers::<tile::U8>(out),
-        (DType::B1, DType::B1) => job.bits(out),
-        (a, b) => {
-            return Err(Error::new(ErrorKind::Unsupported, format!("no distance between {a} and {b}"))
-                .hint("both of one type of f64 f32 f16 bf16 i8 u8 b1, or f32 with f16, bf16 or i8"));
-        }
+    match metric {
+        Metric::Hamming | Metric::Jaccard if a != DType::B1 => job.elements(out),
+        _ => job.sums(out),
     }
     Ok(())
 }
-
-/// Below this a sum of squares may have lost more than its rounding error to the subnormal range.
-const F32_SQUARES_MIN: f64 = f64::from_bits((1023 - 100) << 52);
-/// The same for f64.
-const F64_SQUARES_MIN: f64 = f64::from_bits((1023 - 900) << 52);
 
 #[derive(Clone, Copy)]
 struct Job<'j, 'a> {
@@ -111,142 +107,133 @@ struct Job<'j, 'a> {
     data: &'j Rows<'a>,
 }
 
-impl<'a> Job<'_, 'a> {
-    fn floats<A: Format, B: Format<Arith = A::Arith>>(self, out: &mut [f64])
-    where
-        Mul: Op<A::Arith>,
-        SqDiff: Op<A::Arith>,
-        AbsDiff: Op<A::Arith>,
-    {
-        let least = if A::BITS == 64 { F64_SQUARES_MIN } else { F32_SQUARES_MIN };
-        let job = self;
-        match self.metric {
-            Metric::Dot => self.sums::<A, B, Mul>(out, |q, r, sum| match sum.is_finite() {
-                true => 0.0 - sum,
-                false => job.anew(q, r),
-            }),
-            Metric::Cosine => self.sums_and_norms::<A, B, Mul>(out, |q, r, sum, aa, bb| {
-                let usable = |squares: f64| squares >= least && squares.is_finite();
-                match usable(aa) && usable(bb) && sum.is_finite() {
-                    true => cosine(sum, aa, bb),
-                    false => job.anew(q, r),
-                }
-            }),
-            Metric::SqEuclidean => self.sums::<A, B, SqDiff>(out, |q, r, sum| match sum >= least && sum.is_finite() {
-                true => sum,
-                false => job.anew(q, r),
-            }),
-            Metric::Euclidean => self.sums::<A, B, SqDiff>(out, |q, r, sum| match sum >= least && sum.is_finite() {
-                true => sum.sqrt(),
-                false => job.anew(q, r),
-            }),
-            Metric::Manhattan => self.sums::<A, B, AbsDiff>(out, |q, r, sum| match sum.is_finite() {
-                true => sum,
-                false => job.anew(q, r),
-            }),
-            Metric::Hamming | Metric::Jaccard => self.elements(out),
-        }
-    }
+/// What tiles leave to be done once per query.
+struct Once {
+    /// What raising the rows added to each sum.
+    raised: Vec<f64>,
+    /// Sums of each query with itself.
+    norms: Vec<f64>,
+}
 
-    fn integers<A: Format>(self, out: &mut [f64])
-    where
-        Mul: Op<A::Arith>,
-        SqDiff: Op<A::Arith>,
-        AbsDiff: Op<A::Arith>,
-    {
-        match self.metric {
-            Metric::Dot => self.sums::<A, A, Mul>(out, |_, _, sum| 0.0 - sum),
-            Metric::Cosine => self.sums_and_norms::<A, A, Mul>(out, |_, _, sum, aa, bb| cosine(sum, aa, bb)),
-            Metric::SqEuclidean => self.sums::<A, A, SqDiff>(out, |_, _, sum| sum),
-            Metric::Euclidean => self.sums::<A, A, SqDiff>(out, |_, _, sum| sum.sqrt()),
-            Metric::Manhattan => self.sums::<A, A, AbsDiff>(out, |_, _, sum| sum),
-            Metric::Hamming | Metric::Jaccard => self.elements(out),
-        }
-    }
-
-    /// With the instruction for bytes, which takes one side unsigned: `Σ a (b + 128) - 128 Σ a`.
-    fn i8_dot(self, out: &mut [f64]) {
-        use tile::{I8Plain, I8Raised, Ones};
-        if out.len() == 1 {
-            let (sum, ..) = self.isa.run(Pair::<I8Plain, Ones, Mul, false>::new(self.queries, self.queries));
-            return self.sums::<I8Plain, I8Raised, Mul>(out, |_, _, raised| 128.0 * sum - raised);
-        }
-        let query_sums = self.each_query(|query| Pair::<I8Plain, Ones, Mul, false>::new(query, query));
-        self.sums::<I8Plain, I8Raised, Mul>(out, |q, _, sum| 128.0 * query_sums[q] - sum);
-    }
-
-    fn bits(self, out: &mut [f64]) {
-        use tile::B1;
-        match self.metric {
-            Metric::Dot => self.sums::<B1, B1, Mul>(out, |_, _, both| 0.0 - both),
-            Metric::Cosine => self.sums_and_norms::<B1, B1, Mul>(out, |_, _, both, a, b| cosine(both, a, b)),
-            Metric::Jaccard => self.sums_and_norms::<B1, B1, Mul>(out, |_, _, both, a, b| jaccard(both, a + b - both)),
-            Metric::Hamming | Metric::SqEuclidean | Metric::Manhattan => {
-                self.sums::<B1, B1, SqDiff>(out, |_, _, differ| differ);
-            }
-            Metric::Euclidean => self.sums::<B1, B1, SqDiff>(out, |_, _, differ| differ.sqrt()),
-        }
-    }
-
-    /// Sums of every pair, each finished by `finish(query, row, sum)`.
-    fn sums<A, B, O>(self, out: &mut [f64], finish: impl Fn(usize, usize, f64) -> f64)
-    where
-        A: Format,
-        B: Format<Arith = A::Arith>,
-        O: Op<A::Arith>,
-    {
-        if let [place] = out {
-            let (sum, ..) = self.isa.run(Pair::<A, B, O, false>::new(self.queries, self.data));
-            *place = finish(0, 0, sum);
+impl Job<'_, '_> {
+    fn sums(self, out: &mut [f64]) {
+        let stride = self.data.rows();
+        if out.is_empty() {
             return;
         }
-        self.panels(out.len(), |rows| {
-            let data = self.data.slice(rows.clone());
-            self.isa.run(Panel(Sums::<A, B, O, f64>::new(*self.queries, data, out, rows.start, self.data.rows())));
+        let once = (self.queries.rows() > 1).then(|| self.once());
+        let step = panel_rows(self.data);
+        let mut first = 0;
+        while first < stride {
+            let data = self.data.slice(first..first.saturating_add(step));
+            let end = first + data.rows();
+            let (queries_done, rows_done) = match &once {
+                Some(once) => self.tiles(once, &data, first, out),
+                None => (0, 0),
+            };
             for q in 0..self.queries.rows() {
-                for r in rows.clone() {
-                    let place = &mut out[q * self.data.rows() + r];
-                    *place = finish(q, r, *place);
-                }
+                let from = if q < queries_done { rows_done } else { 0 };
+                let places = &mut out[q * stride + first + from..q * stride + end];
+                entry::scan(self.isa, self.metric, &self.queries.row(q), &data.slice(from..data.rows()), places);
+                let places = &mut out[q * stride + first..q * stride + end];
+                self.settle(q, first, places);
             }
-        });
-    }
-
-    /// As `sums`, with the sums of each query and each row with itself: `finish(query, row, sum, norm, norm)`.
-    fn sums_and_norms<A, B, O>(self, out: &mut [f64], finish: impl Fn(usize, usize, f64, f64, f64) -> f64)
-    where
-        A: Format,
-        B: Format<Arith = A::Arith>,
-        O: Op<A::Arith>,
-    {
-        if let [place] = out {
-            let (sum, aa, bb) = self.isa.run(Pair::<A, B, O, true>::new(self.queries, self.data));
-            *place = finish(0, 0, sum, aa, bb);
-            return;
+            first = end;
         }
-        let query_norms: Vec<f64> = self.each_query(|query| Pair::<A, A, O, false>::new(query, query));
-        let mut row_norms = vec![0.0; panel_rows(self.data).min(self.data.rows())];
-        self.panels(out.len(), |rows| {
-            let data = self.data.slice(rows.clone());
-            let stride = self.data.rows();
-            let sums = Sums::<A, B, O, f64>::new(self.queries.row(0), data, out, rows.start, stride);
-            self.isa.run(PanelOfNorms { sums, norms: &mut row_norms });
-            if self.queries.rows() > 1 {
-                let others = self.queries.slice(1..self.queries.rows());
-                self.isa.run(Panel(Sums::<A, B, O, f64>::new(others, data, out, stride + rows.start, stride)));
-            }
-            for (q, &aa) in query_norms.iter().enumerate() {
-                for (r, &bb) in rows.clone().zip(row_norms.iter()) {
-                    let place = &mut out[q * self.data.rows() + r];
-                    *place = finish(q, r, *place, aa, bb);
-                }
-            }
-        });
     }
 
-    /// The sum of a kernel for every query.
-    fn each_query<K: Kernel<Output = (f64, f64, f64)>>(&self, kernel: impl Fn(&Rows<'a>) -> K) -> Vec<f64> {
-        (0..self.queries.rows()).map(|q| self.isa.run(kernel(&self.queries.row(q))).0).collect()
+    /// Takes the root where it is due, and computes anew what the fast path could not.
+    fn settle(self, q: usize, first: usize, out: &mut [f64]) {
+        if self.metric == Metric::Euclidean {
+            out.iter_mut().for_each(|place| *place = place.sqrt());
+        }
+        for (r, place) in out.iter_mut().enumerate() {
+            if place.is_nan() {
+                *place = self.anew(q, first + r);
+            }
+        }
+    }
+
+    fn once(self) -> Once {
+        let queries = || (0..self.queries.rows()).map(|q| self.queries.row(q));
+        let sum =
+            |query: Rows<'_>| -> i64 { query.row_bytes(0).iter().map(|&byte| i64::from(byte.cast_signed())).sum() };
+        let is_raised = self.queries.dtype() == DType::I8 && self.data.dtype() == DType::I8;
+        let raised = queries().map(|query| if is_raised { 128.0 * sum(query) as f64 } else { 0.0 }).collect();
+        let norms = if self.metric == Metric::Cosine { self.norms(self.queries) } else { Vec::new() };
+        Once { raised, norms }
+    }
+
+    /// Sums of each row with itself, NaN where they leave the range of their type.
+    fn norms(self, rows: &Rows<'_>) -> Vec<f64> {
+        let mut norms = vec![0.0; rows.rows()];
+        for (r, norm) in norms.iter_mut().enumerate() {
+            let row = rows.row(r);
+            entry::scan(self.isa, Metric::Dot, &row, &row, std::slice::from_mut(norm));
+            *norm = -*norm;
+        }
+        norms
+    }
+
+    /// The distances of some rows, from `first` on, that fill tiles: of how many queries, and of how many rows.
+    ///
+    /// Tiles are long code that is compiled for every type, operation and instruction set. So there are none where batches
+    /// are rare or gain little: bits, sums of absolute differences, and cosines between types.
+    fn tiles(self, once: &Once, data: &Rows<'_>, first: usize, out: &mut [f64]) -> (usize, usize) {
+        let stride = self.data.rows();
+        macro_rules! tiles {
+            ($a:ident, $b:ident, $op:ident) => {
+                self.isa.run(Tiles::<tile::$a, tile::$b, $op, f64>::new(*self.queries, *data, out, first, stride))
+            };
+        }
+        macro_rules! types {
+            ($op:ident, { $($arm:tt)* }) => {
+                match (self.queries.dtype(), data.dtype()) {
+                    (DType::F32, DType::F32) => tiles!(F32, F32, $op),
+                    (DType::F16, DType::F16) => tiles!(F16, F16, $op),
+                    (DType::Bf16, DType::Bf16) => tiles!(Bf16Split, Bf16Split, $op),
+                    (DType::F64, DType::F64) => tiles!(F64, F64, $op),
+                    (DType::U8, DType::U8) => tiles!(U8, U8, $op),
+                    $($arm)*
+                    (DType::F32, DType::F16) if self.metric != Metric::Cosine => tiles!(F32, F16, $op),
+                    (DType::F32, DType::Bf16) if self.metric != Metric::Cosine => tiles!(F32, Bf16, $op),
+                    (DType::F32, DType::I8) if self.metric != Metric::Cosine => tiles!(F32, I8AsF32, $op),
+                    _ => (0, 0),
+                }
+            };
+        }
+        let (queries, rows) = match self.metric {
+            Metric::Dot | Metric::Cosine => {
+                types!(Mul, { (DType::I8, DType::I8) => tiles!(I8Plain, I8Raised, Mul), })
+            }
+            Metric::SqEuclidean | Metric::Euclidean => {
+                types!(SqDiff, { (DType::I8, DType::I8) => tiles!(I8, I8, SqDiff), })
+            }
+            _ => (0, 0),
+        };
+        let row_norms = if self.metric == Metric::Cosine && queries > 0 { self.norms(data) } else { Vec::new() };
+        let least = match data.dtype() {
+            DType::F64 => Double::SQUARES_MIN,
+            _ if self.queries.dtype().bits() == 8 => Whole::SQUARES_MIN,
+            _ => Single::SQUARES_MIN,
+        };
+        for q in 0..queries {
+            let places = &mut out[q * stride + first..][..rows];
+            match self.metric {
+                Metric::Dot => {
+                    let raised = once.raised[q];
+                    places.iter_mut().for_each(|place| *place = Minus::finish(least, *place - raised, 0.0, 0.0));
+                }
+                Metric::Cosine => {
+                    let (raised, aa) = (once.raised[q], once.norms[q]);
+                    for (place, &bb) in places.iter_mut().zip(&row_norms) {
+                        *place = Cosine::finish(least, *place - raised, aa, bb);
+                    }
+                }
+                _ => places.iter_mut().for_each(|place| *place = Squares::finish(least, *place, 0.0, 0.0)),
+            }
+        }
+        (queries, rows)
     }
 
     /// Hamming and Jaccard over elements.
@@ -264,20 +251,6 @@ impl<'a> Job<'_, 'a> {
     fn anew(self, q: usize, r: usize) -> f64 {
         wide::distance(self.metric, self.queries.row(q), self.data.row(r))
     }
-
-    /// Calls `work` with the rows of every panel.
-    fn panels(&self, places: usize, mut work: impl FnMut(Range<usize>)) {
-        if places == 0 {
-            return;
-        }
-        let (rows, step) = (self.data.rows(), panel_rows(self.data));
-        let mut first = 0;
-        while first < rows {
-            let end = rows.min(first + step);
-            work(first..end);
-            first = end;
-        }
-    }
 }
 
 /// `1 - ab / √(aa bb)` within [0, 2]; the rule for zero vectors is that of [`Metric::Cosine`].
@@ -294,10 +267,6 @@ pub(super) fn cosine(ab: f64, aa: f64, bb: f64) -> f64 {
     let lengths = if product.is_normal() { product.sqrt() } else { aa.sqrt() * bb.sqrt() };
     // `clamp` keeps NaN.
     (1.0 - ab / lengths).clamp(0.0, 2.0)
-}
-
-fn jaccard(both: f64, either: f64) -> f64 {
-    if either == 0.0 { 0.0 } else { 1.0 - both / either }
 }
 
 /// Hamming or Jaccard of one pair, over elements.

@@ -25,6 +25,7 @@ mod decode;
 mod dispatch;
 mod distance;
 mod elementwise;
+mod entry;
 mod float;
 mod metric;
 mod moments;

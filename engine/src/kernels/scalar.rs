@@ -1,6 +1,7 @@
 //! The portable form: plain arrays as registers. Fallback of every processor, and what the other forms are tested against.
 
 use super::Level;
+use super::entry::{Entry, Scan};
 use super::vector::{Isa, Kernel};
 
 /// No instructions beyond those the crate was compiled for.
@@ -61,6 +62,23 @@ impl Isa for Scalar {
             kernel.run(isa)
         }
         enabled(self, kernel)
+    }
+
+    #[inline(always)]
+    fn entry<S: Scan>(self) -> Entry {
+        #[inline(never)]
+        unsafe fn enabled<S: Scan>(
+            query: *const u8,
+            rows: *const u8,
+            stride: usize,
+            count: usize,
+            dim: usize,
+            out: *mut f64,
+        ) -> f64 {
+            // SAFETY: the caller promises what `run` asks for.
+            unsafe { S::run(Scalar, query, rows, stride, count, dim, out) }
+        }
+        enabled::<S>
     }
 
     #[inline(always)]

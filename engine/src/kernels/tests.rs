@@ -323,6 +323,10 @@ fn a_pair_a_scan_and_a_batch_give_the_same_bits() {
                             cross(isa, metric, &queries.row(q), &data.row(r), &mut pair).unwrap();
                             let bits = [pair[0], scan[r], batch[q * 11 + r]].map(f64::to_bits);
                             assert!(bits[0] == bits[1] && bits[0] == bits[2], "{metric} {types:?} {isa:?} {dim}");
+                            if isa.level() == super::isa() {
+                                let short = super::distance(metric, queries.row(q), data.row(r)).unwrap();
+                                assert_eq!(short.to_bits(), bits[0], "{metric} {types:?} {dim}: by the table");
+                            }
                         }
                     }
                 }

@@ -5,7 +5,7 @@
 //! with zeros, registers and lanes are added as a balanced tree, and the sums of every [`Arith::CHUNK`] elements are
 //! added in f64.
 
-use super::vector::{BLOCK_REGISTERS, BYTES_MAX, Isa};
+use super::vector::{BLOCK_REGISTERS, Isa};
 
 const N: usize = BLOCK_REGISTERS;
 
@@ -16,6 +16,8 @@ pub(super) trait Arith {
     /// Elements after which a sum is taken over into f64: bounds the rounding errors of floats, and keeps integers in
     /// 32 bits (32,768 x 255² < 2³¹). A multiple of the elements of every block.
     const CHUNK: usize;
+    /// Below this a sum of squares may have lost more than its rounding error to the subnormal range.
+    const SQUARES_MIN: f64;
 
     fn zero<I: Isa>(isa: I) -> Self::Acc<I>;
     fn total<I: Isa>(isa: I, acc: [Self::Acc<I>; N]) -> f64;
@@ -27,7 +29,7 @@ pub(super) trait Format {
     /// Bits of an element.
     const BITS: usize;
 
-    /// Bytes of one block; at most `N * BYTES_MAX`, and the same number of elements for formats that meet.
+    /// Bytes of one block; the same number of elements for formats that meet.
     fn block_bytes<I: Isa>() -> usize;
     /// Reads one block.
     ///
@@ -50,20 +52,25 @@ fn block<I: Isa, F: Format>() -> usize {
 /// What is summed.
 pub(super) trait Op<A: Arith> {
     fn step<I: Isa>(isa: I, acc: A::Acc<I>, a: A::Vector<I>, b: A::Vector<I>) -> A::Acc<I>;
+    /// The step of a vector with itself.
+    #[inline(always)]
+    fn own<I: Isa>(isa: I, acc: A::Acc<I>, a: A::Vector<I>) -> A::Acc<I> {
+        Self::step(isa, acc, a, a)
+    }
 }
 
 pub(super) struct Single;
 pub(super) struct Double;
 pub(super) struct Whole;
-pub(super) struct Bits;
 pub(super) struct Codes;
 
 macro_rules! arith {
-    ($name:ident, $vector:ident, $acc:ident, $chunk:expr, $zero:ident, $add:ident, $sum:ident) => {
+    ($name:ident, $vector:ident, $acc:ident, $chunk:expr, $squares_min:expr, $zero:ident, $add:ident, $sum:ident) => {
         impl Arith for $name {
             type Vector<I: Isa> = I::$vector;
             type Acc<I: Isa> = I::$acc;
             const CHUNK: usize = $chunk;
+            const SQUARES_MIN: f64 = $squares_min;
 
             #[inline(always)]
             fn zero<I: Isa>(isa: I) -> I::$acc {
@@ -81,11 +88,10 @@ macro_rules! arith {
     };
 }
 
-arith!(Single, F32, F32, 1 << 14, f32_zero, f32_add, f32_sum);
-arith!(Double, F64, F64, 1 << 14, f64_zero, f64_add, f64_sum);
-arith!(Whole, I16, I32, 1 << 15, i32_zero, i32_add, i32_sum);
-arith!(Codes, Bytes, I32, 1 << 15, i32_zero, i32_add, i32_sum);
-arith!(Bits, Bytes, U64, 1 << 24, u64_zero, u64_add, u64_sum);
+arith!(Single, F32, F32, 1 << 14, f64::from_bits((1023 - 100) << 52), f32_zero, f32_add, f32_sum);
+arith!(Double, F64, F64, 1 << 14, f64::from_bits((1023 - 900) << 52), f64_zero, f64_add, f64_sum);
+arith!(Whole, I16, I32, 1 << 15, 0.0, i32_zero, i32_add, i32_sum);
+arith!(Codes, Bytes, I32, 1 << 15, 0.0, i32_zero, i32_add, i32_sum);
 
 /// Four registers, `$read` with `$k` from 0 to 3. Not `array::map`, which is not always inlined.
 macro_rules! four {
@@ -163,7 +169,6 @@ formats! {
     I8Plain: Codes, 8 bits, load / load_part / 1, |_isa, raw| raw;
     /// `i8` plus 128: what multiplies of an unsigned and a signed byte take.
     I8Raised: Codes, 8 bits, load / load_part / 1, |isa, raw| isa.bytes_flip_sign(raw);
-    B1: Bits, 1 bits, load / load_part / 1, |_isa, raw| raw;
 }
 
 /// bfloat16 against bfloat16: even and odd places apart, which takes half the instructions.
@@ -198,32 +203,11 @@ impl Format for Bf16Split {
     }
 }
 
-/// Ones, whatever there is, to sum up [`I8Plain`].
-pub(super) struct Ones;
-
-impl Format for Ones {
-    type Arith = Codes;
-    const BITS: usize = 8;
-
-    #[inline(always)]
-    fn block_bytes<I: Isa>() -> usize {
-        N * I::BYTES
-    }
-    #[inline(always)]
-    unsafe fn load<I: Isa>(isa: I, _: *const u8) -> [I::Bytes; N] {
-        [isa.bytes_one(); N]
-    }
-    #[inline(always)]
-    unsafe fn load_part<I: Isa>(isa: I, _: *const u8, _: usize) -> [I::Bytes; N] {
-        [isa.bytes_one(); N]
-    }
-}
-
-/// `Σ aᵢbᵢ`; for bits, how many are set in both.
+/// `Σ aᵢbᵢ`.
 pub(super) struct Mul;
-/// `Σ (aᵢ - bᵢ)²`; for bits, how many differ.
+/// `Σ (aᵢ - bᵢ)²`.
 pub(super) struct SqDiff;
-/// `Σ |aᵢ - bᵢ|`; for bits, how many differ.
+/// `Σ |aᵢ - bᵢ|`.
 pub(super) struct AbsDiff;
 
 macro_rules! ops {
@@ -248,16 +232,24 @@ ops! {
     Mul for Single: |isa, acc, a, b| isa.f32_fma(a, b, acc);
     Mul for Double: |isa, acc, a, b| isa.f64_fma(a, b, acc);
     Mul for Whole: |isa, acc, a, b| isa.i16_dot(acc, a, b);
-    Mul for Bits: |isa, acc, a, b| isa.u64_count(acc, isa.bytes_and(a, b));
-    Mul for Codes: |isa, acc, a, b| isa.dot_u8_i8(acc, b, a);
     SqDiff for Single: |isa, acc, a, b| { let d = isa.f32_sub(a, b); isa.f32_fma(d, d, acc) };
     SqDiff for Double: |isa, acc, a, b| { let d = isa.f64_sub(a, b); isa.f64_fma(d, d, acc) };
     SqDiff for Whole: |isa, acc, a, b| { let d = isa.i16_sub(a, b); isa.i16_dot(acc, d, d) };
-    SqDiff for Bits: |isa, acc, a, b| isa.u64_count(acc, isa.bytes_xor(a, b));
     AbsDiff for Single: |isa, acc, a, b| isa.f32_add(acc, isa.f32_abs(isa.f32_sub(a, b)));
     AbsDiff for Double: |isa, acc, a, b| isa.f64_add(acc, isa.f64_abs(isa.f64_sub(a, b)));
     AbsDiff for Whole: |isa, acc, a, b| isa.i16_dot(acc, isa.i16_abs(isa.i16_sub(a, b)), isa.i16_one());
-    AbsDiff for Bits: |isa, acc, a, b| isa.u64_count(acc, isa.bytes_xor(a, b));
+}
+
+/// Signed by raised bytes; a vector alone is summed up, which is what raising has to be corrected by.
+impl Op<Codes> for Mul {
+    #[inline(always)]
+    fn step<I: Isa>(isa: I, acc: I::I32, a: I::Bytes, b: I::Bytes) -> I::I32 {
+        isa.dot_u8_i8(acc, b, a)
+    }
+    #[inline(always)]
+    fn own<I: Isa>(isa: I, acc: I::I32, a: I::Bytes) -> I::I32 {
+        isa.dot_u8_i8(acc, isa.bytes_one(), a)
+    }
 }
 
 /// The sums of `Q` queries with `R` rows, with `ROW_NORMS` of each row with itself, with `QUERY_NORMS` of each query with
@@ -300,7 +292,7 @@ where
             if QUERY_NORMS {
                 for q in 0..Q {
                     for k in 0..N {
-                        acc_query_norms[q][k] = O::step(isa, acc_query_norms[q][k], a[q][k], a[q][k]);
+                        acc_query_norms[q][k] = O::own(isa, acc_query_norms[q][k], a[q][k]);
                     }
                 }
             }
@@ -313,7 +305,7 @@ where
                         acc[q][r][k] = O::step(isa, acc[q][r][k], a[q][k], b[k]);
                     }
                     if ROW_NORMS {
-                        acc_norms[r][k] = O::step(isa, acc_norms[r][k], b[k], b[k]);
+                        acc_norms[r][k] = O::own(isa, acc_norms[r][k], b[k]);
                     }
                 }
             }
@@ -329,13 +321,13 @@ where
                     for k in 0..N {
                         acc[q][r][k] = O::step(isa, acc[q][r][k], a[k], b[k]);
                         if ROW_NORMS && q == 0 {
-                            acc_norms[r][k] = O::step(isa, acc_norms[r][k], b[k], b[k]);
+                            acc_norms[r][k] = O::own(isa, acc_norms[r][k], b[k]);
                         }
                     }
                 }
                 if QUERY_NORMS {
                     for k in 0..N {
-                        acc_query_norms[q][k] = O::step(isa, acc_query_norms[q][k], a[k], a[k]);
+                        acc_query_norms[q][k] = O::own(isa, acc_query_norms[q][k], a[k]);
                     }
                 }
             }
@@ -366,16 +358,7 @@ where
 /// `count` elements, fewer than a block, are readable at `at`.
 #[inline(always)]
 unsafe fn load_rest<I: Isa, F: Format>(isa: I, at: *const u8, count: usize) -> [<F::Arith as Arith>::Vector<I>; N] {
-    let bytes = (count * F::BITS).div_ceil(8);
-    if F::BITS == 1 && !count.is_multiple_of(8) {
-        // Padding bits are anything; they are cleared in a copy.
-        let mut copy = [0_u8; N * BYTES_MAX];
-        // SAFETY: `bytes` is what `count` elements take: readable at `at`, and less than a block, which the copy holds.
-        unsafe { std::ptr::copy_nonoverlapping(at, copy.as_mut_ptr(), bytes) };
-        copy[bytes - 1] &= (1 << (count % 8)) - 1;
-        // SAFETY: the copy holds a block.
-        return unsafe { F::load(isa, copy.as_ptr()) };
-    }
+    let bytes = count * F::BITS / 8;
     // SAFETY: `bytes` bytes, fewer than a block, are readable at `at`.
     unsafe { F::load_part(isa, at, bytes) }
 }

@@ -4,6 +4,7 @@
 //! written once, over `I: Isa`, and inlined into one function per instruction set ([`Isa::call`]).
 
 use super::Level;
+use super::entry::{Entry, Scan};
 
 /// Registers that one block of a row fills. As many independent sums hide the latency of a fused multiply-add.
 pub(super) const BLOCK_REGISTERS: usize = 4;
@@ -45,6 +46,8 @@ pub(super) trait Isa: Copy {
 
     /// Runs a kernel with the instructions enabled.
     fn call<K: Kernel>(self, kernel: K) -> K::Output;
+    /// A function with the instructions enabled.
+    fn entry<S: Scan>(self) -> Entry;
 
     /// Zero, in every lane.
     fn f32_zero(self) -> Self::F32;

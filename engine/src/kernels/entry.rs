@@ -1,0 +1,284 @@
+//! One vector against rows: a function per pair of types, metric and instruction set, found by one look-up.
+
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+
+use super::dispatch::{self, Present};
+use super::distance::cosine;
+use super::tile::{self, AbsDiff, Arith, Format, Mul, Op, SqDiff, tile};
+use super::vector::{Isa, Kernel};
+use super::{Metric, Rows};
+use crate::dtype::DType;
+
+/// Distances of a vector to rows: `(query, rows, stride in bytes, rows, dimension, places)`. Gives the last one as well.
+///
+/// NaN where sums left the range of the fast path, and where the distance is NaN. [`Metric::Euclidean`] is left squared.
+pub(super) type Entry = unsafe fn(*const u8, *const u8, usize, usize, usize, *mut f64) -> f64;
+
+/// Code behind an [`Entry`], compiled once per instruction set.
+pub(super) trait Scan {
+    /// # Safety
+    /// `dim` elements of the query's format are readable at `query`; the same of the data's format at each of `count`
+    /// rows, `stride` bytes apart from `rows` on; `count` places can be written from `out` on.
+    unsafe fn run<I: Isa>(
+        isa: I,
+        query: *const u8,
+        rows: *const u8,
+        stride: usize,
+        count: usize,
+        dim: usize,
+        out: *mut f64,
+    ) -> f64;
+}
+
+/// Distance of two vectors of one type; none where it takes more than one look-up and a call.
+#[inline(always)]
+pub(super) fn pair(metric: Metric, a: &Rows<'_>, b: &Rows<'_>) -> Option<f64> {
+    static TABLE: OnceLock<[[Option<Entry>; METRICS]; TYPES]> = OnceLock::new();
+    let table = TABLE.get_or_init(|| {
+        let mut table = [[None; METRICS]; TYPES];
+        for &dtype in DType::ALL {
+            for &metric in Metric::ALL {
+                let row = table.get_mut(usize::from(dtype.number()));
+                let place = row.and_then(|row| row.get_mut(usize::from(metric.number())));
+                if let Some(place) = place {
+                    *place = find(dispatch::present(), dtype, dtype, metric);
+                }
+            }
+        }
+        table
+    });
+    let entry = (*table.get(usize::from(a.dtype().number()))?.get(usize::from(metric.number()))?)?;
+    if a.dtype() != b.dtype() || a.rows() != 1 || b.rows() != 1 || a.dim() != b.dim() {
+        return None;
+    }
+    let mut place = 0.0;
+    // SAFETY: the entry is the one for the type of both, whose only rows have `dim` readable elements each; one place is
+    // there for one row.
+    let value = unsafe { entry(a.start(0), b.start(0), 0, 1, a.dim(), &raw mut place) };
+    if value.is_nan() {
+        return None;
+    }
+    Some(if metric == Metric::Euclidean { value.sqrt() } else { value })
+}
+
+/// Places for the numbers of all types and metrics; what had none would only be slower.
+const TYPES: usize = 18;
+const METRICS: usize = 8;
+
+/// What an [`Entry`] gives for one vector and all rows of `data`. False, and nothing done, where there is no entry for the
+/// types or sizes differ.
+pub(super) fn scan(isa: Present, metric: Metric, query: &Rows<'_>, data: &Rows<'_>, out: &mut [f64]) -> bool {
+    let fits = query.rows() == 1 && query.dim() == data.dim() && out.len() == data.rows();
+    let Some(entry) = find(isa, query.dtype(), data.dtype(), metric).filter(|_| fits) else { return false };
+    if data.rows() > 0 {
+        let (query, rows) = (query.start(0), data.start(0));
+        // SAFETY: the entry is the one for these types; every row of `Rows` has `dim` readable elements, `stride_bytes`
+        // after the one before; there are as many places as rows.
+        unsafe { entry(query, rows, data.stride_bytes(), data.rows(), data.dim(), out.as_mut_ptr()) };
+    }
+    true
+}
+
+/// True for types between which there are distances.
+pub(super) fn exists(query: DType, data: DType) -> bool {
+    find(dispatch::present(), query, data, Metric::Dot).is_some()
+}
+
+fn find(isa: Present, query: DType, data: DType, metric: Metric) -> Option<Entry> {
+    isa.run(Find { query, data, metric })
+}
+
+struct Find {
+    query: DType,
+    data: DType,
+    metric: Metric,
+}
+
+impl Kernel for Find {
+    type Output = Option<Entry>;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> Option<Entry> {
+        macro_rules! sums {
+            ($a:ident, $b:ident) => {
+                match self.metric {
+                    Metric::Dot => isa.entry::<Sums<tile::$a, tile::$b, Mul, Minus, false, false>>(),
+                    Metric::Cosine => isa.entry::<Sums<tile::$a, tile::$b, Mul, Cosine, true, true>>(),
+                    Metric::SqEuclidean | Metric::Euclidean => {
+                        isa.entry::<Sums<tile::$a, tile::$b, SqDiff, Squares, false, false>>()
+                    }
+                    Metric::Manhattan => isa.entry::<Sums<tile::$a, tile::$b, AbsDiff, Plain, false, false>>(),
+                    Metric::Hamming | Metric::Jaccard => return None,
+                }
+            };
+        }
+        Some(match (self.query, self.data) {
+            (DType::F32, DType::F32) => sums!(F32, F32),
+            (DType::F16, DType::F16) => sums!(F16, F16),
+            (DType::Bf16, DType::Bf16) => sums!(Bf16Split, Bf16Split),
+            (DType::F64, DType::F64) => sums!(F64, F64),
+            (DType::F32, DType::F16) => sums!(F32, F16),
+            (DType::F32, DType::Bf16) => sums!(F32, Bf16),
+            (DType::F32, DType::I8) => sums!(F32, I8AsF32),
+            (DType::I8, DType::I8) if self.metric == Metric::Dot => {
+                isa.entry::<Sums<tile::I8Plain, tile::I8Raised, Mul, MinusRaised, true, false>>()
+            }
+            (DType::I8, DType::I8) => sums!(I8, I8),
+            (DType::U8, DType::U8) => sums!(U8, U8),
+            (DType::B1, DType::B1) => match self.metric {
+                Metric::Dot => isa.entry::<Bits<Minus, false>>(),
+                Metric::Cosine => isa.entry::<Bits<Cosine, false>>(),
+                Metric::Jaccard => isa.entry::<Bits<Jaccard, false>>(),
+                _ => isa.entry::<Bits<Plain, true>>(),
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// Makes a distance of sums, or NaN where they do not suffice.
+pub(super) trait Finish {
+    /// Of the sum of a pair, and those of its query and its row with itself (zeros where they were not asked for). A sum
+    /// of squares below `least` may have lost more than its rounding error.
+    fn finish(least: f64, ab: f64, aa: f64, bb: f64) -> f64;
+}
+
+macro_rules! finishes {
+    ($($(#[$doc:meta])* $name:ident: |$least:ident, $ab:ident, $aa:ident, $bb:ident| $distance:expr;)*) => {
+        $(
+            $(#[$doc])*
+            pub(super) struct $name;
+            impl Finish for $name {
+                #[inline(always)]
+                fn finish($least: f64, $ab: f64, $aa: f64, $bb: f64) -> f64 {
+                    $distance
+                }
+            }
+        )*
+    };
+}
+
+finishes! {
+    Plain: |_least, ab, _aa, _bb| if ab.is_finite() { ab } else { f64::NAN };
+    Minus: |_least, ab, _aa, _bb| if ab.is_finite() { 0.0 - ab } else { f64::NAN };
+    /// Of rows raised by 128, and the sum of the query.
+    MinusRaised: |_least, ab, sum, _bb| 128.0 * sum - ab;
+    Squares: |least, ab, _aa, _bb| if ab >= least && ab.is_finite() { ab } else { f64::NAN };
+    Cosine: |least, ab, aa, bb| {
+        let usable = aa >= least && aa.is_finite() && bb >= least && bb.is_finite() && ab.is_finite();
+        if usable { cosine(ab, aa, bb) } else { f64::NAN }
+    };
+    /// Of bits.
+    Jaccard: |_least, both, a, b| jaccard(both, a + b - both);
+}
+
+/// `1 - both / either`; 0 of nothing.
+pub(super) fn jaccard(both: f64, either: f64) -> f64 {
+    if either == 0.0 { 0.0 } else { 1.0 - both / either }
+}
+
+/// Sums by `O`, finished by `F`, which needs those of the query with itself if `QUERY` and of each row with itself if `ROW`.
+///
+/// Row after row: one stream is what the processor's own prefetching follows best.
+struct Sums<A, B, O, F, const QUERY: bool, const ROW: bool>(PhantomData<(A, B, O, F)>);
+
+impl<A, B, O, F, const QUERY: bool, const ROW: bool> Scan for Sums<A, B, O, F, QUERY, ROW>
+where
+    A: Format,
+    B: Format<Arith = A::Arith>,
+    O: Op<A::Arith>,
+    F: Finish,
+{
+    #[inline(always)]
+    unsafe fn run<I: Isa>(
+        isa: I,
+        query: *const u8,
+        rows: *const u8,
+        stride: usize,
+        count: usize,
+        dim: usize,
+        out: *mut f64,
+    ) -> f64 {
+        let (mut aa, mut value) = (0.0, 0.0);
+        let mut r = 0;
+        while r < count {
+            let row = rows.wrapping_add(r.wrapping_mul(stride));
+            let (ab, bb);
+            if QUERY && r == 0 {
+                // SAFETY: the caller promises `dim` elements of these formats at both.
+                let (sums, own, query_own) = unsafe { tile::<I, A, B, O, 1, 1, ROW, true>(isa, [query], [row], dim) };
+                (ab, bb, aa) = (sums[0][0], own[0], query_own[0]);
+            } else {
+                // SAFETY: as above.
+                let (sums, own, _) = unsafe { tile::<I, A, B, O, 1, 1, ROW, false>(isa, [query], [row], dim) };
+                (ab, bb) = (sums[0][0], own[0]);
+            }
+            value = F::finish(A::Arith::SQUARES_MIN, ab, aa, bb);
+            // SAFETY: the caller promises a place for every row below `count`.
+            unsafe { out.wrapping_add(r).write(value) };
+            r += 1;
+        }
+        value
+    }
+}
+
+/// Counts of the bits set in both, or that differ if `XOR`, finished by `F`. Exact, so that their order is free.
+struct Bits<F, const XOR: bool>(PhantomData<F>);
+
+impl<F: Finish, const XOR: bool> Scan for Bits<F, XOR> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(
+        isa: I,
+        query: *const u8,
+        rows: *const u8,
+        stride: usize,
+        count: usize,
+        dim: usize,
+        out: *mut f64,
+    ) -> f64 {
+        let whole = dim / 8;
+        // Bits behind the last element are anything.
+        let last = (1_u8 << (dim % 8)) - 1;
+        let mut value = 0.0;
+        let mut r = 0;
+        while r < count {
+            let row = rows.wrapping_add(r.wrapping_mul(stride));
+            let (mut both, mut own_a, mut own_b) = (isa.u64_zero(), isa.u64_zero(), isa.u64_zero());
+            let mut at = 0;
+            while at < whole {
+                let (a, b);
+                if at + I::BYTES <= whole {
+                    // SAFETY: so many bytes are readable there: `at + BYTES` is at most those of `dim` elements.
+                    a = unsafe { isa.load(query.wrapping_add(at)) };
+                    // SAFETY: as above.
+                    b = unsafe { isa.load(row.wrapping_add(at)) };
+                } else {
+                    // SAFETY: what is left below `whole` is readable, and less than a register.
+                    a = unsafe { isa.load_part(query.wrapping_add(at), whole - at) };
+                    // SAFETY: as above.
+                    b = unsafe { isa.load_part(row.wrapping_add(at), whole - at) };
+                }
+                both = isa.u64_count(both, if XOR { isa.bytes_xor(a, b) } else { isa.bytes_and(a, b) });
+                own_a = isa.u64_count(own_a, a);
+                own_b = isa.u64_count(own_b, b);
+                at += I::BYTES;
+            }
+            let (mut both, mut own_a, mut own_b) = (isa.u64_sum(both), isa.u64_sum(own_a), isa.u64_sum(own_b));
+            if last != 0 {
+                // SAFETY: where `dim` is no multiple of 8 there is a byte behind the whole ones.
+                let a = unsafe { query.wrapping_add(whole).read() } & last;
+                // SAFETY: as above.
+                let b = unsafe { row.wrapping_add(whole).read() } & last;
+                both += u64::from(if XOR { a ^ b } else { a & b }.count_ones());
+                own_a += u64::from(a.count_ones());
+                own_b += u64::from(b.count_ones());
+            }
+            value = F::finish(0.0, both as i64 as f64, own_a as i64 as f64, own_b as i64 as f64);
+            // SAFETY: the caller promises a place for every row below `count`.
+            unsafe { out.wrapping_add(r).write(value) };
+            r += 1;
+        }
+        value
+    }
+}
