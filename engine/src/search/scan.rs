@@ -211,6 +211,8 @@ impl<'a> Block<'a> {
         };
         let count = self.scan.queries.len();
         for first in (0..count).step_by(QUERIES_PER_PASS) {
+            // Thousands of queries take a block for seconds.
+            self.scan.options.control.check()?;
             let group = first..(first + QUERIES_PER_PASS).min(count);
             let best = &mut best[group.clone()];
             match &companion {
@@ -275,6 +277,7 @@ impl<'a> Block<'a> {
         let Buffers { distances, .. } = buffers;
         distances.resize(self.scan.queries.len(), 0.0);
         for row in rows {
+            self.scan.options.control.check()?;
             let vector = self.vector(row)?;
             kernels::many_to_many(self.scan.metric, self.scan.all_queries, self.rows(1, &vector)?, distances)?;
             let id = self.id(row);
