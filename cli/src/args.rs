@@ -35,7 +35,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   tensoratom init archive
   tensoratom init laptop --segment-size 64MiB
-  tensoratom init photos --cold slow-disk/photos  # the cold tier on another disk
+  tensoratom init photos --cold slow-disk/photos
 
 JSON: {uuid, segment_bytes, chunk_bytes}.")]
     Init(Init),
@@ -140,7 +140,7 @@ Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; de
   tensoratom tier models --unpin minilm/
   tensoratom tier models --plan   # what the policy would move, and why
   tensoratom tier models --apply  # do it; for a nightly job
-  tensoratom tier models --cold slow-disk/models  # cold payloads go there from now on; those of another such directory move
+  tensoratom tier models --cold slow-disk/models  # another disk
 
 JSON: with --to {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, commits},
 with --apply also {payloads_told, planned, skipped, damaged} and the counts of gc, with --plan {moves: [{namespace, name, digest, bytes,

@@ -219,6 +219,8 @@ def test_a_cold_disk_that_is_away_is_an_exception_of_its_own_and_heals(tmp_path)
     with ta.open(tmp_path / "s", cold_directory=tmp_path / "cold") as store:
         store["a"], store["b"] = array, array + 1
         store.move_to_tier("a", "cold")
+    # Opened anew: files that are open stay readable wherever their directory goes.
+    with ta.open(tmp_path / "s", cold_directory=tmp_path / "cold") as store:
         cold = store.stat()["cold_directory"]
         assert (cold["path"], cold["problem"]) == (str(tmp_path / "cold"), None) and cold["disk_bytes"] > 65_536
         (tmp_path / "cold").rename(tmp_path / "away")

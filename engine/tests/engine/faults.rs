@@ -184,6 +184,9 @@ fn each_call_that_changes_something_fails_in_every_way() {
         FaultKind::ShortWrite(libc::EIO),
     ] {
         for sticky in [false, true] {
+            if sticky && kind == FaultKind::Error(libc::EDQUOT) {
+                continue; // a quota that stays used up is a full disk by another name
+            }
             let disks = if sticky { Disks::Two } else { Disks::One };
             let outcome = sweep(kind, sticky, writing_calls, (Durability::Full, End::Closes), disks);
             println!("{kind:?} sticky {sticky}: {} calls, {} failed commits", outcome.calls, outcome.failed_commits);

@@ -75,6 +75,8 @@ int main(int argc, char **argv) {
     CHECK(ta_move_to_tier(store, NULL, 0, TEXT(""), TA_COLD, 0, out, sizeof out - 1, &length, &error) == TA_OK);
     char here[4096], away[4096];
     snprintf(here, sizeof here, "%s/cold", argv[1]), snprintf(away, sizeof away, "%s/away", argv[1]);
+    /* What is open stays readable wherever its directory goes. */
+    CHECK(ta_close(store, &error) == TA_OK && ta_store_open(argv[1], strlen(argv[1]), &open, &store, &error) == TA_OK);
     CHECK(rename(here, away) == 0);
     ta_key key = {0};
     key.name = "m/a", key.name_length = 3;

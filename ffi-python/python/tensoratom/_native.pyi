@@ -225,7 +225,9 @@ class StoreCore:
     def snapshot(self, as_of: int | float | datetime.datetime | None = None, *, namespace: str | None = None) -> Snapshot:
         """The store as it is, or as it was: see `get` for `as_of`."""
     def stat(self) -> dict[str, Any]:
-        """Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`."""
+        """Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`. `cold_directory` is
+        None, or a dict of path, disk_bytes and problem, which is why it cannot be used now.
+        """
     @property
     def tier_policy(self) -> dict[str, Any]:
         """The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins. Set it to change it
@@ -241,8 +243,8 @@ class StoreCore:
     def vectors(self, name: str, dim: int | None = None, dtype: str = 'f32', metric: str = 'cosine', *, namespace: str | None = None) -> VectorSet:
         """A vector set: opened if it exists, made if `dim` is given and there is none."""
     def verify(self, prefix: str | None = None, *, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
-        """Reads and verifies everything, or the atoms under a prefix. Returns a dict; `damaged` is empty when all is sound.
-        Ctrl-C stops it.
+        """Reads and verifies everything, or the atoms under a prefix. Returns a dict; `damaged` is empty when all is sound, and
+        `unavailable` says why cold payloads could not be looked at. Ctrl-C stops it.
         """
     @property
     def version(self) -> int:
