@@ -122,7 +122,7 @@ impl Job<'_, '_> {
             return;
         }
         let once = (self.queries.rows() > 1).then(|| self.once());
-        let step = panel_rows(self.data);
+        let step = panel_rows(self.queries.rows(), self.data);
         let mut first = 0;
         while first < stride {
             let data = self.data.slice(first..first.saturating_add(step));
