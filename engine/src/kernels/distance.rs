@@ -43,7 +43,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub fn distance(metric: Metric, a: Rows<'_>, b: Rows<'_>) -> Result<f64> {
     match entry::pair(metric, &a, &b) {
         Some(distance) => Ok(distance),
-        None => distance_apart(metric, &a, &b),
+        None => distance_apart(metric, &a.remade(), &b.remade()),
     }
 }
 
