@@ -98,7 +98,6 @@ impl Isa for Avx512 {
         bytes_xor(a: __m512i, b: __m512i) -> __m512i = _mm512_xor_si512(a, b);
         bytes_and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);
         u64_zero() -> __m512i = _mm512_setzero_si512();
-        u64_add(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi64(a, b);
         u64_count(acc: __m512i, bits: __m512i) -> __m512i = _mm512_add_epi64(acc, _mm512_popcnt_epi64(bits));
         u64_sum(a: __m512i) -> u64 = _mm512_reduce_add_epi64(a) as u64;
         dot_u8_i8(acc: __m512i, a: __m512i, b: __m512i) -> __m512i = _mm512_dpbusd_epi32(acc, a, b);

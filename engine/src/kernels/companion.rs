@@ -54,7 +54,7 @@ pub(super) fn batch(isa: Present, queries: Rows<'_>, rows: &[i8], out: &mut [i32
         sum.wrapping_mul(128)
     };
     let raised: Vec<i32> = (0..queries.rows()).map(raised).collect();
-    let (stride, step) = (data.rows(), panel_rows(&data));
+    let (stride, step) = (data.rows(), panel_rows(queries.rows(), &data));
     let mut rest = Vec::new();
     for first in (0..stride).step_by(step) {
         let part = data.slice(first..first + step);

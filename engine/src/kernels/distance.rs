@@ -43,7 +43,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub fn distance(metric: Metric, a: Rows<'_>, b: Rows<'_>) -> Result<f64> {
     match entry::pair(metric, &a, &b) {
         Some(distance) => Ok(distance),
-        None => distance_apart(metric, &a, &b),
+        None => distance_apart(metric, &a.remade(), &b.remade()),
     }
 }
 
@@ -122,7 +122,7 @@ impl Job<'_, '_> {
             return;
         }
         let once = (self.queries.rows() > 1).then(|| self.once());
-        let step = panel_rows(self.data);
+        let step = panel_rows(self.queries.rows(), self.data);
         let mut first = 0;
         while first < stride {
             let data = self.data.slice(first..first.saturating_add(step));

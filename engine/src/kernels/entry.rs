@@ -179,9 +179,10 @@ pub(super) fn jaccard(both: f64, either: f64) -> f64 {
 }
 
 /// Sums by `O`, finished by `F`, which needs those of the query with itself if `QUERY` and of each row with itself if `ROW`.
-///
-/// Row after row: one stream is what the processor's own prefetching follows best.
 struct Sums<A, B, O, F, const QUERY: bool, const ROW: bool>(PhantomData<(A, B, O, F)>);
+
+/// Fewer rows than these are taken one after the other.
+const STREAMED_ROWS_MIN: usize = 16;
 
 impl<A, B, O, F, const QUERY: bool, const ROW: bool> Scan for Sums<A, B, O, F, QUERY, ROW>
 where
@@ -205,7 +206,8 @@ where
         while r < count {
             let row = rows.wrapping_add(r.wrapping_mul(stride));
             let (ab, bb);
-            if QUERY && r == 0 {
+            // Where rows are streamed few are left for this loop, and one form of it is less code.
+            if QUERY && (r == 0 || I::TWO_ROWS) {
                 // SAFETY: the caller promises `dim` elements of these formats at both.
                 let (sums, own, query_own) = unsafe { tile::<I, A, B, O, 1, 1, ROW, true>(isa, [query], [row], dim) };
                 (ab, bb, aa) = (sums[0][0], own[0], query_own[0]);
@@ -218,8 +220,68 @@ where
             // SAFETY: the caller promises a place for every row below `count`.
             unsafe { out.wrapping_add(r).write(value) };
             r += 1;
+            if r == 1 && I::TWO_ROWS && count >= STREAMED_ROWS_MIN {
+                let rows = rows.wrapping_add(stride);
+                let streams = Streams { query, rows, stride, count: count - 1, dim, out: out.wrapping_add(1), aa };
+                r += if ROW {
+                    // SAFETY: these are the rows and places that the caller promises, but for the first.
+                    unsafe { streams.run::<I, A, B, O, F, ROW, 3>(isa) }
+                } else {
+                    // SAFETY: as above.
+                    unsafe { streams.run::<I, A, B, O, F, ROW, 4>(isa) }
+                };
+            }
         }
         value
+    }
+}
+
+/// Rows to be read in several places at once.
+///
+/// The processor's own prefetching follows each stream of reads to the end of a page and takes its time to begin anew. One
+/// row after the other so reaches three quarters of the speed of a plain sum (whose reads are narrower, and so fewer at a
+/// time), rows next to one another at once less than half, and four rows some hundred KiB apart more than the plain sum;
+/// requests in advance were slower than these at every distance (Zen 4).
+struct Streams {
+    query: *const u8,
+    rows: *const u8,
+    stride: usize,
+    count: usize,
+    dim: usize,
+    out: *mut f64,
+    /// The sum of the query with itself.
+    aa: f64,
+}
+
+impl Streams {
+    /// Takes as many rows as fill `R` streams of equal length; gives how many these are.
+    ///
+    /// # Safety
+    /// As for [`Scan::run`].
+    #[inline(always)]
+    unsafe fn run<I, A, B, O, F, const ROW: bool, const R: usize>(self, isa: I) -> usize
+    where
+        I: Isa,
+        A: Format,
+        B: Format<Arith = A::Arith>,
+        O: Op<A::Arith>,
+        F: Finish,
+    {
+        let len = self.count / R;
+        for r in 0..len {
+            let mut at = [self.rows; R];
+            for (k, at) in at.iter_mut().enumerate() {
+                *at = self.rows.wrapping_add((r + k * len).wrapping_mul(self.stride));
+            }
+            // SAFETY: `r + k * len` is below `R * len`, which is at most `count`: the caller promises these rows.
+            let (sums, own, _) = unsafe { tile::<I, A, B, O, 1, R, ROW, false>(isa, [self.query], at, self.dim) };
+            for k in 0..R {
+                let value = F::finish(A::Arith::SQUARES_MIN, sums[0][k], self.aa, own[k]);
+                // SAFETY: as above, these places.
+                unsafe { self.out.wrapping_add(r + k * len).write(value) };
+            }
+        }
+        R * len
     }
 }
 

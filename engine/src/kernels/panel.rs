@@ -27,12 +27,13 @@ impl Sum for i32 {
     }
 }
 
-/// Rows that stay in the second-level cache while every query passes over them.
-pub(super) fn panel_rows(data: &Rows<'_>) -> usize {
+/// Rows to be worked on at a time. Of several queries each passes over them, so that they should stay in the second-level
+/// cache; of one, what was computed of them.
+pub(super) fn panel_rows(queries: usize, data: &Rows<'_>) -> usize {
     const PANEL_BYTES: usize = 256 << 10;
-    const ROWS_MIN: usize = 8;
-    // Few rows need no division.
-    if data.rows() <= ROWS_MIN { ROWS_MIN } else { (PANEL_BYTES / data.stride_bytes().max(1)).clamp(ROWS_MIN, 4096) }
+    const SINGLE_BYTES: usize = 16 << 20;
+    let bytes = if queries == 1 { SINGLE_BYTES } else { PANEL_BYTES };
+    (bytes / data.stride_bytes().max(1)).clamp(8, 1 << 14)
 }
 
 /// The raw sums of as many queries and rows as fill tiles; gives how many of each these are, from the first on.
@@ -59,25 +60,23 @@ where
         Tiles { queries, data, out: &mut out[first..], out_stride, what: PhantomData }
     }
 
-    /// Two queries against as many rows as fill tiles of `R`. Gives the first row left.
+    /// Two queries against as many rows as fill tiles of `R`, which lie apart (see [`super::entry`]). Gives the first row left.
     #[inline(always)]
     fn sweep<I: Isa, const R: usize>(&mut self, isa: I, q: usize) -> usize {
-        let mut r = 0;
-        while r + R <= self.data.rows() {
+        let len = self.data.rows() / R;
+        for r in 0..len {
             let queries = [self.queries.start(q), self.queries.start(q + 1)];
-            let rows = std::array::from_fn(|k| self.data.start(r + k));
-            // SAFETY: `q + 2` and `r + R` are at most the numbers of rows; every row of `Rows` has `dim` readable
+            let rows = std::array::from_fn(|k| self.data.start(r + k * len));
+            // SAFETY: `q + 2` and `R * len` are at most the numbers of rows; every row of `Rows` has `dim` readable
             // elements; both matrices have the same dimension; A and B are the formats of their types.
             let (sums, ..) = unsafe { tile::<I, A, B, O, 2, R, false, false>(isa, queries, rows, self.data.dim()) };
             for (k, sums) in sums.iter().enumerate() {
-                let place = (q + k) * self.out_stride + r;
-                for (place, &sum) in self.out[place..place + R].iter_mut().zip(sums) {
-                    *place = T::from_sum(sum);
+                for (i, &sum) in sums.iter().enumerate() {
+                    self.out[(q + k) * self.out_stride + r + i * len] = T::from_sum(sum);
                 }
             }
-            r += R;
         }
-        r
+        R * len
     }
 }
 

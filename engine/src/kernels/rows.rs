@@ -120,6 +120,14 @@ impl<'a> Rows<'a> {
         Rows { rows, bytes, ..*self }
     }
 
+    /// The same matrix, made of its parts: where one that is given away would have to lie in memory first, one of which only
+    /// parts are read need not.
+    #[inline(always)]
+    pub(super) fn remade(&self) -> Rows<'a> {
+        let Rows { dtype, rows, dim, stride_bytes, width_bytes, bytes } = *self;
+        Rows { dtype, rows, dim, stride_bytes, width_bytes, bytes }
+    }
+
     /// Start of row `index`, which is below `rows()`: `width` readable bytes follow, see [`Rows::row_bytes`].
     #[inline(always)]
     pub(super) fn start(&self, index: usize) -> *const u8 {

@@ -175,10 +175,6 @@ impl Isa for Scalar {
         [0; 4]
     }
     #[inline(always)]
-    fn u64_add(self, a: Self::U64, b: Self::U64) -> Self::U64 {
-        lanes!(4, i => a[i].wrapping_add(b[i]))
-    }
-    #[inline(always)]
     fn u64_count(self, acc: Self::U64, bits: Self::Bytes) -> Self::U64 {
         let word = |i: usize| u64::from_le_bytes(lanes!(8, byte => bits[8 * i + byte]));
         lanes!(4, i => acc[i].wrapping_add(u64::from(word(i).count_ones())))

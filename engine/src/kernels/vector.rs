@@ -26,7 +26,7 @@ pub(super) trait Isa: Copy {
     const BYTES: usize;
     /// Whether there are registers for tiles of two queries and a row.
     const TWO_QUERIES: bool;
-    /// Whether there are registers for tiles of two queries and two rows.
+    /// Whether there are registers for tiles of two queries and two rows, or of a query and four rows.
     const TWO_ROWS: bool;
 
     type F32: Copy;
@@ -96,8 +96,6 @@ pub(super) trait Isa: Copy {
     fn bytes_and(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
     /// Zero, in every lane.
     fn u64_zero(self) -> Self::U64;
-    /// `a + b`.
-    fn u64_add(self, a: Self::U64, b: Self::U64) -> Self::U64;
     /// `acc` plus the set bits of each 64-bit lane.
     fn u64_count(self, acc: Self::U64, bits: Self::Bytes) -> Self::U64;
     /// Sum of the lanes.
