@@ -92,14 +92,14 @@ pub(crate) fn cdist<'py>(
 pub(crate) fn topk_indices<'py>(py: Python<'py>, values: &Bound<'py, PyAny>, k: usize) -> PyResult<Bound<'py, PyAny>> {
     let input = Input::new(values, Some("f64"))?;
     let rows = input.rows()?;
-    let pick = || {
+    let pick = || -> tensoratom::Result<Vec<i64>> {
         let mut picked: Vec<i64> = Vec::new();
         for row in 0..rows.rows() {
             let (numbers, _) = rows.row_bytes(row).as_chunks::<8>();
             let numbers: Vec<f64> = numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
             picked.extend(kernels::top_k(&numbers, k)?.into_iter().map(|index| index as i64));
         }
-        tensoratom::Result::Ok(picked)
+        Ok(picked)
     };
     let (picked, width) = (py.detach(pick).raise()?, k.min(rows.dim()));
     if input.shape.len() == 1 { owned(py, picked, &[width]) } else { owned(py, picked, &[rows.rows(), width]) }
