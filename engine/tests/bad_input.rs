@@ -320,6 +320,7 @@ fn on_small_disk() {
 }
 
 // Past RLIMIT_FSIZE the kernel's signal would kill the host by default.
+#[cfg(unix)]
 #[test]
 fn a_file_size_limit_is_an_error_not_a_signal() {
     let dir = tempfile::tempdir().unwrap();

@@ -41,7 +41,10 @@ impl Replacement {
             match fs::OpenOptions::new().read(true).write(true).create_new(true).open(&temporary) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {} // left behind by a process that was killed
                 Err(e) => return Err(e),
-                Ok(file) => return Ok(Replacement { temporary, target, file: Some(OsFile::checked(file, true)?) }),
+                Ok(file) => {
+                    let file = Some(OsFile::checked(file, temporary.clone(), true)?);
+                    return Ok(Replacement { temporary, target, file });
+                }
             }
         }
     }

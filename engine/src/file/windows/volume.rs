@@ -99,7 +99,7 @@ impl Volume for OsVolume {
         options.read(true).write(how != Open::Read).create(how == Open::Create).create_new(how == Open::CreateNew);
         options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
         let path = self.resolve(name)?;
-        OsFile::checked(patiently(|| options.open(&path))?, how != Open::Read)
+        OsFile::checked(patiently(|| options.open(&path))?, path, how != Open::Read)
     }
 
     fn create_dir(&self, name: &str) -> io::Result<()> {
@@ -206,6 +206,7 @@ impl Volume for OsVolume {
 #[derive(Debug)]
 pub(super) struct OsFile {
     file: fs::File,
+    path: PathBuf,
     locks: Locks,
 }
 
@@ -218,7 +219,7 @@ impl Drop for OsFile {
 
 impl OsFile {
     /// Accepts regular files only; for writing, only such that no other directory entry shares.
-    pub(super) fn checked(file: fs::File, writable: bool) -> io::Result<Arc<dyn File>> {
+    pub(super) fn checked(file: fs::File, path: PathBuf, writable: bool) -> io::Result<Arc<dyn File>> {
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.file_attributes() & FILE_ATTRIBUTE_REPARSE_POINT != 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -226,7 +227,7 @@ impl OsFile {
         if writable && system::information(&file)?.nNumberOfLinks > 1 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file has other hard links; copy it instead"));
         }
-        Ok(Arc::new(OsFile { file, locks: Locks::default() }))
+        Ok(Arc::new(OsFile { file, path, locks: Locks::default() }))
     }
 }
 
@@ -274,11 +275,17 @@ impl File for OsFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.sync_all()
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.file.sync_all()
+        match self.file.sync_all() {
+            // Only who may write may sync here. Nothing was tried, so nothing was lost.
+            Err(e) if is_one_of(&e, &[ERROR_ACCESS_DENIED]) => {
+                fs::OpenOptions::new().write(true).open(&self.path)?.sync_all()
+            }
+            other => other,
+        }
     }
 
     fn try_lock(&self, range: Range<u64>, mode: LockMode) -> io::Result<bool> {
@@ -356,7 +363,7 @@ pub fn open_files_limit() -> Option<u64> {
 
 /// Opens any file of the user for reading, links followed.
 pub fn open_source(path: &Path) -> io::Result<Arc<dyn File>> {
-    OsFile::checked(fs::File::open(path)?, false)
+    OsFile::checked(fs::File::open(path)?, path.to_owned(), false)
 }
 
 #[cfg(test)]
