@@ -1,5 +1,6 @@
 //! One file per question.
 
+pub mod codec;
 pub mod commits;
 pub mod files;
 pub mod get;
