@@ -28,9 +28,12 @@ const QUERY_ROWS: usize = 1_000_000;
 /// From this size on a put takes so long that Ctrl-C should stop it.
 const LONG_BYTES: usize = 32 << 20;
 
-fn tier_pin(prefix: &str, exact: bool, namespace: Option<&str>) -> TierPin {
+fn tier_pin(prefix: KeyRef<'_>, exact: bool, namespace: Option<&str>) -> TierPin {
     let namespace = namespace.unwrap_or_default();
-    if exact { TierPin::key(namespace, prefix) } else { TierPin::prefix(namespace, prefix) }
+    match prefix {
+        KeyRef::Name(prefix) if !exact => TierPin::prefix(namespace, prefix),
+        key => TierPin::key(namespace, key),
+    }
 }
 
 fn from_json<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -394,18 +397,15 @@ impl PyStore {
         )
     }
 
-    /// Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`.
+    /// Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`. `codecs` lists
+    /// payloads, bytes and ratio of each codec, and the bytes per second that a thread of this process decodes, None until
+    /// it did; `holders` the processes that keep segments from being deleted.
     fn stat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store()?;
-        let stat = py.detach(|| store.stat()).raise()?;
-        let (dict, accounted) = (PyDict::new(py), PyDict::new(py));
-        for (name, value) in stat.facts() {
-            dict.set_item(if name == "lsn" { "version" } else { name }, value)?;
-        }
-        for (name, bytes) in stat.accounted.parts() {
-            accounted.set_item(name, bytes)?;
-        }
-        dict.set_item("accounted", accounted)?;
+        let text = py.detach(|| store.stat().and_then(|stat| stat.to_json())).raise()?;
+        let dict = from_json(py, &text)?.cast_into::<PyDict>()?;
+        dict.set_item("version", dict.get_item("lsn")?)?;
+        dict.del_item("lsn")?;
         Ok(dict)
     }
 
@@ -442,8 +442,8 @@ impl PyStore {
         Ok(dict)
     }
 
-    /// The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins. Set it to change it
-    /// for all processes; what is left out has its default.
+    /// The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins. Set it to
+    /// change it for all processes; what is left out has its default.
     #[getter]
     fn tier_policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let store = self.store()?;
@@ -458,19 +458,19 @@ impl PyStore {
     }
 
     /// Keeps names that start with a prefix warm, and reads them into memory when the store is opened; `exact` means this
-    /// very name. Returns whether that is new.
+    /// very name, an integer this very key. Returns whether that is new.
     #[pyo3(signature = (prefix, *, exact = false, namespace = None))]
-    fn pin(&self, py: Python<'_>, prefix: &str, exact: bool, namespace: Option<&str>) -> PyResult<bool> {
+    fn pin(&self, py: Python<'_>, prefix: KeyArg, exact: bool, namespace: Option<&str>) -> PyResult<bool> {
         let store = self.store()?;
-        let pin = tier_pin(prefix, exact, namespace);
+        let pin = tier_pin(prefix.borrow(), exact, namespace);
         py.detach(|| store.pin(&pin)).raise()
     }
 
     /// Takes a pin back. Returns whether there was one.
     #[pyo3(signature = (prefix, *, exact = false, namespace = None))]
-    fn unpin(&self, py: Python<'_>, prefix: &str, exact: bool, namespace: Option<&str>) -> PyResult<bool> {
+    fn unpin(&self, py: Python<'_>, prefix: KeyArg, exact: bool, namespace: Option<&str>) -> PyResult<bool> {
         let store = self.store()?;
-        let pin = tier_pin(prefix, exact, namespace);
+        let pin = tier_pin(prefix.borrow(), exact, namespace);
         py.detach(|| store.unpin(&pin)).raise()
     }
 

@@ -13,6 +13,7 @@ mod header;
 mod reader;
 mod record;
 mod scan;
+mod speed;
 
 pub(crate) use appender::{Appender, DeletionLease, Lease, Placement, Stream, Written};
 pub(crate) use coded::Recoded;
@@ -23,3 +24,4 @@ pub(crate) use header::SegmentHeader;
 pub(crate) use reader::SegmentReader;
 pub(crate) use record::{Description, Record, encoding_from_text, encoding_to_text};
 pub(crate) use scan::{Scan, ScanStop};
+pub(crate) use speed::decoded;

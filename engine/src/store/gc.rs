@@ -307,9 +307,7 @@ impl Store {
         for stored in step {
             control.check()?;
             let source = inner.segments.open_copy(&stored.copy, &stored.digest, stored.raw_bytes)?;
-            // As the record says: whoever uses the payload, an atom, a manifest or a part, it is described there.
-            let description = source.record().description.clone();
-            let written = self.append_copy(&mut staged, &source, description, stored.copy.codec, control)?;
+            let written = self.append_same(&mut staged, &source, control)?;
             progress.bytes_done = progress.bytes_done.saturating_add(written.extent_bytes).min(progress.bytes_total);
             control.report(*progress);
             staged.moves.push(StagedMove {
