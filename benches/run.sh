@@ -11,17 +11,20 @@ out=results/$(date +%Y-%m-%d)-$machine
 mkdir -p "$out"
 sections=("$@")
 if [ $# = 0 ]; then
-  sections=(get million touch ingest commits files memory search wide growth kernels codecs numpy)
+  sections=(get million touch ingest commits files memory search wide growth kernels codecs numpy codec)
   (cd .. && cargo build --release --bin tensoratom)
   (cd .. && cargo bench --package tensoratom-benches) | tee "$out/criterion.txt"
   (cd .. && cargo run --release --package tensoratom-benches --example tiers) | tee "$out/tiers.json"
 fi
-# faiss and NumPy are Python packages; they get the environment that the tests use.
+# Some rivals are Python packages; they get the environment that the tests use. ZipNN is given bytes, not torch's tensors.
 python=${PYTHON:-../.venv/bin/python}
 if [ -z "${PYTHON:-}" ]; then
   make --no-print-directory -C .. .venv/ready
-  "$python" -m pip install --quiet --disable-pip-version-check faiss-cpu==1.15.1 numpy
+  "$python" -m pip install --quiet --disable-pip-version-check faiss-cpu==1.15.1 numpy blosc2==4.14.1 zstandard==0.25.0
+  "$python" -m pip install --quiet --disable-pip-version-check --no-deps zipnn==0.5.4
 fi
+mkdir -p ../.demo
+"$python" -c "import sys; sys.path.insert(0, '../demo'); import demo; from pathlib import Path; demo.fetch_model(Path('../.demo'))"
 python=$(realpath --no-symlinks "$python")
 for section in "${sections[@]}"; do
   (cd compare && cargo run --release -- --python "$python" --only "$section" --out "../$out/$section.json")

@@ -57,6 +57,8 @@ EXCEPTIONS = {
     "Transaction.put.dtype": "str | None",
     "StoreCore.put.dtype": "str | None",
     "StoreCore.verify.prefix": "str | None",
+    "StoreCore.pin.prefix": "Key",
+    "StoreCore.unpin.prefix": "Key",
     "VectorSet.search.metric": "str | None",
     "Matrix.search.metric": "str | None",
     "StoreCore.list.limit": "int | None",

@@ -74,6 +74,12 @@ pub fn clusters(count: usize, dim: usize, stream: u64, rows: usize) -> Vec<f32> 
     vectors
 }
 
+/// Numbers that are nearly normal, of mean 0 and variance 1.
+pub fn normals(seed: u64, count: usize) -> Vec<f32> {
+    let mut source = Normal(seed);
+    (0..count).map(|_| source.next()).collect()
+}
+
 /// Numbers that are nearly normal, from SplitMix64.
 struct Normal(u64);
 

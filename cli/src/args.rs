@@ -126,7 +126,8 @@ damaged: [{namespace, key, lsn, is_current, segment, offset, what}]}.")]
   tensoratom repair models
   tensoratom repair models --rebuild-catalog
 
-JSON: {identity_rewritten, catalog_rebuilt, segments_scanned, records_found, commits_applied, commits_missing, atoms, findings}.
+JSON: {identity_rewritten, catalog_rebuilt, segments_scanned, records_found, commits_applied, commits_missing, payloads_adopted,
+atoms, findings}.
 Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; delete it when you are satisfied.")]
     Repair(Repair),
     /// Move payloads between the warm tier (raw) and the cold one (coded, smaller), by hand or by policy
@@ -147,8 +148,9 @@ with --apply also {payloads_told, planned, skipped, damaged} and the counts of g
 stored_bytes, from, to, reason}]}, with --pin, --unpin and --policy FILE {changed}, with --cold {segments_copied, bytes_copied,
 left_behind}.
 Every new copy is read back and verified before the old one gives way. Interrupted, run it again.
-A policy: {hot_days, warm_days, min_bytes, warm_bytes_max, rules: [{namespace, prefix, hot_days, warm_days, tier}],
-pins: [{namespace, prefix, exact}]}; what is left out has its default.")]
+A policy: {hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules: [{namespace, prefix, hot_days, warm_days, tier, codec}],
+pins: [{namespace, prefix, exact, integer}]}; what is left out has its default. A codec is auto, raw, lz4, zstd, zstd:1 to
+zstd:19, or float.")]
     Tier(Tier),
     /// Reclaim space: garbage, and with --keep history that is older
     #[command(after_help = "Examples:
@@ -571,6 +573,9 @@ pub(crate) struct Tier {
     /// With --pin and --unpin: this very name, not those that start with it
     #[arg(long, conflicts_with_all = ["to", "plan", "apply", "policy", "cold"])]
     pub(crate) exact: bool,
+    /// With --pin and --unpin: this integer key
+    #[arg(long, conflicts_with_all = ["to", "plan", "apply", "policy", "exact"])]
+    pub(crate) int: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -286,6 +286,9 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// Every codec, in the order of the numbers.
+    pub const ALL: &'static [Codec] = &[Codec::Raw, Codec::Lz4, Codec::Zstd, Codec::Float];
+
     /// The number in the format; never 0.
     pub const fn number(self) -> u8 {
         self as u8

@@ -12,12 +12,15 @@ use tensoratom::{Control, DType, Options, ReadMode, Store, Tensor, Tier, decode_
 /// Bytes that are allocated now.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
+/// The most that was allocated since somebody set it back.
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
 struct Counting;
 
 // SAFETY: every call is passed on to the system's allocator as it is; only sizes are counted.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        PEAK.fetch_max(LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps the contract of `alloc`, which is the same.
         unsafe { System.alloc(layout) }
     }
@@ -69,6 +72,34 @@ fn memory_stays_within_the_budget_whatever_is_read() {
             assert!(decode_cache().bytes <= budget, "{:?}", decode_cache());
         }
     }
+}
+
+// A budget that holds for one thread and is exceeded by as many payloads as there are threads is none.
+#[test]
+fn memory_stays_within_the_budget_while_several_threads_read() {
+    let _alone = ALONE.lock();
+    let (_dir, store, all) = cold(ReadMode::Positioned, &[1 << 20; 12]);
+    let budget = 4 << 20;
+    set_decode_cache_bytes(budget);
+    // Opened and verified once, so that what is held besides decoded bytes is held before.
+    all.iter().enumerate().for_each(|(i, _)| drop(store.get(i as i64).unwrap().bytes().unwrap()));
+    let before = LIVE.load(Ordering::Relaxed) - decode_cache().bytes as usize;
+    PEAK.store(0, Ordering::Relaxed);
+    const READERS: usize = 3;
+    std::thread::scope(|scope| {
+        for reader in 0..READERS {
+            let (store, all) = (&store, &all);
+            scope.spawn(move || {
+                for i in (0..all.len() * 4).map(|n| (n * (reader + 1) + reader) % all.len()) {
+                    assert_eq!(*store.get(i as i64).unwrap().bytes().unwrap(), *all[i], "tensor {i}");
+                    assert!(decode_cache().bytes <= budget, "{:?}", decode_cache());
+                }
+            });
+        }
+    });
+    // Besides: per reader the tensor in its hands and the one that the cache lets go for it; chunks as they are stored.
+    let held = PEAK.load(Ordering::Relaxed) - before;
+    assert!(held <= budget as usize + READERS * (2 << 20) + (1 << 20), "{held} bytes were held, {budget} may be");
 }
 
 // Without sharing, ten readers of one cold tensor decode it ten times and hold it ten times.

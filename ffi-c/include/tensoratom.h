@@ -1300,8 +1300,10 @@ int32_t ta_list_next(uint64_t list,
                      ta_error *error);
 
 /*
- Counts and bytes of a store as a JSON object; the members of `accounted` sum to `disk_bytes`. `cold_directory` is null, or
- {path, disk_bytes, problem}, of which `problem` is why it cannot be used now.
+ Counts and bytes of a store as a JSON object; the members of `accounted` sum to `disk_bytes`. `codecs` has payloads,
+ bytes and ratio of each codec, and the bytes per second that a thread of this process decodes, null until it did;
+ `holders` the processes that keep segments from being deleted. `cold_directory` is null, or {path, disk_bytes, problem}, of
+ which `problem` is why it cannot be used now.
  */
 int32_t ta_stat(uint64_t store,
                 char *out,
@@ -1499,7 +1501,7 @@ int32_t ta_repair(const char *path,
                   ta_error *error);
 
 /*
- The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins}.
+ The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins}.
  */
 int32_t ta_tier_policy(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
 

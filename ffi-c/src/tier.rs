@@ -1,16 +1,17 @@
 //! Tiers and space: the policy, pins, plans and moves, and what is reclaimed, as JSON text in and out.
 
-use engine::{GcOptions, Store, TierPin, TierPlan, TierPolicy};
+use engine::{GcOptions, KeyRef, Store, TierPin, TierPlan, TierPolicy};
 use serde_json::{Value, json};
 use std::ffi::c_char;
 use std::time::Duration;
 
-use crate::memory::text;
+use crate::memory::{optional_text, required, text};
+use crate::options::ta_key;
 use crate::report::{answer, facts};
-use crate::wall::{Failure, ta_error, wall};
+use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle};
 
-/// The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins}.
+/// The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins}.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_tier_policy(
     store: u64,
@@ -47,7 +48,7 @@ pub extern "C" fn ta_tier_pin(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let pin = pin(text(prefix, prefix_length)?, exact);
+        let pin = pin("", text(prefix, prefix_length)?.into(), exact);
         handle::get::<Store>(store)?.pin(&pin)?;
         Ok(())
     })
@@ -63,7 +64,27 @@ pub extern "C" fn ta_tier_unpin(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let pin = pin(text(prefix, prefix_length)?, exact);
+        let pin = pin("", text(prefix, prefix_length)?.into(), exact);
+        handle::get::<Store>(store)?.unpin(&pin)?;
+        Ok(())
+    })
+}
+
+/// As ta_tier_pin, with a prefix or a key in any namespace. A number is always that very key.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_tier_pin_key(store: u64, key: *const ta_key, exact: i32, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let pin = pin_of(key, exact)?;
+        handle::get::<Store>(store)?.pin(&pin)?;
+        Ok(())
+    })
+}
+
+/// As ta_tier_unpin, with what ta_tier_pin_key was given.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_tier_unpin_key(store: u64, key: *const ta_key, exact: i32, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let pin = pin_of(key, exact)?;
         handle::get::<Store>(store)?.unpin(&pin)?;
         Ok(())
     })
@@ -162,6 +183,15 @@ pub extern "C" fn ta_gc(
     })
 }
 
-fn pin(name: &str, exact: i32) -> TierPin {
-    if exact == 0 { TierPin::prefix("", name) } else { TierPin::key("", name) }
+fn pin(namespace: &str, key: KeyRef<'_>, exact: i32) -> TierPin {
+    match key {
+        KeyRef::Name(prefix) if exact == 0 => TierPin::prefix(namespace, prefix),
+        key => TierPin::key(namespace, key),
+    }
+}
+
+fn pin_of(key: *const ta_key, exact: i32) -> Outcome<TierPin> {
+    let key = required(key, "the key")?;
+    let namespace = optional_text(key.ns, key.ns_length)?.unwrap_or_default();
+    Ok(pin(namespace, optional_text(key.name, key.name_length)?.map_or(key.number.into(), KeyRef::from), exact))
 }

@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tensoratom::kernels::Metric;
 use tensoratom::{
-    Control, DType, Durability, ExportOptions, ExportReport, GcOptions, ImportOptions, Options, ReadMode, SqlValue,
-    Store, Tier, TierPin, TierPlan, TierPolicy, VerifyOptions,
+    Control, DType, Durability, ExportOptions, ExportReport, GcOptions, ImportOptions, KeyRef, Options, ReadMode,
+    SqlValue, Store, Tier, TierPin, TierPlan, TierPolicy, VerifyOptions,
 };
 
 use crate::atom::{PyAtom, PyAtomInfo, is_long};
@@ -26,9 +26,12 @@ use crate::vectors::{PyMatrix, PyVectorSet};
 /// Most rows a query returns unless told otherwise.
 const QUERY_ROWS: usize = 1_000_000;
 
-fn tier_pin(prefix: &str, exact: bool, namespace: Option<&str>) -> TierPin {
+fn tier_pin(prefix: KeyRef<'_>, exact: bool, namespace: Option<&str>) -> TierPin {
     let namespace = namespace.unwrap_or_default();
-    if exact { TierPin::key(namespace, prefix) } else { TierPin::prefix(namespace, prefix) }
+    match prefix {
+        KeyRef::Name(prefix) if !exact => TierPin::prefix(namespace, prefix),
+        key => TierPin::key(namespace, key),
+    }
 }
 
 fn from_json<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -400,27 +403,16 @@ impl PyStore {
         )
     }
 
-    /// Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`. `cold_directory` is
-    /// None, or a dict of path, disk_bytes and problem, which is why it cannot be used now.
+    /// Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`. `codecs` lists
+    /// payloads, bytes and ratio of each codec, and the bytes per second that a thread of this process decodes, None until
+    /// it did; `holders` the processes that keep segments from being deleted. `cold_directory` is None, or a dict of path,
+    /// disk_bytes and problem, which is why it cannot be used now.
     fn stat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store()?;
-        let stat = py.detach(|| store.stat()).raise()?;
-        let (dict, accounted) = (PyDict::new(py), PyDict::new(py));
-        for (name, value) in stat.facts() {
-            dict.set_item(if name == "lsn" { "version" } else { name }, value)?;
-        }
-        for (name, bytes) in stat.accounted.parts() {
-            accounted.set_item(name, bytes)?;
-        }
-        dict.set_item("accounted", accounted)?;
-        let cold = stat.cold_directory.map(|cold| -> PyResult<_> {
-            let dict = PyDict::new(py);
-            dict.set_item("path", cold.path)?;
-            dict.set_item("disk_bytes", cold.disk_bytes)?;
-            dict.set_item("problem", cold.problem)?;
-            Ok(dict)
-        });
-        dict.set_item("cold_directory", cold.transpose()?)?;
+        let text = py.detach(|| store.stat().and_then(|stat| stat.to_json())).raise()?;
+        let dict = from_json(py, &text)?.cast_into::<PyDict>()?;
+        dict.set_item("version", dict.get_item("lsn")?)?;
+        dict.del_item("lsn")?;
         Ok(dict)
     }
 
@@ -459,8 +451,8 @@ impl PyStore {
         Ok(dict)
     }
 
-    /// The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins. Set it to change it
-    /// for all processes; what is left out has its default.
+    /// The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins. Set it to
+    /// change it for all processes; what is left out has its default.
     #[getter]
     fn tier_policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let store = self.store()?;
@@ -475,19 +467,19 @@ impl PyStore {
     }
 
     /// Keeps names that start with a prefix warm, and reads them into memory when the store is opened; `exact` means this
-    /// very name. Returns whether that is new.
+    /// very name, an integer this very key. Returns whether that is new.
     #[pyo3(signature = (prefix, *, exact = false, namespace = None))]
-    fn pin(&self, py: Python<'_>, prefix: &str, exact: bool, namespace: Option<&str>) -> PyResult<bool> {
+    fn pin(&self, py: Python<'_>, prefix: KeyArg, exact: bool, namespace: Option<&str>) -> PyResult<bool> {
         let store = self.store()?;
-        let pin = tier_pin(prefix, exact, namespace);
+        let pin = tier_pin(prefix.borrow(), exact, namespace);
         py.detach(|| store.pin(&pin)).raise()
     }
 
     /// Takes a pin back. Returns whether there was one.
     #[pyo3(signature = (prefix, *, exact = false, namespace = None))]
-    fn unpin(&self, py: Python<'_>, prefix: &str, exact: bool, namespace: Option<&str>) -> PyResult<bool> {
+    fn unpin(&self, py: Python<'_>, prefix: KeyArg, exact: bool, namespace: Option<&str>) -> PyResult<bool> {
         let store = self.store()?;
-        let pin = tier_pin(prefix, exact, namespace);
+        let pin = tier_pin(prefix.borrow(), exact, namespace);
         py.detach(|| store.unpin(&pin)).raise()
     }
 

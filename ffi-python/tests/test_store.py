@@ -194,8 +194,8 @@ def test_a_policy_moves_what_it_says_and_arrays_stay_the_same(store):
     """A cold array that is another one, or a policy that Python cannot set, would make tiers a matter of the shell."""
     array = np.arange(20_000, dtype="f4")
     store["m/a"], store["m/b"] = array, array + 1
-    store.tier_policy = {"rules": [{"prefix": "m/", "tier": "cold"}]}
-    assert store.tier_policy["warm_days"] == 90
+    store.tier_policy = {"rules": [{"prefix": "m/", "tier": "cold", "codec": "lz4"}]}
+    assert store.tier_policy["warm_days"] == 90 and store.tier_policy["codec"] == "auto"
     assert [store.pin("m/a", exact=True), store.pin("m/a", exact=True)] == [True, False]
     plan = store.plan()
     assert [(move["name"], move["to"], move["reason"]) for move in plan["moves"]] == [("m/b", "cold", "rule")]
@@ -204,11 +204,15 @@ def test_a_policy_moves_what_it_says_and_arrays_stay_the_same(store):
     assert store.apply()["planned"] == 0
     assert [store.get(key).info.tier for key in ("m/a", "m/b")] == ["hot", "cold"]
     assert (store["m/b"] == array + 1).all() and not store["m/b"].flags.writeable
-    assert "cold" in store._repr_html_()
+    codec = {codec["codec"]: codec for codec in store.stat()["codecs"]}["lz4"]
+    assert codec["payloads"] == 1 and codec["ratio"] > 1 and codec["decode_bytes_per_s"] > 0
+    assert "cold" in store._repr_html_() and "lz4" in store._repr_html_()
     assert store.unpin("m/a", exact=True)
+    assert store.pin(7, namespace="n") and store.tier_policy["pins"] == [{"namespace": "n", "prefix": "", "exact": False, "integer": 7}]
+    assert store.unpin(7, namespace="n")
     assert store.move_to_tier("", "warm")["payloads_moved"] == 1
     with pytest.raises(ValueError):
-        store.tier_policy = {"warm_day": 3}
+        store.tier_policy = {"codec": "zstd:99"}
     with pytest.raises(ValueError):
         store.move_to_tier("", "lukewarm")
 

@@ -1,5 +1,6 @@
 //! The engine and its rivals, one after the other in one run on one machine: `compare [--quick] [--only SECTION]...
-//! [--disk DIR] [--python FILE] [--out FILE]`. Prints a table per section and writes the raw numbers as JSON. Every answer is checked.
+//! [--disk DIR] [--python FILE] [--model FILE] [--out FILE]`. Prints a table per section and writes the raw numbers as JSON.
+//! Every answer is checked.
 
 mod engines;
 mod machine;
@@ -20,10 +21,12 @@ pub struct Settings {
     pub memory: PathBuf,
     /// The command line of the project, for measurements of whole processes.
     pub cli: PathBuf,
-    /// A Python with `numpy` and `faiss-cpu`, for the rivals that are Python libraries.
+    /// A Python with `numpy`, `faiss-cpu`, `zipnn`, `blosc2` and `zstandard`, for the rivals that are Python libraries.
     pub python: PathBuf,
     /// The file for the raw numbers; plots go beside it.
     pub out: Option<PathBuf>,
+    /// Real weights, as a safetensors file: the model of `make demo`.
+    pub model: PathBuf,
 }
 
 fn main() {
@@ -35,6 +38,7 @@ fn main() {
         cli: PathBuf::from("../../target/release/tensoratom"),
         python: PathBuf::from("python3"),
         out: None,
+        model: PathBuf::from("../../.demo/model.safetensors"),
     };
     let mut only: Vec<String> = Vec::new();
     while let Some(arg) = args.next() {
@@ -45,12 +49,13 @@ fn main() {
             "--disk" => settings.disk = value().into(),
             "--cli" => settings.cli = value().into(),
             "--python" => settings.python = value().into(),
+            "--model" => settings.model = value().into(),
             "--out" => settings.out = Some(PathBuf::from(value())),
             other => panic!("unknown argument {other}; see the first line of the source"),
         }
     }
     let mut report = Report::new(machine::describe());
-    let sections: [(&str, fn(&Settings, &mut Report)); 13] = [
+    let sections: [(&str, fn(&Settings, &mut Report)); 14] = [
         ("get", sections::get::known_keys),
         ("million", sections::million::run),
         ("touch", sections::touch::run),
@@ -64,6 +69,7 @@ fn main() {
         ("codecs", sections::codecs::run),
         ("numpy", sections::numpy::run),
         ("kernels", sections::kernels::run),
+        ("codec", sections::codec::run),
     ];
     for (name, run) in sections {
         if only.is_empty() || only.iter().any(|wanted| wanted == name) {

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use serde_json::{Map, json};
-use tensoratom::{ColdStat, Damage, Error, ErrorKind, Result, TierStat, VerifyOptions, VerifyReport};
+use serde_json::{Map, Value, json};
+use tensoratom::{Codec, ColdStat, Damage, Error, ErrorKind, Result, TierStat, VerifyOptions, VerifyReport};
 
 use crate::args::{Stat, Verify};
 use crate::output::{
-    Align, BAD, FAINT, GOOD, Outcome, Table, count, facts_json, grouped, is_reader_gone, plain_text, print_error,
-    print_json, say, size,
+    Align, BAD, FAINT, GOOD, Outcome, Table, count, grouped, is_reader_gone, plain_text, print_error, print_json, say,
+    size,
 };
 use crate::progress::Follow;
 
@@ -18,9 +18,9 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
     let parts = stat.accounted.parts();
     if args.json {
         let mut value = Map::from_iter([("uuid".to_owned(), json!(store.uuid()))]);
-        value.extend(facts_json(&stat.facts()));
-        value.insert("accounted".to_owned(), facts_json(&parts).into());
-        value.insert("cold_directory".to_owned(), json!(stat.cold_directory));
+        if let Value::Object(members) = json!(stat) {
+            value.extend(members);
+        }
         print_json(&value.into())?;
         return Ok(Outcome::Done);
     }
@@ -42,6 +42,7 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
         size(stat.disk_bytes),
     )?;
     print_tiers(&stat)?;
+    print_codecs(&stat)?;
     say!("on disk:")?;
     let share = |bytes: u64| 100.0 * bytes as f64 / stat.disk_bytes.max(1) as f64;
     let row =
@@ -50,7 +51,32 @@ pub(crate) fn stat(args: &Stat) -> Result<Outcome> {
         Table::new([("PART", Align::Left), ("BYTES", Align::Right), ("", Align::Right), ("SHARE", Align::Right)]);
     let sum = ("= disk", stat.accounted.total());
     table.print(parts.iter().chain([&sum]).map(|(name, bytes)| row(name, *bytes)))?;
+    for holder in &stat.holders {
+        let program = plain_text(holder.program.as_deref().unwrap_or("ended"));
+        say!("held by process {} ({program}): {}", holder.process, size(holder.bytes))?;
+    }
     Ok(Outcome::Done)
+}
+
+/// Payloads by codec. How fast they are decoded is known to the processes that read them, and seldom to this one.
+fn print_codecs(stat: &tensoratom::Stat) -> Result<()> {
+    let coded = stat.codecs.iter().filter(|stat| stat.codec != Codec::Raw && stat.stored.payloads > 0);
+    let rows: Vec<Vec<String>> = coded
+        .map(|stat| {
+            let stored = stat.stored;
+            let speed = stat.decode_bytes_per_s().map_or("-".to_owned(), |speed| format!("{}/s", size(speed as u64)));
+            let ratio = format!("{:.2}", stored.ratio());
+            let name = stat.codec.name().to_owned();
+            vec![name, grouped(stored.payloads), size(stored.raw_bytes), size(stored.stored_bytes), ratio, speed]
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let headings =
+        [("CODEC", Align::Left), ("PAYLOADS", Align::Right), ("RAW", Align::Right), ("STORED", Align::Right)];
+    let mut table = Table::new(headings.into_iter().chain([("RATIO", Align::Right), ("DECODED", Align::Right)]));
+    table.print(rows)
 }
 
 /// Payloads by tier, and how much of what is pinned is in memory.

@@ -45,6 +45,7 @@ pub(crate) fn repair(args: &Repair) -> Result<Outcome> {
             "segments_scanned": report.segments_scanned,
             "records_found": report.records_found,
             "commits_applied": report.commits_applied,
+            "payloads_adopted": report.payloads_adopted,
             "commits_missing": missing,
             "atoms": report.atoms,
             "findings": report.findings,

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::json;
 use tensoratom::{Error, MoveReport, Result, Store, TierPin, TierPlan, TierPolicy};
 
+use super::key;
 use crate::args::{Tier, TierName};
 use crate::output::{
     Align, BAD, FAINT, GOOD, Outcome, Table, count, facts_json, plain_text, print_json, print_raw, say, size,
@@ -34,13 +35,14 @@ pub(crate) fn tier(args: &Tier) -> Result<Outcome> {
         store.set_tier_policy(&TierPolicy::from_json(&read_text(path)?)?)?;
         return print_changed(true, "set", args.json);
     }
-    let pin = |name: &String| {
+    let pin = |name: &String| -> Result<TierPin> {
         let namespace = &args.namespace.namespace;
-        if args.exact { TierPin::key(namespace, name) } else { TierPin::prefix(namespace, name) }
+        let is_key = args.exact || args.int;
+        Ok(if is_key { TierPin::key(namespace, key(name, args.int)?) } else { TierPin::prefix(namespace, name) })
     };
     match (&action.pin, &action.unpin, action.to) {
-        (Some(name), ..) => print_changed(store.pin(&pin(name))?, "pinned", args.json),
-        (_, Some(name), _) => print_changed(store.unpin(&pin(name))?, "unpinned", args.json),
+        (Some(name), ..) => print_changed(store.pin(&pin(name)?)?, "pinned", args.json),
+        (_, Some(name), _) => print_changed(store.unpin(&pin(name)?)?, "unpinned", args.json),
         (.., Some(to)) => move_to(&store, args, to),
         _ => maintain(&store, args.json),
     }

@@ -56,7 +56,7 @@ fn a_policy_is_set_planned_and_applied_and_pins_hold() {
         place.write("f", [&[first][..], &bytes].concat());
         place.run(["put", "store", &format!("m/{name}"), "f"]).ok();
     }
-    place.write("policy.json", r#"{"rules": [{"prefix": "m/", "tier": "cold"}]}"#);
+    place.write("policy.json", r#"{"rules": [{"prefix": "m/", "tier": "cold", "codec": "zstd:9"}]}"#);
     let changed = |arguments: &[&str]| place.run([&["tier", "store", "--json"], arguments].concat()).json();
     assert_eq!(changed(&["--policy", "policy.json"])["changed"], true);
     assert_eq!(changed(&["--pin", "m/a", "--exact"])["changed"], true);
@@ -76,12 +76,19 @@ fn a_policy_is_set_planned_and_applied_and_pins_hold() {
     let stat = place.run(["stat", "store", "--json"]).json();
     assert_eq!([&stat["cold_payloads"], &stat["hot_payloads"]], [2, 1]);
     assert!(stat["cold_stored_bytes"].as_u64().unwrap() < stat["cold_raw_bytes"].as_u64().unwrap() / 10);
+    let codecs: Vec<_> = stat["codecs"].as_array().unwrap().iter().map(|codec| &codec["codec"]).collect();
+    assert_eq!(codecs, ["raw", "zstd"], "the policy names the codec");
+    assert!(stat["codecs"][1]["ratio"].as_f64().unwrap() > 10.0 && stat["codecs"][1]["decode_bytes_per_s"].is_null());
     let text = place.run(["stat", "store"]).ok();
+    assert!(text.contains("CODEC") && text.contains("zstd"), "{text}");
     assert!(text.contains("RATIO") && text.contains("1 payload of") && text.contains("hot (pinned)"), "{text}");
     let listed = place.run(["ls", "store", "--json"]).json();
     let tiers: Vec<_> = listed.as_array().unwrap().iter().map(|atom| atom["tier"].as_str().unwrap()).collect();
     assert_eq!(tiers, ["hot", "cold", "cold"]);
     assert_eq!(changed(&["--unpin", "m/a", "--exact"])["changed"], true);
+    assert_eq!(changed(&["--pin=-7", "--int"])["changed"], true);
+    assert_eq!(changed(&["--unpin=-7", "--int"])["changed"], true);
+    assert_eq!(place.run(["tier", "store", "--pin", "seven", "--int"]).code, Some(1));
     place.run(["tier", "store", "--to", "warm"]).ok();
     place.run(["get", "store", "m/c", "-o", "back"]).ok();
     assert_eq!(place.read("back"), [&[3][..], &bytes].concat());

@@ -141,7 +141,7 @@ impl<'c> Changes<'c> {
         self.number("SELECT id FROM payload WHERE ns = ?1 AND digest = ?2", params![namespace, digest.0])
     }
 
-    fn add_copy(&self, copy: &NewCopy) -> Result<()> {
+    pub(super) fn add_copy(&self, copy: &NewCopy) -> Result<()> {
         let payload = match self.payload_id(copy.namespace, &copy.digest)? {
             Some(id) => {
                 // After damage a rebuild may know a manifest's header by name only; now its length is known too.

@@ -11,6 +11,8 @@ use super::vfs::{self, Mount, VFS_NAME};
 
 /// `PRAGMA user_version` of the schema this code writes.
 pub(super) const SCHEMA_VERSION: i64 = 1;
+/// Tables and public views of a new catalog.
+pub(super) const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA application_id`: "TADB".
 pub(super) const APPLICATION_ID: i64 = 0x5441_4442;
 /// How long SQLite itself waits for the short locks around opening and checkpoints.
@@ -56,8 +58,7 @@ pub(super) fn create(mount: &Mount, name: &str) -> Result<Connection> {
     connection.execute_batch(&prepare).map_err(|e| error("creating", e))?;
     set_up(&connection, Role::WriteFull)?;
     let schema = format!(
-        "BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};\n{}; COMMIT;",
-        include_str!("schema.sql")
+        "BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};\n{SCHEMA}; COMMIT;"
     );
     connection.execute_batch(&schema).map_err(|e| error("creating", e))?;
     Ok(connection)

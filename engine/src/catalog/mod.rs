@@ -10,6 +10,7 @@ mod commit;
 mod connection;
 mod interrupt;
 mod page;
+mod public_views;
 mod query;
 mod query_tiers;
 mod query_vectors;
@@ -38,7 +39,7 @@ pub(crate) use query::{LATEST, Span, View};
 pub(crate) use reclaim::{Forgettable, Moved};
 pub(crate) use rows::{
     CommitRow, CopyRow, Found, Head, ManifestRow, PartRow, PartState, PayloadId, PlacedPayload, SegmentRow,
-    SegmentState, SegmentSums, SegmentUse, StoredRow, UseRow, VectorSetRow, VersionRow,
+    SegmentState, SegmentSums, SegmentUse, StoredRow, TierSums, UseRow, VectorSetRow, VersionRow,
 };
 pub use user_query::{QueryResult, SqlValue};
 pub(crate) use watch::Watch;
@@ -83,6 +84,7 @@ impl Catalog {
         connection
             .execute_batch("INSERT INTO namespace (id, name, lsn) VALUES (0, '', 0);")
             .map_err(|e| error("creating", e))?;
+        public_views::mark(&connection)?;
         let sql = "INSERT INTO head (id, store_uuid, lsn, commit_id, time_us, synced_lsn, boot_id) \
              VALUES (1, ?1, 0, zeroblob(16), 0, 0, zeroblob(16))";
         connection.execute(sql, [store_uuid]).map_err(|e| error("creating", e))?;
@@ -237,9 +239,13 @@ pub(crate) struct Reader<'c> {
 }
 
 impl Reader<'_> {
+    fn connection(&self) -> Result<&Connection> {
+        self.connection.as_ref().ok_or_else(|| Error::internal("a reader without a connection"))
+    }
+
     /// Questions, each answered from the newest state.
     pub(crate) fn view(&self) -> Result<View<'_>> {
-        self.connection.as_ref().map(View::new).ok_or_else(|| Error::internal("a reader without a connection"))
+        self.connection().map(View::new)
     }
 
     /// As [`Reader::consistently`], ended with `Cancelled` once the control says so.
@@ -365,6 +371,13 @@ impl Transaction<'_> {
     /// The segment's file is gone: its number stays, so that it is never used again.
     pub(crate) fn set_deleted(&self, segment: u64) -> Result<()> {
         self.changes(0)?.set_segment_state(segment, SegmentState::Deleted)
+    }
+
+    /// Gives a payload a copy that no commit names any more, in place of the copies it has.
+    pub(crate) fn adopt(&self, copy: &NewCopy, segment: &SegmentUse) -> Result<()> {
+        let changes = self.changes(self.view()?.head()?.lsn)?;
+        changes.use_segment(segment)?;
+        changes.add_copy(copy)
     }
 
     /// Marks segments without a file as deleted, as far as nothing lies in them.

@@ -116,6 +116,11 @@ pub(super) fn tier_at(row: &Row<'_>, column: usize) -> Sql<Tier> {
     Tier::from_number(number).map_or_else(|| bad(column, "an unknown tier"), Ok)
 }
 
+pub(super) fn codec_at(row: &Row<'_>, column: usize) -> Sql<Codec> {
+    let number: u8 = row.get(column)?;
+    Codec::from_number(number).map_or_else(|| bad(column, "an unknown codec"), Ok)
+}
+
 pub(super) fn version_at(row: &Row<'_>, first: usize) -> Sql<VersionRow> {
     let dtype = row.get_ref(first + 5)?.as_str()?.parse().or_else(|_| bad(first + 5, "an unknown dtype"))?;
     let encoding: Option<String> = row.get(first + 7)?;
@@ -141,14 +146,13 @@ pub(super) const VERSION_COLUMNS: &str =
     "v.key, v.lsn_from, v.lsn_to, v.payload, v.digest, v.dtype, v.shape, v.encoding, v.metadata, v.created_us";
 
 pub(super) fn copy_at(row: &Row<'_>, first: usize) -> Sql<CopyRow> {
-    let codec: u8 = row.get(first + 4)?;
     Ok(CopyRow {
         payload: row.get(first + 8)?,
         segment: u64_at(row, first)?,
         offset: u64_at(row, first + 1)?,
         extent_bytes: u64_at(row, first + 2)?,
         stored_bytes: u64_at(row, first + 3)?,
-        codec: Codec::from_number(codec).map_or_else(|| bad(first + 4, "an unknown codec"), Ok)?,
+        codec: codec_at(row, first + 4)?,
         tier: tier_at(row, first + 5)?,
         salt: u64_at(row, first + 6)?,
         capacity_bytes: u64_at(row, first + 7)?,

@@ -7,7 +7,7 @@ use crate::dtype::{DType, Encoding};
 use crate::error::Result;
 use crate::key::{Key, KeyRef};
 
-use super::query::{Sql, VERSION_COLUMNS, View, bad, digest_at, key_at, tier_at, u64_at, version_at};
+use super::query::{Sql, VERSION_COLUMNS, View, bad, codec_at, digest_at, key_at, tier_at, u64_at, version_at};
 use super::rows::{PayloadId, TierSums, UsageRow, VersionRow};
 
 impl View<'_> {
@@ -16,18 +16,19 @@ impl View<'_> {
         self.one("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0))
     }
 
-    /// Payloads that a version, manifest or vector set uses, with their best copies, by tier.
+    /// Payloads that a version, manifest or vector set uses, with their best copies, by tier and codec.
     pub(crate) fn tier_sums(self) -> Result<Vec<TierSums>> {
         // SQLite takes the other columns from the row that holds the minimum.
-        let sql = "SELECT tier, count(*), sum(raw_bytes), sum(stored_bytes) FROM ( \
-               SELECT min(c.tier) AS tier, p.raw_bytes, c.stored_bytes FROM payload p JOIN copy c ON c.payload = p.id \
-                WHERE p.all_refs > 0 GROUP BY p.id) GROUP BY tier ORDER BY tier";
+        let sql = "SELECT tier, codec, count(*), sum(raw_bytes), sum(stored_bytes) FROM ( \
+               SELECT min(c.tier) AS tier, c.codec, p.raw_bytes, c.stored_bytes FROM payload p JOIN copy c ON c.payload = p.id \
+                WHERE p.all_refs > 0 GROUP BY p.id) GROUP BY tier, codec ORDER BY tier, codec";
         self.all(sql, [], |row| {
             Ok(TierSums {
                 tier: tier_at(row, 0)?,
-                payloads: u64_at(row, 1)?,
-                raw_bytes: u64_at(row, 2)?,
-                stored_bytes: u64_at(row, 3)?,
+                codec: codec_at(row, 1)?,
+                payloads: u64_at(row, 2)?,
+                raw_bytes: u64_at(row, 3)?,
+                stored_bytes: u64_at(row, 4)?,
             })
         })
     }

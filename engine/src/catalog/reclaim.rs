@@ -1,7 +1,7 @@
 //! What the catalog does and answers when space is reclaimed: which history nobody holds any more and what forgetting it
 //! gives up, what a segment still holds, where its records went, and its condemnation.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::params;
 
@@ -12,7 +12,8 @@ use super::apply::Changes;
 use super::commit::{CommitId, Forget};
 use super::connection::damaged;
 use super::query::{
-    COMMIT_COLUMNS, COPY_COLUMNS, STORED_COLUMNS, View, commit_at, copy_at, from_db, stored_at, to_db, u64_at,
+    COMMIT_COLUMNS, COPY_COLUMNS, STORED_COLUMNS, View, commit_at, copy_at, digest_at, from_db, stored_at, to_db,
+    u64_at,
 };
 use super::rows::{CommitRow, CopyRow, PayloadId, SegmentState, SegmentUse, StoredRow};
 
@@ -220,6 +221,27 @@ impl View<'_> {
     pub(crate) fn commits_in(self, segment: u64) -> Result<Vec<CommitRow>> {
         let sql = format!("SELECT {COMMIT_COLUMNS} FROM commit_log WHERE segment = ?1 ORDER BY offset");
         self.all(&sql, [to_db(segment)], commit_at)
+    }
+
+    /// Payloads that something uses and of which no copy lies in a segment that `is_there`: namespace and digest.
+    pub(crate) fn unplaced(self, is_there: impl Fn(u64) -> bool) -> Result<HashSet<(u32, Digest)>> {
+        let sql = "SELECT p.ns, p.digest, c.segment FROM payload p LEFT JOIN copy c ON c.payload = p.id \
+             WHERE p.all_refs > 0 ORDER BY p.id";
+        let mut unplaced = HashSet::new();
+        // Rows of one payload follow each other.
+        let mut placed: Option<(u32, Digest)> = None;
+        self.each(sql, |row| {
+            let payload: (u32, Digest) = (row.get(0)?, digest_at(row, 1)?);
+            let segment: Option<i64> = row.get(2)?;
+            if segment.is_some_and(|segment| is_there(from_db(segment))) {
+                unplaced.remove(&payload);
+                placed = Some(payload);
+            } else if placed != Some(payload) {
+                unplaced.insert(payload);
+            }
+            Ok(())
+        })?;
+        Ok(unplaced)
     }
 
     /// Number of the payload of this digest, whether it has a copy or not.

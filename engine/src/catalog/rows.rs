@@ -187,10 +187,11 @@ pub(crate) struct Totals {
     pub(crate) vector_parts: u64,
 }
 
-/// Payloads of a tier.
+/// Payloads of a tier that are coded alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TierSums {
     pub(crate) tier: Tier,
+    pub(crate) codec: Codec,
     pub(crate) payloads: u64,
     pub(crate) raw_bytes: u64,
     pub(crate) stored_bytes: u64,

@@ -9,15 +9,33 @@ mod planes;
 
 pub(crate) use choice::{SAMPLE_BYTES, SAMPLES, choose};
 
+use std::ops::RangeInclusive;
+
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::format::Codec;
 use crate::memory::{reserve, zeroed};
 
-/// Effort of Zstandard: the level at which planes of weights stop getting smaller.
-const ZSTD_LEVEL: i32 = 3;
+/// Effort of Zstandard unless another is asked for: that at which planes of weights stop getting smaller.
+pub(crate) const ZSTD_LEVEL: i32 = 3;
+/// Efforts of Zstandard that can be asked for; those above take memory by the hundred megabytes.
+pub(crate) const ZSTD_LEVELS: RangeInclusive<i32> = 1..=19;
 /// First byte of a chunk that is stored as it is.
 const STORED: u8 = 0xff;
+
+/// A codec with what its encoder, and it alone, has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Coding {
+    pub(crate) codec: Codec,
+    /// For Zstandard alone.
+    pub(crate) zstd_level: i32,
+}
+
+impl From<Codec> for Coding {
+    fn from(codec: Codec) -> Self {
+        Coding { codec, zstd_level: ZSTD_LEVEL }
+    }
+}
 
 /// Bytes of an element that are worth a plane each.
 pub(crate) fn plane_width(dtype: DType) -> u8 {
@@ -30,14 +48,15 @@ pub(crate) fn plane_width(dtype: DType) -> u8 {
 }
 
 /// Encodes a chunk of elements of `width` bytes. What does not get smaller is stored, with one byte in front.
-pub(crate) fn encode(codec: Codec, width: u8, raw: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn encode(coding: impl Into<Coding>, width: u8, raw: &[u8]) -> Result<Vec<u8>> {
+    let Coding { codec, zstd_level } = coding.into();
     let coded = match codec {
         Codec::Raw => return Ok(raw.to_vec()),
         Codec::Float => encode_float(width, raw)?,
         Codec::Lz4 => encode_planes(width, raw, lz4::encode)?,
         // Too little room is how Zstandard says that the chunk does not get smaller.
         Codec::Zstd => {
-            encode_planes(width, raw, |source, room| zstd::bulk::compress_to_buffer(source, room, ZSTD_LEVEL).ok())?
+            encode_planes(width, raw, |source, room| zstd::bulk::compress_to_buffer(source, room, zstd_level).ok())?
         }
     };
     if let Some(coded) = coded {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::sim::SimProcess;
-use super::{Entry, File, Identity, LockMode, Map, Medium, Open, SharedMemory, Volume};
+use super::{Entry, File, Identity, LockHolder, LockMode, Map, Medium, Open, SharedMemory, Volume};
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +250,10 @@ impl File for FaultFile {
         self.plan.pass("probe_lock")?;
         self.inner.probe_lock(range)
     }
+    fn lock_holders(&self, range: Range<u64>) -> io::Result<Vec<LockHolder>> {
+        self.inner.lock_holders(range)
+    }
+
     fn map(&self, committed: u64, reserve: u64) -> io::Result<Map> {
         self.plan.pass("map")?;
         self.inner.map(committed, reserve)

@@ -6,6 +6,8 @@
 )]
 
 mod fork;
+#[cfg(target_os = "linux")]
+mod holders;
 mod map;
 #[cfg(unix)]
 mod mapping;
@@ -64,6 +66,15 @@ pub enum LockMode {
     Shared,
     /// Excludes every other lock on the range.
     Exclusive,
+}
+
+/// A process that holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LockHolder {
+    /// Number of the process.
+    pub process: u32,
+    /// Name of its program, as the system shortens it; `None` if the process ended meanwhile.
+    pub program: Option<String>,
 }
 
 /// One directory entry with its size.
@@ -182,6 +193,11 @@ pub trait File: Send + Sync + fmt::Debug + 'static {
 
     /// The strongest lock another handle holds in the range.
     fn probe_lock(&self, range: Range<u64>) -> io::Result<Option<LockMode>>;
+
+    /// Processes that hold a lock in the range, as far as the system shows them. For people: slow, and out of date at once.
+    fn lock_holders(&self, _range: Range<u64>) -> io::Result<Vec<LockHolder>> {
+        Ok(Vec::new())
+    }
 
     /// A read-only map of the file's first `committed` bytes, which nobody changes any more.
     ///

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, FallocateFlags, FileType, Mode, OFlags, fstat, openat, statat};
 
-use super::{Entry, File, Identity, LockMode, Map, Mapping, Medium, Open, SharedMemory, Volume};
+use super::{Entry, File, Identity, LockHolder, LockMode, Map, Mapping, Medium, Open, SharedMemory, Volume};
 
 /// A directory of the operating system, held open; names are resolved relative to it, so that renaming or replacing
 /// a parent directory cannot redirect the store.
@@ -435,6 +435,10 @@ impl File for OsFile {
             libc::F_RDLCK => Some(LockMode::Shared),
             _ => Some(LockMode::Exclusive),
         })
+    }
+
+    fn lock_holders(&self, range: Range<u64>) -> io::Result<Vec<LockHolder>> {
+        super::holders::of(&self.file, &range)
     }
 
     fn map(&self, committed: u64, reserve: u64) -> io::Result<Map> {

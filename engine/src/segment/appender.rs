@@ -259,6 +259,11 @@ impl Appender {
         self.header.salt
     }
 
+    /// Raw bytes of a chunk of what is appended here.
+    pub(crate) fn chunk_bytes(&self) -> u32 {
+        self.header.chunk_bytes
+    }
+
     pub(crate) fn tier(&self) -> Tier {
         self.header.tier
     }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use crate::bytes::{AlignedBuffer, Bytes};
-use crate::codec;
 use crate::control::Control;
 use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,6 +18,7 @@ use crate::memory::{resize, zeroed};
 use super::decoded::{self, Piece};
 use super::reader::SegmentReader;
 use super::record::{ChunkEntry, Record, table_bytes};
+use super::speed;
 
 /// First read of a record: enough for the header, and for all of a small record.
 const FIRST_READ_BYTES: usize = 4096;
@@ -383,12 +383,19 @@ impl PayloadCopy {
 
     /// The checksum covers the bytes as stored: a decoder never sees damaged ones.
     fn read_coded_chunk(&self, chunk: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut stored = zeroed(self.table[chunk as usize].stored_bytes as usize)?;
+        let (stored, _) = self.stored_chunk(chunk)?;
+        speed::decode(self.record.codec, &stored, buffer)
+            .map_err(|e| self.damage(&format!("chunk {chunk}: {}", e.what()), self.stored_offset(chunk)))
+    }
+
+    /// A chunk as it is stored, compared with its checksum, by a positioned read.
+    pub(super) fn stored_chunk(&self, chunk: u64) -> Result<(Vec<u8>, ChunkEntry)> {
+        let entry = self.table[chunk as usize];
+        let mut stored = zeroed(entry.stored_bytes as usize)?;
         let offset = self.stored_offset(chunk);
         read_exact_at(self.reader.file(), &mut stored, offset).map_err(|e| self.reader.read_error(e, offset))?;
         self.check_chunk(chunk, &stored)?;
-        codec::decode(self.record.codec, &stored, buffer)
-            .map_err(|e| self.damage(&format!("chunk {chunk}: {}", e.what()), offset))
+        Ok((stored, entry))
     }
 
     /// Where a chunk lies in the file.

@@ -14,6 +14,7 @@ mod reader;
 mod record;
 mod scan;
 mod site;
+mod speed;
 
 pub(crate) use appender::{Appender, DeletionLease, Lease, Placement, Stream, Written};
 pub(crate) use coded::Recoded;
@@ -25,3 +26,4 @@ pub(crate) use reader::SegmentReader;
 pub(crate) use record::{Description, Record, encoding_from_text, encoding_to_text};
 pub(crate) use scan::{Scan, ScanStop};
 pub(crate) use site::{SegmentKey, Site};
+pub(crate) use speed::decoded;

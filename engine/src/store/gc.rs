@@ -311,10 +311,7 @@ impl Store {
         for stored in step {
             control.check()?;
             let source = inner.segments.open_copy(&stored.copy, &stored.digest, stored.raw_bytes)?;
-            // As the record says: whoever uses the payload, an atom, a manifest or a part, it is described there.
-            let description = source.record().description.clone();
-            let form = (stored.copy.tier, stored.copy.codec);
-            let written = self.append_copy(&mut staged, &source, description, form, control)?;
+            let written = self.append_same(&mut staged, &source, stored.copy.tier, control)?;
             progress.bytes_done = progress.bytes_done.saturating_add(written.extent_bytes).min(progress.bytes_total);
             control.report(*progress);
             staged.moves.push(StagedMove {

@@ -116,12 +116,13 @@ fn for_each_pinned(
     };
     let reader = catalog.read()?;
     for (namespace, pin) in pins {
-        let mut after: Option<Key> = None;
+        let (mut after, is_one) = (pin.integer.and_then(|number| number.checked_sub(1)).map(Key::Int), pin.is_one());
+        let prefix = if pin.integer.is_some() { "" } else { pin.prefix.as_str() };
         loop {
             // A new look for every page: a long listing must not hold back the catalog's log.
             let view = reader.view()?;
-            let limit = if pin.exact { 1 } else { PAGE };
-            let span = Span { prefix: &pin.prefix, after: after.as_ref().map(Key::as_ref), limit };
+            let limit = if is_one { 1 } else { PAGE };
+            let span = Span { prefix, after: after.as_ref().map(Key::as_ref), limit };
             let page = view.list(*namespace, span, LATEST)?;
             for (version, _) in &page {
                 if !pin.fits(&pin.namespace, version.key.as_ref()) {
@@ -133,7 +134,7 @@ fn for_each_pinned(
                 }
             }
             after = page.last().map(|(version, _)| version.key.clone());
-            if pin.exact || page.len() < PAGE {
+            if is_one || page.len() < PAGE {
                 break;
             }
         }

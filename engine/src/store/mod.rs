@@ -57,7 +57,7 @@ pub(crate) use repair::repair_volume;
 pub use repair::{RepairOptions, RepairReport, repair};
 pub use snapshot::{Address, AsOf, Atoms, ListOptions, Snapshot};
 pub use staging::Expect;
-pub use stat::{Accounted, ColdStat, Stat, TierStat};
+pub use stat::{Accounted, CodecStat, ColdStat, Holder, Stat, TierStat};
 pub use tier::MoveReport;
 pub use txn::{PutOptions, WriteTxn};
 pub use vectors::{CompactOptions, Companions, Matrix, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter};

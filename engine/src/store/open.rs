@@ -194,6 +194,10 @@ fn open_inner(
         // Only readers can have come before us since the power was cut: they recover nothing.
         recover::take_back_after_power_cut(&volume, segments.sites(), &catalog, options.lock_timeout)?;
     }
+    // Views are for queries alone: a full disk or a busy catalog keeps nobody from the store.
+    if !read_only && let Err(error) = catalog.renew_views(options.lock_timeout) {
+        tracing::warn!(%error, "the public views are those of an earlier version");
+    }
     // A first read attaches to the shared memory that the watch looks at.
     let (head, pins) = catalog.read()?.consistently(|view| Ok((view.head()?, KnownPins::read(view)?)))?;
     let watch = Watch::new(&volume)?;

@@ -318,7 +318,7 @@ impl KnownPins {
     }
 }
 
-fn policy_in(view: View<'_>) -> Result<TierPolicy> {
+pub(super) fn policy_in(view: View<'_>) -> Result<TierPolicy> {
     view.setting(SETTING)?.map_or_else(|| Ok(TierPolicy::default()), |text| TierPolicy::from_json(&text))
 }
 

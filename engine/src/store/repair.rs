@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Commit, CommitId, SegmentState, SegmentUse, remove_files};
+use crate::catalog::{Catalog, Commit, CommitId, NewCopy, SegmentState, SegmentUse, Transaction, remove_files};
 use crate::control::{Control, Progress};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::file::{File, ForkGuard, Open, OsVolume, Volume, read_exact_at};
-use crate::format::{RecordHeaderBytes, SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier, TrailerBytes, names};
-use crate::segment::{Scan, ScanStop, SegmentHeader, SegmentKey, SegmentReader, Site, read_footer};
+use crate::format::{
+    Codec, RecordHeaderBytes, RecordKind, SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier, TrailerBytes, names,
+};
+use crate::segment::{
+    PayloadCopy, Record, Scan, ScanStop, SegmentHeader, SegmentKey, SegmentReader, Site, read_footer,
+};
 
 use super::cold::Sites;
 use super::identity::StoreIdentity;
@@ -63,6 +67,8 @@ pub struct RepairReport {
     pub commits_applied: u64,
     /// Commits whose record is damaged or missing, although later ones are there: first and last LSN of each gap.
     pub commits_missing: Vec<(u64, u64)>,
+    /// Payloads whose place only a lost commit named, and of which a whole copy was found all the same.
+    pub payloads_adopted: u64,
     /// Current atoms in the new catalog.
     pub atoms: u64,
     /// Places in segments that could not be read, and a cold directory that is away, as sentences.
@@ -208,8 +214,7 @@ fn identify(file: &dyn File, id: u64, site: &Site) -> Result<Option<Found>> {
             SEGMENT_HEADER_AREA,
             4096.min(usize::try_from(len.saturating_sub(SEGMENT_HEADER_AREA)).unwrap_or(4096)),
         );
-        let parses =
-            first.is_some_and(|b| crate::segment::Record::parse(&b, id, salt, SEGMENT_HEADER_AREA, len).is_ok());
+        let parses = first.is_some_and(|b| Record::parse(&b, id, salt, SEGMENT_HEADER_AREA, len).is_ok());
         if parses || read_footer(file, salt).is_ok() {
             return Ok(Some(Found {
                 id,
@@ -273,7 +278,11 @@ fn rebuild(
     {
         let catalog =
             Catalog::open(Arc::clone(volume), Arc::clone(fork), names::CATALOG_REBUILD, identity.uuid, false)?;
-        replay(&catalog, &mine, &sealed, &chain, has_cold, control)?;
+        let transaction = catalog.begin(true, Options::LOCK_TIMEOUT)?;
+        let away = replay(&transaction, &mine, &chain, has_cold, control)?;
+        adopt(&transaction, &mine, &away, control, report)?;
+        finish(&transaction, &mine, &sealed, &away, chain.last().map_or(0, |entry| entry.commit.lsn))?;
+        transaction.commit()?;
         report.commits_applied = chain.len() as u64;
         report.atoms = catalog.read()?.view()?.totals()?.atoms;
     }
@@ -344,18 +353,17 @@ fn choose_chain(logged: Vec<Logged>, report: &mut RepairReport) -> Vec<Logged> {
     chain
 }
 
+/// Applies the commits. Returns the segments that they name and that may be in the cold directory, which is away.
 fn replay(
-    catalog: &Catalog,
+    transaction: &Transaction<'_>,
     segments: &[&Found],
-    sealed: &[u64],
     chain: &[Logged],
     has_cold: bool,
     control: &Control<'_>,
-) -> Result<()> {
+) -> Result<BTreeSet<u64>> {
     let by_id: BTreeMap<u64, &&Found> = segments.iter().map(|segment| (segment.id, segment)).collect();
     let mut ends: BTreeMap<u64, u64> = BTreeMap::new();
     let mut away: BTreeSet<u64> = BTreeSet::new();
-    let transaction = catalog.begin(true, Options::LOCK_TIMEOUT)?;
     for (done, entry) in chain.iter().enumerate() {
         control.check()?;
         control.report(Progress { items_done: done as u64, items_total: chain.len() as u64, ..Progress::default() });
@@ -379,16 +387,93 @@ fn replay(
         }
         transaction.apply(commit, entry.place, &uses)?;
     }
+    Ok(away)
+}
+
+/// Looks for copies of payloads that something uses and that lie nowhere: the commit that moved or stored them is lost, and
+/// the segment of older copies with its space. A record says itself what payload it holds; it is believed after all of it was
+/// read and compared with the digest.
+fn adopt(
+    transaction: &Transaction<'_>,
+    segments: &[&Found],
+    away: &BTreeSet<u64>,
+    control: &Control<'_>,
+    report: &mut RepairReport,
+) -> Result<()> {
+    let known: BTreeSet<u64> = segments.iter().map(|segment| segment.id).chain(away.iter().copied()).collect();
+    let mut wanted = transaction.view()?.unplaced(|id| known.contains(&id))?;
+    // The newest first: what was moved lies there.
+    for segment in segments.iter().rev() {
+        if wanted.is_empty() {
+            break;
+        }
+        let id = segment.id;
+        let key = SegmentKey { id, salt: segment.salt, capacity_bytes: segment.capacity_bytes };
+        let reader = Arc::new(SegmentReader::open(&segment.site, key)?);
+        let limit = read_footer(reader.file(), segment.salt).map_or(reader.len()?, |footer| footer.records_end);
+        let mut scan = Scan::resync(&reader, SEGMENT_HEADER_AREA, limit);
+        while let Some(found) = scan.next()? {
+            control.check()?;
+            let record = found.record;
+            let payload = (record.description.namespace, record.digest);
+            if record.description.kind != RecordKind::Payload || !wanted.contains(&payload) {
+                continue;
+            }
+            let copy = PayloadCopy::open(Arc::clone(&reader), record.offset, &record.digest, record.raw_bytes)?;
+            match copy.verify_all(&|| control.check()) {
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::Corrupt => {
+                    report.findings.push(e.to_string());
+                    continue;
+                }
+                Err(e) => return Err(e),
+            }
+            wanted.remove(&payload);
+            report.payloads_adopted += 1;
+            report
+                .findings
+                .push(format!("segment {id}: the payload at {} is used, and no commit says so", record.offset));
+            let (salt, capacity_bytes, tier, used_bytes) =
+                (segment.salt, segment.capacity_bytes, segment.site.tier(), record.end());
+            transaction
+                .adopt(&copy_of(&record, segment), &SegmentUse { id, tier, salt, capacity_bytes, used_bytes })?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_of(record: &Record, segment: &Found) -> NewCopy {
+    NewCopy {
+        namespace: record.description.namespace,
+        digest: record.digest,
+        raw_bytes: record.raw_bytes,
+        segment: segment.id,
+        offset: record.offset,
+        extent_bytes: record.extent_bytes,
+        stored_bytes: record.stored_bytes,
+        codec: record.codec,
+        tier: if record.codec == Codec::Raw { segment.site.tier() } else { Tier::Cold },
+        replaces: true,
+    }
+}
+
+fn finish(
+    transaction: &Transaction<'_>,
+    segments: &[&Found],
+    sealed: &[u64],
+    away: &BTreeSet<u64>,
+    lsn: u64,
+) -> Result<()> {
     for &id in sealed {
         transaction.set_segment_state(id, SegmentState::Sealed)?;
     }
     // Nothing is known of their files, so nobody may append to one, or cut it.
     away.iter().try_for_each(|&id| transaction.mark_suspect(id))?;
     // Copies there were given up by later commits, or by a commit that forgot their payloads.
-    transaction.retire_missing(|id| by_id.contains_key(&id))?;
-    transaction.set_synced(chain.last().map_or(0, |entry| entry.commit.lsn))?;
-    transaction.recount()?;
-    transaction.commit()
+    let found: BTreeSet<u64> = segments.iter().map(|segment| segment.id).collect();
+    transaction.retire_missing(|id| found.contains(&id))?;
+    transaction.set_synced(lsn)?;
+    transaction.recount()
 }
 
 /// Puts the rebuilt catalog in place of the old one, which is kept aside with its log. Interrupted in the middle, the

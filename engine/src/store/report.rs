@@ -1,9 +1,9 @@
 //! Reports as JSON, the same in every interface.
 
 use serde::Serialize;
-use serde::ser::{SerializeStruct, Serializer};
+use serde::ser::{SerializeMap, SerializeStruct, Serializer};
 
-use super::{ColdReport, ColdStat, Damage, GcReport, VerifyReport};
+use super::{Accounted, CodecStat, ColdReport, ColdStat, Damage, GcReport, Holder, Stat, VerifyReport};
 use crate::key::Key;
 
 impl Serialize for Key {
@@ -69,6 +69,45 @@ impl Serialize for GcReport {
     }
 }
 
+impl Serialize for Stat {
+    /// The facts, `accounted`, `codecs`, `holders` and `cold_directory`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        self.facts().iter().try_for_each(|(name, value)| object.serialize_entry(name, value))?;
+        object.serialize_entry("accounted", &self.accounted)?;
+        object.serialize_entry("codecs", &self.codecs)?;
+        object.serialize_entry("holders", &self.holders)?;
+        object.serialize_entry("cold_directory", &self.cold_directory)?;
+        object.end()
+    }
+}
+
+impl Serialize for Accounted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.parts())
+    }
+}
+
+impl Serialize for CodecStat {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("CodecStat", 7)?;
+        object.serialize_field("codec", self.codec.name())?;
+        object.serialize_field("payloads", &self.stored.payloads)?;
+        object.serialize_field("raw_bytes", &self.stored.raw_bytes)?;
+        object.serialize_field("stored_bytes", &self.stored.stored_bytes)?;
+        object.serialize_field("ratio", &self.stored.ratio())?;
+        object.serialize_field("decoded_bytes", &self.decoded_bytes)?;
+        object.serialize_field("decode_bytes_per_s", &self.decode_bytes_per_s())?;
+        object.end()
+    }
+}
+
+impl Serialize for Holder {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        members!(serializer, self, "Holder", [process, program, bytes], [])
+    }
+}
+
 impl Serialize for VerifyReport {
     /// The members and `is_sound`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -92,7 +131,20 @@ impl Serialize for VerifyReport {
 
 #[cfg(test)]
 mod tests {
+    use super::super::TierStat;
     use super::*;
+    use crate::format::Codec;
+
+    // A speed that was never measured must not look like one of 0.
+    #[test]
+    fn the_speed_of_a_codec_is_null_until_it_decoded_something() {
+        let stored = TierStat { payloads: 2, raw_bytes: 300, stored_bytes: 100 };
+        let stat = |decoded_bytes, decode_ns| CodecStat { codec: Codec::Float, stored, decoded_bytes, decode_ns };
+        let text = r#"{"codec":"float","payloads":2,"raw_bytes":300,"stored_bytes":100,"ratio":3.0,"decoded_bytes":"#;
+        let json = |stat: CodecStat| serde_json::to_string(&stat).unwrap();
+        assert_eq!(json(stat(0, 0)), format!(r#"{text}0,"decode_bytes_per_s":null}}"#));
+        assert_eq!(json(stat(600, 200)), format!(r#"{text}600,"decode_bytes_per_s":3000000000.0}}"#));
+    }
 
     // Tools that watch for damage would look for a member that one interface calls otherwise.
     #[test]

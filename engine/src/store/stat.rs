@@ -1,13 +1,14 @@
 //! What the store holds, and what every byte of its directories is for.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use crate::catalog::{FILES, SegmentRow, SegmentState, SegmentSums};
+use crate::catalog::{FILES, SegmentRow, SegmentState, SegmentSums, TierSums};
 use crate::control::Control;
-use crate::error::{ErrorKind, Result, ResultExt};
-use crate::file::Open;
-use crate::format::{LEASE_READER, SEGMENT_HEADER_AREA, Tier, names};
-use crate::segment::{DecodeCacheStat, Site, decode_cache};
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::file::{LockHolder, Open};
+use crate::format::{Codec, LEASE_READER, SEGMENT_HEADER_AREA, Tier, names};
+use crate::segment::{DecodeCacheStat, Site, decode_cache, decoded};
 
 use super::Store;
 
@@ -41,6 +42,11 @@ pub struct Stat {
     pub hot: TierStat,
     /// Bytes of pinned payloads that are in memory now, as the system counts pages.
     pub hot_resident_bytes: u64,
+    /// The same payloads by the codec of that copy, and how fast this process decodes. Codecs that nothing used are left out.
+    pub codecs: Vec<CodecStat>,
+    /// Processes that keep segments from being deleted, this one included, the one with the most bytes first. Those of other
+    /// users or containers may be missing; two that hold the same segment both count it.
+    pub holders: Vec<Holder>,
     /// The decode cache of this process, which all its stores share.
     pub decode_cache: DecodeCacheStat,
     /// Where cold segments are, for a store with a cold directory.
@@ -80,10 +86,55 @@ impl TierStat {
     pub fn ratio(&self) -> f64 {
         if self.stored_bytes == 0 { 1.0 } else { self.raw_bytes as f64 / self.stored_bytes as f64 }
     }
+
+    fn add(&mut self, sums: &TierSums) {
+        self.payloads += sums.payloads;
+        self.raw_bytes += sums.raw_bytes;
+        self.stored_bytes += sums.stored_bytes;
+    }
+}
+
+/// Payloads of a codec, and what this process decoded of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CodecStat {
+    /// The codec.
+    pub codec: Codec,
+    /// Payloads whose fastest copy has it.
+    pub stored: TierStat,
+    /// Raw bytes that this process decoded since it started, of all its stores.
+    pub decoded_bytes: u64,
+    /// Time that took, in nanoseconds, all threads together.
+    pub decode_ns: u64,
+}
+
+impl CodecStat {
+    /// Raw bytes per second that one thread of this process decodes, measured on what it decoded so far; `None` before it
+    /// decoded anything, and for raw payloads.
+    pub fn decode_bytes_per_s(&self) -> Option<f64> {
+        (self.decode_ns > 0).then(|| self.decoded_bytes as f64 * 1e9 / self.decode_ns as f64)
+    }
+}
+
+/// A process that reads segments which wait to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// Number of the process.
+    pub process: u32,
+    /// Name of its program, as the system shortens it; `None` if the process ended meanwhile.
+    pub program: Option<String>,
+    /// Lengths of the segments it holds.
+    pub bytes: u64,
 }
 
 impl Stat {
-    /// Name and value of each count and sum, in a fixed order: all but `accounted` and words.
+    /// All of it as a JSON object: [`Stat::facts`], and `accounted`, `codecs`, `holders`, `cold_directory`.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| Error::internal("a stat without a text").source_box(e.into()))
+    }
+
+    /// Name and value of each count and sum, in a fixed order: all but those of `accounted` and of lists, and words.
     pub fn facts(&self) -> Vec<(&'static str, u64)> {
         let [warm, cold] = self.tiers;
         vec![
@@ -191,23 +242,29 @@ impl Store {
             Ok((sums, view.tier_sums()?))
         })?;
         drop(reader);
-        let in_tier = |wanted: &dyn Fn(Tier) -> bool| {
-            tiers.iter().filter(|sums| wanted(sums.tier)).fold(TierStat::default(), |sum, more| TierStat {
-                payloads: sum.payloads + more.payloads,
-                raw_bytes: sum.raw_bytes + more.raw_bytes,
-                stored_bytes: sum.stored_bytes + more.stored_bytes,
-            })
+        let sum = |wanted: &dyn Fn(&TierSums) -> bool| {
+            let mut sum = TierStat::default();
+            tiers.iter().filter(|sums| wanted(sums)).for_each(|sums| sum.add(sums));
+            sum
         };
+        let codecs = Codec::ALL.iter().map(|&codec| {
+            let (decoded_bytes, decode_ns) = decoded(codec);
+            CodecStat { codec, stored: sum(&|sums| sums.codec == codec), decoded_bytes, decode_ns }
+        });
+        let codecs = codecs.filter(|stat| stat.stored.payloads > 0 || stat.decoded_bytes > 0).collect();
+        let mut holders: HashMap<u32, Holder> = HashMap::new();
         let (hot, hot_resident_bytes) = self.hot_stat()?;
         let mut accounted = Accounted::default();
         let by_id: HashMap<u64, &SegmentRow> = rows.iter().map(|row| (row.id, row)).collect();
         let sites = self.inner.segments.sites();
-        let mut disk_bytes = self.account(&sites.warm(), &by_id, &sums, &mut accounted, control)?;
+        let mut disk_bytes = self.account(&sites.warm(), &by_id, &sums, &mut accounted, &mut holders, control)?;
         let cold_directory = if sites.has_cold() {
             let path = sites.cold_path().map(|path| path.display().to_string()).unwrap_or_default();
             // Counted apart, so that a disk that goes away meanwhile leaves no half of it in the sums.
             let mut apart = accounted;
-            let counted = sites.of(Tier::Cold).and_then(|site| self.account(&site, &by_id, &sums, &mut apart, control));
+            let counted = sites
+                .of(Tier::Cold)
+                .and_then(|site| self.account(&site, &by_id, &sums, &mut apart, &mut holders, control));
             Some(match counted {
                 Ok(disk_bytes) => {
                     accounted = apart;
@@ -229,6 +286,8 @@ impl Store {
             };
             *part += entry.len_bytes;
         }
+        let mut holders: Vec<Holder> = holders.into_values().collect();
+        holders.sort_by_key(|holder| (Reverse(holder.bytes), holder.process));
         Ok(Stat {
             lsn,
             atoms: totals.atoms,
@@ -240,7 +299,9 @@ impl Store {
             segments: rows.iter().filter(|row| row.state != SegmentState::Deleted).count() as u64,
             raw_bytes: totals.raw_bytes,
             stored_bytes: totals.stored_bytes,
-            tiers: [in_tier(&|tier| tier < Tier::Cold), in_tier(&|tier| tier == Tier::Cold)],
+            tiers: [sum(&|sums| sums.tier < Tier::Cold), sum(&|sums| sums.tier == Tier::Cold)],
+            codecs,
+            holders,
             hot,
             hot_resident_bytes,
             decode_cache: decode_cache(),
@@ -257,6 +318,7 @@ impl Store {
         rows: &HashMap<u64, &SegmentRow>,
         sums: &HashMap<u64, SegmentSums>,
         accounted: &mut Accounted,
+        holders: &mut HashMap<u32, Holder>,
         control: &Control<'_>,
     ) -> Result<u64> {
         let mut disk_bytes = 0;
@@ -274,7 +336,16 @@ impl Store {
                 continue;
             }
             if row.is_some_and(|row| matches!(row.state, SegmentState::Condemned | SegmentState::Deleted)) {
-                let part = if self.is_read(id)? { &mut accounted.held } else { &mut accounted.condemned };
+                let part = match self.readers(id)? {
+                    Some(readers) => {
+                        for LockHolder { process, program } in readers {
+                            let holder = holders.entry(process).or_insert(Holder { process, program, bytes: 0 });
+                            holder.bytes += entry.len_bytes;
+                        }
+                        &mut accounted.held
+                    }
+                    None => &mut accounted.condemned,
+                };
                 *part += entry.len_bytes;
                 continue;
             }
@@ -303,12 +374,16 @@ impl Store {
         Ok(disk_bytes)
     }
 
-    /// Whether any process, this one included, has a segment open.
-    fn is_read(&self, segment: u64) -> Result<bool> {
+    /// The processes, this one included, that have a segment open, as far as the system shows them; `None` if there are none.
+    fn readers(&self, segment: u64) -> Result<Option<Vec<LockHolder>>> {
         let lease = match self.inner.volume.open(&names::lease(segment), Open::Read) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             other => other.doing("opening a lease")?,
         };
-        Ok(lease.probe_lock(LEASE_READER).doing("looking at a lease")?.is_some())
+        if lease.probe_lock(LEASE_READER).doing("looking at a lease")?.is_none() {
+            return Ok(None);
+        }
+        // Who it is may be hidden; that somebody does is not.
+        Ok(Some(lease.lock_holders(LEASE_READER).unwrap_or_default()))
     }
 }

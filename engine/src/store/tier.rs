@@ -5,18 +5,19 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::catalog::{PayloadId, StoredRow, VersionRow};
-use crate::codec;
+use crate::codec::{self, Coding};
 use crate::control::{Control, Progress};
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::{Codec, RecordKind, Tier};
 use crate::memory::zeroed;
 use crate::segment::{Description, PayloadCopy, Recoded, Written};
+use crate::tier::{TierCodec, TierPolicy};
 
 use super::Store;
 use super::commit::sync_appended;
 use super::namespace::Namespace;
-use super::policy::hot_is_pinned;
+use super::policy::{hot_is_pinned, policy_in};
 use super::staging::{Staged, StagedMove};
 
 /// Raw bytes moved by one commit, unless a single payload has more.
@@ -59,8 +60,8 @@ impl MoveReport {
 impl Store {
     /// Moves the payloads whose name starts with a prefix to a tier: [`Tier::Cold`] codes them, [`Tier::Warm`] decodes
     /// them. Names are those of atoms, past versions included, of vector sets and of imported files. An empty prefix means
-    /// everything in the namespace, integers included. What the policy wants is not asked; the next [`Store::apply`] of a
-    /// plan may bring back what it pins.
+    /// everything in the namespace, integers included. The policy is asked for the codec and nothing else; the next
+    /// [`Store::apply`] of a plan may bring back what it pins.
     ///
     /// Every new copy is synced, read back and compared with the payload's digest before a commit, always durable, lets
     /// the old copy go. Cancelled or failed in the middle, what was committed stays and a second call goes on from
@@ -159,13 +160,19 @@ impl Store {
         let inner = &self.inner;
         let mut staged = Staged::new(Arc::clone(&inner.segments));
         let mut done = MoveReport::default();
+        let (policy, namespace_name) = if to == Tier::Cold { self.how_to_code(namespace)? } else { Default::default() };
         for version in step {
             control.check()?;
             let stored = inner.catalog.read()?.view()?.payload(namespace, &version.digest)?;
             let explain = |e: Error| e.key(&version.key);
             // Deleted meanwhile together with its payload, or moved by somebody else.
             let Some(stored) = stored.filter(|stored| !self.is_in(stored, to)) else { continue };
-            let (codec, written) = self.write_copy(&mut staged, version, &stored, to, control).map_err(explain)?;
+            let wanted = match to {
+                Tier::Cold => policy.codec(&namespace_name, version.key.as_ref()),
+                _ => TierCodec::Raw,
+            };
+            let (codec, written) =
+                self.write_copy(&mut staged, version, &stored, (to, wanted), control).map_err(explain)?;
             done.payloads_moved += 1;
             done.raw_bytes += version.raw_bytes;
             done.stored_bytes_before += stored.copy.stored_bytes;
@@ -188,6 +195,18 @@ impl Store {
         Ok(())
     }
 
+    /// The policy, for the codecs it names, and the name of a namespace. A policy that cannot be read names none.
+    fn how_to_code(&self, namespace: u32) -> Result<(TierPolicy, String)> {
+        let reader = self.inner.catalog.read()?;
+        let view = reader.view()?;
+        let policy = policy_in(view).or_else(|e| match e.kind() {
+            ErrorKind::InvalidArgument => Ok(TierPolicy::default()),
+            _ => Err(e),
+        })?;
+        let name = view.namespaces()?.into_iter().find(|(number, _)| *number == namespace);
+        Ok((policy, name.map(|(_, name)| name).unwrap_or_default()))
+    }
+
     /// Syncs copies that were written, reads all of them back, and commits that they take the place of the old ones.
     pub(super) fn commit_moves(&self, mut staged: Staged, control: &Control<'_>) -> Result<()> {
         let inner = &self.inner;
@@ -208,7 +227,7 @@ impl Store {
         staged: &mut Staged,
         version: &VersionRow,
         stored: &StoredRow,
-        to: Tier,
+        (tier, wanted): (Tier, TierCodec),
         control: &Control<'_>,
     ) -> Result<(Codec, Written)> {
         let source = self.inner.segments.open_copy(&stored.copy, &version.digest, version.raw_bytes)?;
@@ -222,8 +241,11 @@ impl Store {
             encoding: version.encoding.clone(),
             created_us: version.created_us,
         };
-        let codec = if to == Tier::Cold { choose_codec(version, &source, control)? } else { Codec::Raw };
-        Ok((codec, self.append_copy(staged, &source, description, (to, codec), control)?))
+        let coding = match wanted.coding() {
+            Some(coding) => coding,
+            None => choose_codec(version, &source, control)?.into(),
+        };
+        Ok((coding.codec, self.append_copy(staged, &source, description, (tier, coding), control)?))
     }
 
     /// Writes a payload once more, for a tier and in the form of a codec, to a segment of the transaction.
@@ -232,7 +254,7 @@ impl Store {
         staged: &mut Staged,
         source: &PayloadCopy,
         description: Description,
-        (tier, codec): (Tier, Codec),
+        (tier, coding): (Tier, Coding),
         control: &Control<'_>,
     ) -> Result<Written> {
         let (raw_bytes, digest) = (source.record().raw_bytes, source.record().digest);
@@ -241,8 +263,26 @@ impl Store {
             control.check()?;
             source.read_into(offset, target)
         };
-        let payload = Recoded { description, raw_bytes, digest, codec, read: &read };
+        let payload = Recoded { description, raw_bytes, digest, coding, read: &read };
         appender.append_recoded(payload, self.inner.segments.pool()?)
+    }
+
+    /// Writes a payload once more as it is stored, to a segment of the transaction.
+    pub(super) fn append_same(
+        &self,
+        staged: &mut Staged,
+        source: &PayloadCopy,
+        tier: Tier,
+        control: &Control<'_>,
+    ) -> Result<Written> {
+        let record = source.record();
+        // As the record says: whoever uses the payload, an atom, a manifest or a part, it is described there.
+        let description = &record.description;
+        let appender = staged.appender_for(&self.inner.catalog, tier, description, record.raw_bytes)?;
+        if record.chunk_bytes == appender.chunk_bytes() {
+            return appender.append_same(source, &|| control.check());
+        }
+        self.append_copy(staged, source, description.clone(), (tier, record.codec.into()), control)
     }
 
     /// Reads a new copy through a way of its own, from the file, and compares it with the digest.

@@ -2,6 +2,7 @@
 //! with the feature `testing`; no production code calls it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a broken promise must stop the test
 
+pub mod chunks;
 pub mod crash;
 pub mod fuzz;
 pub mod golden;

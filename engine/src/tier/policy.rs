@@ -6,6 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::Tier;
 use crate::key::KeyRef;
 
+use super::coding::TierCodec;
+
 /// Microseconds of a day.
 const DAY_US: f64 = 86_400e6;
 /// Rules and pins in a policy, at most: every name is compared with all of them.
@@ -35,7 +37,10 @@ pub struct TierPolicy {
     /// Raw bytes that may be warm; beyond them what was used longest ago goes to cold, whatever its age. Default: no
     /// limit. Pinned payloads stay and count.
     pub warm_bytes_max: Option<u64>,
-    /// Other ages for names of a prefix, or a tier whatever the age. Of several prefixes that fit the longest counts.
+    /// How cold copies made from now on are coded. Those there are stay as they are. Default: [`TierCodec::Auto`].
+    pub codec: TierCodec,
+    /// Other ages or another codec for names of a prefix, or a tier whatever the age. Of several prefixes that fit the longest
+    /// counts.
     pub rules: Vec<TierRule>,
     /// What stays warm, and is prefetched when the store is opened.
     pub pins: Vec<TierPin>,
@@ -57,6 +62,8 @@ pub struct TierRule {
     /// `warm` or `cold`, whatever the age.
     #[serde(with = "tier_name")]
     pub tier: Option<Tier>,
+    /// Instead of [`TierPolicy::codec`].
+    pub codec: Option<TierCodec>,
 }
 
 /// What stays warm.
@@ -70,6 +77,9 @@ pub struct TierPin {
     pub prefix: String,
     /// Only this very name.
     pub exact: bool,
+    /// This integer key and nothing else; prefix and `exact` say nothing then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integer: Option<i64>,
 }
 
 impl Default for TierPolicy {
@@ -79,6 +89,7 @@ impl Default for TierPolicy {
             warm_days: 90.0,
             min_bytes: 4096,
             warm_bytes_max: None,
+            codec: TierCodec::Auto,
             rules: Vec::new(),
             pins: Vec::new(),
         }
@@ -88,16 +99,28 @@ impl Default for TierPolicy {
 impl TierPin {
     /// Pins the names that start with a prefix; an empty namespace is the default one.
     pub fn prefix(namespace: impl Into<String>, prefix: impl Into<String>) -> Self {
-        TierPin { namespace: namespace.into(), prefix: prefix.into(), exact: false }
+        TierPin { namespace: namespace.into(), prefix: prefix.into(), ..Self::default() }
     }
 
-    /// Pins one name.
-    pub fn key(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        TierPin { namespace: namespace.into(), prefix: name.into(), exact: true }
+    /// Pins one key, a name or an integer.
+    pub fn key<'a>(namespace: impl Into<String>, key: impl Into<KeyRef<'a>>) -> Self {
+        let namespace = namespace.into();
+        match key.into() {
+            KeyRef::Int(number) => TierPin { namespace, integer: Some(number), ..Self::default() },
+            KeyRef::Name(name) => TierPin { namespace, prefix: name.to_owned(), exact: true, integer: None },
+        }
+    }
+
+    /// Whether it means one key at most.
+    pub(crate) fn is_one(&self) -> bool {
+        self.exact || self.integer.is_some()
     }
 
     /// Whether a key of this namespace is meant.
     pub(crate) fn fits(&self, namespace: &str, key: KeyRef<'_>) -> bool {
+        if let Some(number) = self.integer {
+            return namespace == self.namespace && key == KeyRef::Int(number);
+        }
         let same = !self.exact || matches!(key, KeyRef::Name(name) if name == self.prefix);
         same && starts_with(namespace, key, &self.namespace, &self.prefix)
     }
@@ -129,6 +152,8 @@ impl TierPolicy {
                 return wrong(format!("an age of {age} days; 0 to 1,000,000 are possible"));
             }
         }
+        let codecs = self.rules.iter().filter_map(|rule| rule.codec);
+        std::iter::once(self.codec).chain(codecs).try_for_each(TierCodec::check)?;
         if self.rules.iter().any(|rule| rule.tier == Some(Tier::Hot)) {
             return wrong("a rule names the tier hot; pin what shall be hot".to_owned());
         }
@@ -143,11 +168,20 @@ impl TierPolicy {
         self.pins.iter().any(|pin| pin.fits(namespace, key))
     }
 
+    /// How a cold copy of a payload of this name is to be coded.
+    pub(crate) fn codec(&self, namespace: &str, key: KeyRef<'_>) -> TierCodec {
+        self.rule(namespace, key).and_then(|rule| rule.codec).unwrap_or(self.codec)
+    }
+
+    /// The rule of the longest prefix that fits; of equals the first.
+    fn rule(&self, namespace: &str, key: KeyRef<'_>) -> Option<&TierRule> {
+        let fitting = self.rules.iter().filter(|rule| starts_with(namespace, key, &rule.namespace, &rule.prefix));
+        fitting.rev().max_by_key(|rule| rule.prefix.len())
+    }
+
     /// What the policy wants for a payload of this name.
     pub(crate) fn wish(&self, namespace: &str, key: KeyRef<'_>) -> Wish {
-        let fitting = self.rules.iter().filter(|rule| starts_with(namespace, key, &rule.namespace, &rule.prefix));
-        // Of equals the first.
-        let rule = fitting.rev().max_by_key(|rule| rule.prefix.len());
+        let rule = self.rule(namespace, key);
         let us = |days: f64| (days * DAY_US) as u64;
         Wish {
             is_pinned: self.is_pinned(namespace, key),
@@ -227,11 +261,20 @@ mod tests {
             r#"{"rules": [{"prefix": "a", "tier": "hot"}]}"#,
             r#"{"rules": [{"prefix": "a", "tier": "lukewarm"}]}"#,
             r#"{"rules": [{"prefix": "a", "hot_days": 1e300}]}"#,
+            r#"{"codec": "gzip"}"#,
+            r#"{"codec": null}"#,
+            r#"{"codec": "zstd:0"}"#,
+            r#"{"rules": [{"prefix": "a", "codec": "zstd:20"}]}"#,
+            r#"{"rules": [{"prefix": "a", "codec": "float:3"}]}"#,
             "3",
         ] {
             assert_eq!(TierPolicy::from_json(wrong).unwrap_err().kind(), ErrorKind::InvalidArgument, "{wrong}");
         }
-        let full = policy(r#"{"rules": [{"prefix": "a/", "tier": "cold"}], "pins": [{"prefix": "b", "exact": true}]}"#);
+        let full = policy(
+            r#"{"rules": [{"prefix": "a/", "tier": "cold", "codec": "zstd:9"}, {"prefix": "b/", "codec": "auto"}],
+                "codec": "zstd:3", "pins": [{"prefix": "b", "exact": true}]}"#,
+        );
+        assert_eq!((full.codec, full.codec.to_string().as_str()), (TierCodec::Zstd(3), "zstd"));
         assert_eq!(policy(&full.to_json().unwrap()), full);
     }
 
@@ -239,9 +282,9 @@ mod tests {
     #[test]
     fn the_longest_prefix_counts_and_a_payload_of_two_names_follows_the_warmer() {
         let policy = policy(
-            r#"{"rules": [{"prefix": "", "tier": "cold"}, {"prefix": "m/", "warm_days": 1},
+            r#"{"rules": [{"prefix": "", "tier": "cold"}, {"prefix": "m/", "warm_days": 1, "codec": "raw"},
                 {"prefix": "m/keep/", "tier": "warm"}, {"namespace": "other", "prefix": "x", "tier": "warm"}],
-                "pins": [{"prefix": "m/a", "exact": true}, {"prefix": "p/"}]}"#,
+                "pins": [{"prefix": "m/a", "exact": true}, {"prefix": "p/"}, {"namespace": "n", "integer": -7}], "codec": "lz4"}"#,
         );
         let wish = |name: &str| policy.wish("", KeyRef::Name(name));
         assert_eq!((wish("x").tier, wish("m/1").tier), (Some(Tier::Cold), None));
@@ -249,6 +292,13 @@ mod tests {
         assert_eq!(policy.wish("", KeyRef::Int(7)).tier, Some(Tier::Cold));
         assert_eq!(policy.wish("other", KeyRef::Name("x1")).tier, Some(Tier::Warm));
         assert_eq!([wish("m/a").is_pinned, wish("m/ab").is_pinned, wish("p/q").is_pinned], [true, false, true]);
+        assert_eq!(
+            [policy.codec("", KeyRef::Name("m/1")), policy.codec("", KeyRef::Int(1))],
+            [TierCodec::Raw, TierCodec::Lz4]
+        );
+        let pinned = |namespace: &str, number: i64| policy.wish(namespace, KeyRef::Int(number)).is_pinned;
+        assert_eq!([pinned("n", -7), pinned("n", 7), pinned("", -7)], [true, false, false]);
+        assert_eq!(policy.pins[2], TierPin::key("n", -7));
         assert_eq!(wish("x").and(wish("m/keep/1")).tier, Some(Tier::Warm));
         assert_eq!(wish("x").and(wish("m/1")).tier, None);
         assert!(wish("x").and(wish("p/1")).is_pinned);

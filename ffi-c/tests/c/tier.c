@@ -26,7 +26,8 @@ int main(int argc, char **argv) {
         CHECK(ta_commit(txn, &lsn, &error) == TA_OK && ta_close(txn, &error) == TA_OK);
     }
     CHECK(ta_tier_set_policy(store, TEXT("{\"warm_day\": 1}"), &error) == TA_INVALID_ARGUMENT);
-    CHECK(ta_tier_set_policy(store, TEXT("{\"rules\": [{\"prefix\": \"m/\", \"tier\": \"cold\"}]}"), &error) == TA_OK);
+    CHECK(ta_tier_set_policy(store, TEXT("{\"codec\": \"zstd:20\"}"), &error) == TA_INVALID_ARGUMENT);
+    CHECK(ta_tier_set_policy(store, TEXT("{\"rules\": [{\"prefix\": \"m/\", \"tier\": \"cold\", \"codec\": \"zstd:9\"}]}"), &error) == TA_OK);
     CHECK(ta_tier_pin(store, TEXT("m/a"), 1, &error) == TA_OK);
     CHECK(ta_tier_policy(store, out, sizeof out - 1, &length, &error) == TA_OK);
     out[length] = 0;
@@ -41,12 +42,21 @@ int main(int argc, char **argv) {
     out[length] = 0;
     CHECK(strstr(out, "\"payloads_moved\":0") && strstr(out, "\"skipped\":1"));
     CHECK(ta_tier_unpin(store, TEXT("m/a"), 1, &error) == TA_OK);
+    ta_key elsewhere = {TEXT("tenant"), NULL, 0, -7};
+    CHECK(ta_tier_pin_key(store, &elsewhere, 0, &error) == TA_OK);
+    CHECK(ta_tier_policy(store, out, sizeof out - 1, &length, &error) == TA_OK);
+    out[length] = 0;
+    CHECK(strstr(out, "\"tenant\"") && strstr(out, "\"integer\": -7"));
+    CHECK(ta_tier_unpin_key(store, &elsewhere, 0, &error) == TA_OK);
+    CHECK(ta_tier_policy(store, out, sizeof out - 1, &length, &error) == TA_OK);
+    out[length] = 0;
+    CHECK(!strstr(out, "tenant"));
     CHECK(ta_tier_maintain(store, 0, out, sizeof out - 1, &length, &error) == TA_OK && length < 1024);
     out[length] = 0;
     CHECK(strstr(out, "\"payloads_moved\":1"));
     CHECK(ta_stat(store, out, sizeof out - 1, &length, &error) == TA_OK);
     out[length] = 0;
-    CHECK(strstr(out, "\"cold_payloads\":2"));
+    CHECK(strstr(out, "\"cold_payloads\":2") && strstr(out, "\"codec\":\"zstd\",\"payloads\":2"));
     CHECK(ta_move_to_tier(store, NULL, 0, TEXT(""), TA_WARM, 0, out, sizeof out - 1, &length, &error) == TA_OK);
     out[length] = 0;
     CHECK(strstr(out, "\"payloads_moved\":2"));

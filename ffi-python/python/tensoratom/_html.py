@@ -61,10 +61,12 @@ def store(store: Store) -> str:
     first = store.list(limit=_ROWS)
     rows = [[info.key, info.dtype, list(info.shape), size(info.nbytes)] for info in first]
     more = stat["atoms"] - len(first)
+    coded = [_codec_row(codec) for codec in stat["codecs"] if codec["codec"] != "raw" and codec["payloads"]]
     lines = [
         f"<b>tensoratom store</b> {html.escape(str(store.path))} ({store.mode})",
         f"{stat['atoms']:,} atoms, {size(stat['raw_bytes'])} in {size(stat['disk_bytes'])} on disk, version {stat['version']}",
         _table(["tier", "atoms", "bytes"], [[row["tier"], row["atoms"], size(row["bytes"])] for row in tiers]),
+        *([_table(["codec", "payloads", "ratio", "decoded here"], coded)] if coded else []),
         _bar(parts),
         html.escape(shares),
         _table(["key", "dtype", "shape", "bytes"], rows),
@@ -72,6 +74,11 @@ def store(store: Store) -> str:
     if more > 0:
         lines.append(f"... and {more:,} more")
     return f'<div style="{_STYLE}">{"<br>".join(lines)}</div>'
+
+
+def _codec_row(codec: dict[str, Any]) -> list[Any]:
+    speed = codec["decode_bytes_per_s"]  # of this process, which may have decoded nothing
+    return [codec["codec"], codec["payloads"], f"{codec['ratio']:.2f}", f"{size(int(speed))}/s" if speed else ""]
 
 
 def histogram(values: NDArray[Any]) -> str:

@@ -207,9 +207,9 @@ class StoreCore:
     @property
     def path(self) -> Path:
         """The directory."""
-    def pin(self, prefix: str, *, exact: bool = False, namespace: str | None = None) -> bool:
+    def pin(self, prefix: Key, *, exact: bool = False, namespace: str | None = None) -> bool:
         """Keeps names that start with a prefix warm, and reads them into memory when the store is opened; `exact` means this
-        very name. Returns whether that is new.
+        very name, an integer this very key. Returns whether that is new.
         """
     def plan(self) -> dict[str, Any]:
         """What the policy would move now and why, as a dict with a list `moves`. Changes nothing."""
@@ -225,17 +225,19 @@ class StoreCore:
     def snapshot(self, as_of: int | float | datetime.datetime | None = None, *, namespace: str | None = None) -> Snapshot:
         """The store as it is, or as it was: see `get` for `as_of`."""
     def stat(self) -> dict[str, Any]:
-        """Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`. `cold_directory` is
-        None, or a dict of path, disk_bytes and problem, which is why it cannot be used now.
+        """Counts, and what every byte of the directory is for, as a dict; `accounted` sums to `disk_bytes`. `codecs` lists
+        payloads, bytes and ratio of each codec, and the bytes per second that a thread of this process decodes, None until
+        it did; `holders` the processes that keep segments from being deleted. `cold_directory` is None, or a dict of path,
+        disk_bytes and problem, which is why it cannot be used now.
         """
     @property
     def tier_policy(self) -> dict[str, Any]:
-        """The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, rules, pins. Set it to change it
-        for all processes; what is left out has its default.
+        """The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins. Set it to
+        change it for all processes; what is left out has its default.
         """
     def transaction(self) -> Transaction:
         """A transaction, for use in a `with` block: committed at its end, given up on an exception."""
-    def unpin(self, prefix: str, *, exact: bool = False, namespace: str | None = None) -> bool:
+    def unpin(self, prefix: Key, *, exact: bool = False, namespace: str | None = None) -> bool:
         """Takes a pin back. Returns whether there was one."""
     @property
     def uuid(self) -> str:

@@ -1,5 +1,6 @@
 //! One file per question.
 
+pub mod codec;
 pub mod codecs;
 pub mod commits;
 pub mod files;
