@@ -29,7 +29,8 @@ fn run_with(source: &Path, runs: &[Vec<String>]) -> String {
         None => {
             let library = build::library();
             let mut compiler = Command::new("cc");
-            compiler.args(if valgrind { &[][..] } else { &["-fsanitize=address"] }).arg(source).arg(&library);
+            let sanitizer: &[&str] = if valgrind { &[] } else { &["-fsanitize=address"] };
+            compiler.args(sanitizer).arg(source).arg(&library);
             compiler.arg(format!("-Wl,-rpath,{}", library.parent().unwrap().display()));
             compiler
         }

@@ -363,6 +363,10 @@ pub fn open_files_limit() -> Option<u64> {
 
 /// Opens any file of the user for reading, links followed.
 pub fn open_source(path: &Path) -> io::Result<Arc<dyn File>> {
+    // Opening a directory fails as what one may not read does.
+    if fs::metadata(path)?.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
     OsFile::checked(fs::File::open(path)?, path.to_owned(), false)
 }
 
