@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tensoratom::kernels::Metric;
 use tensoratom::{
-    Control, DType, Durability, ExportOptions, ExportReport, GcOptions, ImportOptions, Options, ReadMode, SqlValue,
-    Store, Tier, TierPin, TierPlan, TierPolicy, VerifyOptions,
+    Control, DType, Durability, ExportOptions, ExportReport, GcOptions, ImportOptions, KeyRef, Options, ReadMode,
+    SqlValue, Store, Tier, TierPin, TierPlan, TierPolicy, VerifyOptions,
 };
 
 use crate::atom::{PyAtom, PyAtomInfo};
