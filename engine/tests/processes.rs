@@ -107,11 +107,17 @@ fn write_for_ever(path: &Path, who: u64, first: u64) {
     let store = Store::open(path, &options()).unwrap();
     let default = store.namespace("").unwrap();
     for n in first.. {
-        let mut txn = store.begin().unwrap();
-        for step in commit_of(who, n) {
-            run_step(&mut txn, &default, &step).unwrap();
+        loop {
+            let mut txn = store.begin().unwrap();
+            for step in commit_of(who, n) {
+                run_step(&mut txn, &default, &step).unwrap();
+            }
+            match txn.commit() {
+                Ok(_) => break,
+                // A payload that was found in history was forgotten meanwhile: the whole transaction is run again.
+                Err(e) => assert_eq!(e.kind(), ErrorKind::Conflict, "{e:?}"),
+            }
         }
-        txn.commit().unwrap();
         println!("ack {n}");
     }
 }
