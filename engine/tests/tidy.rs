@@ -64,9 +64,13 @@ fn files(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
     found
 }
 
-/// The code of a file without its unit tests, which sit at the bottom.
+/// The code of a file without its unit tests, which sit at the bottom; what they share with others may be public.
 fn without_tests(text: &str) -> &str {
-    text.split("#[cfg(test)]\nmod tests").next().unwrap()
+    let starts_tests = |&(at, mark): &(usize, &str)| {
+        let line = text[at + mark.len()..].lines().next().unwrap_or_default();
+        line.starts_with("mod tests") || (line.starts_with("pub") && line.ends_with(" mod tests {"))
+    };
+    text.match_indices("#[cfg(test)]\n").find(starts_tests).map_or(text, |(at, _)| &text[..at])
 }
 
 /// A line without its comment; rough, but strings with `//` in them are harmless here.
