@@ -151,7 +151,9 @@ impl Sqlite {
 
     fn connect(&self) -> Connection {
         let connection = Connection::open(&self.path).unwrap();
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536").unwrap();
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536")
+            .unwrap();
         connection.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
         connection
     }

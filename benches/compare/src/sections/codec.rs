@@ -36,7 +36,8 @@ pub fn run(settings: &Settings, report: &mut Report) {
     let trained = normals(7, elements).into_iter().zip(fine).enumerate();
     let trained: Vec<f32> = trained.map(|(n, (x, y))| (x + y / 65_536.0) * width(n)).collect();
     // As the ids of words in a text: the n-th most frequent one n times as rare as the first.
-    let ids = noise(9, elements).chunks_exact(2).flat_map(|word| {
+    let ranks = noise(9, elements);
+    let ids = ranks.chunks_exact(2).flat_map(|word| {
         let even = (f64::from(u16::from_le_bytes([word[0], word[1]])) + 0.5) / 65_536.0;
         (30_522_f64.powf(even) as i64).to_le_bytes()
     });

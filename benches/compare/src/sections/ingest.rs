@@ -36,7 +36,8 @@ pub fn run(settings: &Settings, report: &mut Report) {
             });
             measure("serialize and fsync", "safetensors file", &mut |dir| {
                 let path = dir.join("x.safetensors");
-                let view = |bytes| safetensors::tensor::TensorView::new(safetensors::Dtype::U8, vec![TENSOR_BYTES], bytes);
+                let view =
+                    |bytes| safetensors::tensor::TensorView::new(safetensors::Dtype::U8, vec![TENSOR_BYTES], bytes);
                 let views = tensors.iter().enumerate().map(|(n, bytes)| (key(n), view(bytes).unwrap()));
                 safetensors::serialize_to_file(views, None, &path).unwrap();
                 File::open(path).unwrap().sync_data().unwrap();

@@ -52,7 +52,8 @@ pub fn run(settings: &Settings, report: &mut Report) {
 
         let lmdb = dir.path().join("lmdb");
         std::fs::create_dir(&lmdb).unwrap();
-        Lmdb::create(&lmdb, len as usize * 2 + (16 << 20)).put_all(&mut [("x".to_owned(), bytes.as_slice())].into_iter());
+        Lmdb::create(&lmdb, len as usize * 2 + (16 << 20))
+            .put_all(&mut [("x".to_owned(), bytes.as_slice())].into_iter());
         let time = best_of(3, || {
             let engine = Lmdb::create(&lmdb, len as usize * 2 + (16 << 20));
             timed(|| engine.get("x", &mut |found| assert_eq!(sum(found), expected))).0
