@@ -1501,7 +1501,7 @@ int32_t ta_repair(const char *path,
                   ta_error *error);
 
 /*
- The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins}.
+ The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins}.
  */
 int32_t ta_tier_policy(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
 
@@ -1526,7 +1526,7 @@ int32_t ta_tier_pin(uint64_t store,
 int32_t ta_tier_unpin(uint64_t store, const char *prefix, uint64_t prefix_length, int32_t exact, ta_error *error);
 
 /*
- What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason}]}.
+ What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason, base}]}.
  */
 int32_t ta_tier_plan(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
 
