@@ -220,10 +220,10 @@ fn damage_of_a_base_is_an_error_of_both_that_names_both_and_heals_with_the_base(
     bytes[offset as usize + 9_000] ^= 4;
     std::fs::write(&path, bytes).unwrap();
     let store = open(&dir.path().join("s"));
+    assert_eq!(*store.get("ft/x").unwrap().range(0..100).unwrap(), near(1, 2)[..100], "chunks elsewhere are served");
     let error = store.get("ft/x").unwrap().bytes().unwrap_err();
     assert_eq!((error.kind(), error.segment_id()), (ErrorKind::Corrupt, Some(segment as u64)));
     assert!(error.to_string().contains("'ft/x'") && error.to_string().contains("its base 'base/x'"), "{error}");
-    assert_eq!(*store.get("ft/x").unwrap().range(0..100).unwrap(), near(1, 2)[..100], "chunks elsewhere are served");
     let report = store.verify(&VerifyOptions::new(), &Control::new()).unwrap();
     let damaged: Vec<String> = report.damaged.iter().map(|damage| format!("{:?}", damage.key)).collect();
     assert!(damaged.len() == 2 && damaged[0].contains("base/x") && damaged[1].contains("ft/x"), "{report:?}");
