@@ -1207,7 +1207,10 @@ int32_t ta_put_stream_with(uint64_t txn,
  of its segments is done: while it waits for its turn or for other processes, and between two syncs; then the
  transaction is taken back. One that shares its syncs with commits of other threads is brought to its end with them.
  */
-int32_t ta_commit_with(uint64_t txn, uint64_t cancel, uint64_t *lsn, ta_error *error);
+int32_t ta_commit_with(uint64_t txn,
+                       uint64_t cancel,
+                       uint64_t *lsn,
+                       ta_error *error);
 
 /*
  How the elements of an atom are to be understood, as a JSON object: its `kind` is `plain`, `blocks` or `quantized`.
@@ -1524,6 +1527,16 @@ int32_t ta_tier_pin(uint64_t store,
  Takes a pin back. Nothing happens where there is none.
  */
 int32_t ta_tier_unpin(uint64_t store, const char *prefix, uint64_t prefix_length, int32_t exact, ta_error *error);
+
+/*
+ As ta_tier_pin, with a prefix or a key in any namespace. A number is always that very key.
+ */
+int32_t ta_tier_pin_key(uint64_t store, const ta_key *key, int32_t exact, ta_error *error);
+
+/*
+ As ta_tier_unpin, with what ta_tier_pin_key was given.
+ */
+int32_t ta_tier_unpin_key(uint64_t store, const ta_key *key, int32_t exact, ta_error *error);
 
 /*
  What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason}]}.
