@@ -1,11 +1,23 @@
 //! TensorAtom for C++17: stores of tensors, exact vector search, vector mathematics.
 //!
-//! Every class owns what it stands for and releases it when it goes. Classes that can be copied share; `Transaction` and
-//! `Writer` only move, and answer with an error of kind `Closed` once moved from, committed or finished. Bytes and views
-//! stay valid as long as they are held, whatever becomes of the store. A `Store`, `Namespace`, `Snapshot`, `Atom`,
-//! `VectorSet` and `CancelToken` may be used from several threads at once; a `Transaction` and its `Writer` from one at a
-//! time. Failures are exceptions of class `Error`. Lengths and offsets are bytes, times microseconds since 1970; text and
-//! names are UTF-8. Tensors are in C order, little-endian.
+//!     tensoratom::Store store("models");                                                       // made where there is none
+//!     store.put("encoder/weight", {2, 3}, std::vector<float>{0, 1, 2, 3, 4, 5});               // durable when it returns
+//!     tensoratom::TensorView<float> view = store.get("encoder/weight").view<float>();          // a slice of the file
+//!
+//! Compile with `pkg-config --cflags --libs tensoratom-cxx`, or with CMake's target `TensorAtom::cxx`.
+//!
+//! Here are `Store`, its `Namespace`s, `Transaction` and `Writer`, `Snapshot`, `Atom` and `VectorSet`. `base.hpp` has errors, spans,
+//! element types, `Control` and `Rows`; `upkeep.hpp` reports, tiers, reclaiming, changes and repair; and for what needs no store
+//! there are `kernels.hpp`, `aggregate.hpp` and `geometry.hpp`.
+//!
+//! Every class owns what it stands for and releases it when it goes. Classes that can be copied share; `Transaction`, `Writer`,
+//! `Changes` and `Aggregate` only move, and are for one thread at a time; all others may be used from several at once. What was
+//! moved from, committed or finished throws an error of kind `Closed`. Bytes and views stay valid as long as they are held,
+//! whatever becomes of the store. Failures are exceptions of class `Error`. Lengths and offsets are bytes, times microseconds
+//! since 1970; text and names are UTF-8. Tensors are in C order, little-endian.
+//!
+//! Calls that may be long take a `Control`: progress, a token that cancels, a deadline. All others end by themselves after a few
+//! accesses of the device and, where another process commits, after `Options::lock_timeout_ms` at the latest.
 #pragma once
 
 #include "tensoratom/aggregate.hpp"

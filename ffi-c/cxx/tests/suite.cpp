@@ -604,6 +604,9 @@ static void calls_end_at_their_deadline() {
     THROWS(CancelledError, set.append({1}, ta::Rows(1, std::vector<float>{1}), late));
     THROWS(CancelledError, set.erase({1}, late));
     set.append({1}, ta::Rows(1, std::vector<float>{1}), soon);
+    THROWS(CancelledError, set.upsert({1}, ta::Rows(1, std::vector<float>{2}), late));
+    set.upsert({1}, ta::Rows(1, std::vector<float>{3}));
+    CHECK(set.get<float>({1})[0] == (std::vector<float>{3}));
     ta::SearchOptions search;
     search.control = late;
     THROWS(CancelledError, set.search(ta::Rows(1, std::vector<float>{1}), 1, search));
