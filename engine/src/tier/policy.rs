@@ -66,7 +66,7 @@ pub struct TierRule {
     /// `warm` or `cold`, whatever the age.
     #[serde(with = "tier_name")]
     pub tier: Option<Tier>,
-    /// Instead of [`TierPolicy::codec`].
+    /// Instead of the codec of the policy.
     pub codec: Option<TierCodec>,
 }
 
