@@ -25,6 +25,7 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Rows that follow one another without gaps. Fails with `InvalidShape` unless `bytes` is as long as they are,
     /// with `Unsupported` for `opaque`.
+    #[inline]
     pub fn new(dtype: DType, rows: usize, dim: usize, bytes: &'a [u8]) -> Result<Self> {
         let width = width_bytes(dtype, dim)?;
         if width.checked_mul(rows) != Some(bytes.len()) {
