@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tensoratom::kernels::{Metric, Rows};
 use tensoratom::testing::SimDisk;
 use tensoratom::testing::crash::small_options;
 use tensoratom::testing::oracle::{check_integrity, check_nothing_leaks, collect};
@@ -203,6 +204,42 @@ fn forgotten_moments_are_typed_errors_and_snapshots_of_this_process_are_kept() {
     assert_eq!(store.snapshot_at(AsOf::Lsn(second)).unwrap_err().kind(), ErrorKind::Forgotten);
     assert_eq!(get(&other, "a"), soft(5_000, 3));
     check_nothing_leaks(&store).unwrap();
+}
+
+// A nightly collection made deletes and renames of other processes fail that had begun before it, although nobody had
+// changed what they meant.
+#[test]
+fn transactions_go_on_when_another_process_forgets_the_moment_they_began_at() {
+    let disk = SimDisk::new();
+    let options = small_options(Durability::Full);
+    let store = Store::open_on(disk.process(), &options, true).unwrap();
+    let other = Store::open_on(disk.process(), &options, false).unwrap();
+    for key in ["kept", "changed", "d/1", "d/2", "gone"] {
+        put(&store, key, &soft(500, 1));
+    }
+    let set = store.vectors("set", 1, DType::F32, Metric::Euclidean).unwrap();
+    set.append(&[1, 2], Rows::of(1, &[1.0_f32, 2.0]).unwrap()).unwrap();
+    let mut txn = other.begin().unwrap();
+    put(&store, "changed", &soft(500, 2));
+    put(&store, "d/2", &soft(500, 2));
+    store.delete("gone").unwrap();
+    set.delete(&[1]).unwrap();
+    assert!(store.gc(&forget_all(), &Control::new()).unwrap().forgotten > 0);
+
+    let kind = |error: tensoratom::Error| error.kind();
+    assert_eq!(txn.get("changed").map_err(kind).unwrap_err(), ErrorKind::Forgotten, "what it shows is of one moment");
+    assert_eq!(txn.rename("changed", "x").map_err(kind), Err(ErrorKind::Conflict), "as it would be at the commit");
+    assert_eq!(txn.rename("gone", "x").map_err(kind), Err(ErrorKind::NotFound));
+    assert_eq!(txn.rename("kept", "changed").map_err(kind), Err(ErrorKind::AlreadyExists));
+    txn.rename("kept", "moved").unwrap();
+    txn.set_metadata("moved", Some("{}")).unwrap();
+    assert_eq!((txn.delete("changed").unwrap(), txn.delete("never").unwrap()), (true, false));
+    assert_eq!(txn.delete_prefix(None, "d/").unwrap(), 2);
+    txn.vectors("set").unwrap().append(&[1], Rows::of(1, &[7.0_f32]).unwrap()).unwrap();
+    txn.commit().unwrap();
+    let left = store.list(&tensoratom::ListOptions::new()).unwrap();
+    assert_eq!(left.iter().map(|info| info.key.to_string()).collect::<Vec<_>>(), ["moved"]);
+    assert_eq!(set.len().unwrap(), 2);
 }
 
 // History younger than the age asked for is what `as of yesterday` needs.

@@ -1,6 +1,26 @@
 /*
  * TensorAtom: the C interface.
  *
+ * Begin.      A store is a directory, a tensor in it has a key. The least program, without looking at statuses (search.c in the
+ *             examples does, and searches vectors):
+ *
+ *                 char text[256];
+ *                 ta_error error = {text, sizeof text, 0};
+ *                 ta_options options = {.flags = TA_CREATE};
+ *                 ta_key key = {NULL, 0, "encoder/weight", 14, 0};
+ *                 uint64_t shape[2] = {2, 3}, store, txn;
+ *                 ta_tensor tensor = {floats, 24, shape, 2, TA_F32};
+ *                 ta_store_open("models", 6, &options, &store, &error);
+ *                 ta_begin(store, &txn, &error);
+ *                 ta_put(txn, &key, &tensor, NULL, 0, &error);
+ *                 ta_commit(txn, NULL, &error);                 // durable now, and seen by all processes
+ *                 ta_close(txn, &error);
+ *                 ta_read(store, &key, 0, floats, 24, &error);  // verified; ta_map lends the bytes without a copy
+ *                 ta_close(store, &error);
+ *
+ *             Compile with `pkg-config --cflags --libs tensoratom`, or with CMake's target TensorAtom::c.
+ * Contents.   Stores, transactions, reading, listing, changes, reports; cancelling; vector sets and search; tiers and space;
+ *             then what needs no store: vector mathematics, aggregates, conversions and JSON, geometry, linear algebra.
  * Status.     Every call returns int32_t: TA_OK (0), an error of the engine (1..99), or of this interface (1000..). Numbers
  *             never change their meaning and are only added to. The last argument is a ta_error of the caller, or NULL: its
  *             text is filled in the same call. Nothing is kept per thread. An output is written only on success, but for
@@ -10,9 +30,10 @@
  *             returns. In a child made by fork calls fail with TA_FORKED; a store can be opened anew there.
  * Threads.    Every call may be made from any thread. Calls on one transaction, list or aggregate wait for one
  *             another.
- * Ownership.  Memory belongs to whoever made it. The library keeps no pointer of the caller after a call. Only ta_map lends
- *             memory: it stays valid until ta_close of the handle it returns, even after the store was closed.
- * NULL.       (NULL, 0) is valid wherever a buffer is. A name of NULL in a ta_key means the number.
+ * Ownership.  Memory belongs to whoever made it. The library keeps no pointer of the caller after a call. Only ta_map and
+ *             ta_map_with lend memory: it stays valid until ta_close of the handle they return, even after the store was closed.
+ * NULL.       (NULL, 0) is valid wherever a buffer is. A name of NULL in a ta_key means the number, an ns of NULL the
+ *             default namespace; functions named _in take a namespace, or NULL for that one.
  * Alignment.  Bytes may lie anywhere for calls that take a dtype. Typed pointers (float *, double *, int64_t *, structs)
  *             must be aligned to their type; TA_INVALID_ARGUMENT otherwise.
  * Overlap.    Outputs must not overlap inputs or one another: TA_INVALID_ARGUMENT.
@@ -32,6 +53,241 @@
 #define TENSORATOM_H
 
 #include <stdint.h>
+
+/*
+ Version of the binary interface.
+ */
+#define TA_ABI_VERSION 1
+
+/*
+ Success.
+ */
+#define TA_OK 0
+
+/*
+ The handle is closed, stale, forged, of another store or of another type.
+ */
+#define TA_INVALID_HANDLE 1000
+
+/*
+ The output does not fit; its length was set.
+ */
+#define TA_BUFFER_TOO_SMALL 1001
+
+/*
+ The library broke a promise of its own, and stopped before harm was done. Please report it.
+ */
+#define TA_PANIC 1002
+
+/*
+ Number of ErrorKind `NotFound`; likewise below.
+ */
+#define TA_NOT_FOUND 1
+
+/*
+ Something of that name is there already.
+ */
+#define TA_ALREADY_EXISTS 2
+
+/*
+ Another commit changed it since it was read.
+ */
+#define TA_CONFLICT 3
+
+/*
+ An argument is outside what the call accepts.
+ */
+#define TA_INVALID_ARGUMENT 4
+
+/*
+ A key is empty, too long, or holds a NUL.
+ */
+#define TA_INVALID_KEY 5
+
+/*
+ Shape, type and length do not belong together.
+ */
+#define TA_INVALID_SHAPE 6
+
+/*
+ Metadata is not one JSON object, or too large.
+ */
+#define TA_INVALID_METADATA 7
+
+/*
+ Not possible in this state or for this type.
+ */
+#define TA_UNSUPPORTED 8
+
+/*
+ The moment asked for lies in history that was given up.
+ */
+#define TA_FORGOTTEN 9
+
+/*
+ The directory is not a store.
+ */
+#define TA_NOT_A_STORE 20
+
+/*
+ Written by a newer version of the format.
+ */
+#define TA_NEWER_FORMAT 21
+
+/*
+ On a network file system.
+ */
+#define TA_NETWORK_FILE_SYSTEM 22
+
+/*
+ The store, handle or medium is read-only.
+ */
+#define TA_READ_ONLY 23
+
+/*
+ The operating system refused access.
+ */
+#define TA_PERMISSION_DENIED 24
+
+/*
+ Another process or thread holds it longer than the timeout.
+ */
+#define TA_BUSY 25
+
+/*
+ Stored bytes of one atom are damaged.
+ */
+#define TA_CORRUPT 40
+
+/*
+ The catalog is damaged; ta_repair restores it.
+ */
+#define TA_CATALOG_CORRUPT 41
+
+/*
+ A file offered for import contradicts itself.
+ */
+#define TA_BAD_FILE 42
+
+/*
+ The device or the operating system failed.
+ */
+#define TA_IO 60
+
+/*
+ No space or quota left.
+ */
+#define TA_DISK_FULL 61
+
+/*
+ Memory could not be had.
+ */
+#define TA_OUT_OF_MEMORY 62
+
+/*
+ A write failed earlier; reopen the store.
+ */
+#define TA_POISONED 63
+
+/*
+ The cold directory is away, fails, or is another store's; all else is served.
+ */
+#define TA_COLD_UNAVAILABLE 64
+
+/*
+ The store was closed.
+ */
+#define TA_CLOSED 80
+
+/*
+ Opened before fork.
+ */
+#define TA_FORKED 81
+
+/*
+ The cancel handle was set, or its deadline passed.
+ */
+#define TA_CANCELLED 82
+
+/*
+ A promise of the engine was broken. Please report it.
+ */
+#define TA_INTERNAL 99
+
+/*
+ Make the store if it is not there.
+ */
+#define TA_CREATE 1
+
+/*
+ Open for reading only.
+ */
+#define TA_OPEN_READ_ONLY 2
+
+/*
+ Copy payload bytes by positioned reads; map none.
+ */
+#define TA_POSITIONED 4
+
+/*
+ Commits do not wait for the device: they survive the process, not the machine.
+ */
+#define TA_NO_SYNC 8
+
+/*
+ The store as it is now.
+ */
+#define TA_NOW 0
+
+/*
+ The store after a commit.
+ */
+#define TA_AS_OF_LSN 1
+
+/*
+ The store after the newest commit at or before a time.
+ */
+#define TA_AS_OF_TIME 2
+
+/*
+ The elements are the values.
+ */
+#define TA_PLAIN 0
+
+/*
+ Blocks of a named layout, of the type TA_OPAQUE.
+ */
+#define TA_BLOCKS 1
+
+/*
+ Integers that stand for reals: value = scale * (element - zero point).
+ */
+#define TA_QUANTIZED 2
+
+/*
+ The key may be there or not.
+ */
+#define TA_EXPECT_ANY 0
+
+/*
+ The key must not be there at the commit, which is TA_ALREADY_EXISTS otherwise.
+ */
+#define TA_EXPECT_ABSENT 1
+
+/*
+ The key must have the version that the commit `expect_lsn` made; the commit is TA_CONFLICT otherwise.
+ */
+#define TA_EXPECT_VERSION 2
+
+/*
+ Raw on local disk.
+ */
+#define TA_WARM 2
+
+/*
+ Coded.
+ */
+#define TA_COLD 3
 
 /*
  Heed `allow`, even an empty one.
@@ -229,241 +485,6 @@
 #define TA_LOG_SUM_EXP 12
 
 /*
- Make the store if it is not there.
- */
-#define TA_CREATE 1
-
-/*
- Open for reading only.
- */
-#define TA_OPEN_READ_ONLY 2
-
-/*
- Copy payload bytes by positioned reads; map none.
- */
-#define TA_POSITIONED 4
-
-/*
- Commits do not wait for the device: they survive the process, not the machine.
- */
-#define TA_NO_SYNC 8
-
-/*
- Raw on local disk.
- */
-#define TA_WARM 2
-
-/*
- Coded.
- */
-#define TA_COLD 3
-
-/*
- The elements are the values.
- */
-#define TA_PLAIN 0
-
-/*
- Blocks of a named layout, of the type TA_OPAQUE.
- */
-#define TA_BLOCKS 1
-
-/*
- Integers that stand for reals: value = scale * (element - zero point).
- */
-#define TA_QUANTIZED 2
-
-/*
- The key may be there or not.
- */
-#define TA_EXPECT_ANY 0
-
-/*
- The key must not be there at the commit, which is TA_ALREADY_EXISTS otherwise.
- */
-#define TA_EXPECT_ABSENT 1
-
-/*
- The key must have the version that the commit `expect_lsn` made; the commit is TA_CONFLICT otherwise.
- */
-#define TA_EXPECT_VERSION 2
-
-/*
- Version of the binary interface.
- */
-#define TA_ABI_VERSION 1
-
-/*
- Success.
- */
-#define TA_OK 0
-
-/*
- The handle is closed, stale, forged, of another store or of another type.
- */
-#define TA_INVALID_HANDLE 1000
-
-/*
- The output does not fit; its length was set.
- */
-#define TA_BUFFER_TOO_SMALL 1001
-
-/*
- The library broke a promise of its own, and stopped before harm was done. Please report it.
- */
-#define TA_PANIC 1002
-
-/*
- Number of ErrorKind `NotFound`; likewise below.
- */
-#define TA_NOT_FOUND 1
-
-/*
- Something of that name is there already.
- */
-#define TA_ALREADY_EXISTS 2
-
-/*
- Another commit changed it since it was read.
- */
-#define TA_CONFLICT 3
-
-/*
- An argument is outside what the call accepts.
- */
-#define TA_INVALID_ARGUMENT 4
-
-/*
- A key is empty, too long, or holds a NUL.
- */
-#define TA_INVALID_KEY 5
-
-/*
- Shape, type and length do not belong together.
- */
-#define TA_INVALID_SHAPE 6
-
-/*
- Metadata is not one JSON object, or too large.
- */
-#define TA_INVALID_METADATA 7
-
-/*
- Not possible in this state or for this type.
- */
-#define TA_UNSUPPORTED 8
-
-/*
- The moment asked for lies in history that was given up.
- */
-#define TA_FORGOTTEN 9
-
-/*
- The directory is not a store.
- */
-#define TA_NOT_A_STORE 20
-
-/*
- Written by a newer version of the format.
- */
-#define TA_NEWER_FORMAT 21
-
-/*
- On a network file system.
- */
-#define TA_NETWORK_FILE_SYSTEM 22
-
-/*
- The store, handle or medium is read-only.
- */
-#define TA_READ_ONLY 23
-
-/*
- The operating system refused access.
- */
-#define TA_PERMISSION_DENIED 24
-
-/*
- Another process or thread holds it longer than the timeout.
- */
-#define TA_BUSY 25
-
-/*
- Stored bytes of one atom are damaged.
- */
-#define TA_CORRUPT 40
-
-/*
- The catalog is damaged; ta_repair restores it.
- */
-#define TA_CATALOG_CORRUPT 41
-
-/*
- A file offered for import contradicts itself.
- */
-#define TA_BAD_FILE 42
-
-/*
- The device or the operating system failed.
- */
-#define TA_IO 60
-
-/*
- No space or quota left.
- */
-#define TA_DISK_FULL 61
-
-/*
- Memory could not be had.
- */
-#define TA_OUT_OF_MEMORY 62
-
-/*
- A write failed earlier; reopen the store.
- */
-#define TA_POISONED 63
-
-/*
- The cold directory is away, fails, or is another store's; all else is served.
- */
-#define TA_COLD_UNAVAILABLE 64
-
-/*
- The store was closed.
- */
-#define TA_CLOSED 80
-
-/*
- Opened before fork.
- */
-#define TA_FORKED 81
-
-/*
- The cancel handle was set, or its deadline passed.
- */
-#define TA_CANCELLED 82
-
-/*
- A promise of the engine was broken. Please report it.
- */
-#define TA_INTERNAL 99
-
-/*
- The store as it is now.
- */
-#define TA_NOW 0
-
-/*
- The store after a commit.
- */
-#define TA_AS_OF_LSN 1
-
-/*
- The store after the newest commit at or before a time.
- */
-#define TA_AS_OF_TIME 2
-
-/*
  Where a call writes the text of its error. Made by the caller, who may pass NULL instead.
  */
 typedef struct {
@@ -480,6 +501,45 @@ typedef struct {
    */
   uint64_t length;
 } ta_error;
+
+/*
+ How to open a store. All zero is the default, and so is NULL.
+ */
+typedef struct {
+  /*
+   TA_CREATE, TA_OPEN_READ_ONLY, TA_POSITIONED, TA_NO_SYNC or-ed together.
+   */
+  uint32_t flags;
+  /*
+   Raw bytes of a chunk, at creation; 0 for 256 KiB.
+   */
+  uint32_t chunk_bytes;
+  /*
+   Bytes of a segment, at creation; 0 for 256 MiB.
+   */
+  uint64_t segment_bytes;
+  /*
+   Bound of the cache of descriptors; 0 for the default.
+   */
+  uint64_t cache_bytes;
+  /*
+   Threads for large payloads; 0 for all cores.
+   */
+  uint64_t threads;
+  /*
+   Milliseconds to wait for locks of other processes; 0 for the default.
+   */
+  uint64_t lock_timeout_ms;
+  /*
+   Where a store that is made keeps its cold tier, perhaps on another disk: UTF-8, absolute or relative to the store; of a
+   store that is there, the directory in use. NULL for the store's own.
+   */
+  const char *cold_directory;
+  /*
+   Its bytes.
+   */
+  uint64_t cold_directory_length;
+} ta_options;
 
 /*
  A key: a name, or where `name` is NULL a number; in a namespace, or where `ns` is NULL in the default one.
@@ -508,32 +568,6 @@ typedef struct {
 } ta_key;
 
 /*
- What a state says.
- */
-typedef struct {
-  /*
-   How many numbers were seen.
-   */
-  uint64_t count;
-  /*
-   Mean; NaN of nothing.
-   */
-  double mean;
-  /*
-   Variance with the divisor asked for; NaN where it is not positive.
-   */
-  double variance;
-  /*
-   Smallest number; infinity of nothing.
-   */
-  double min;
-  /*
-   Largest number; minus infinity of nothing.
-   */
-  double max;
-} ta_moments;
-
-/*
  A tensor in memory of the caller, C order, little-endian, any alignment.
  */
 typedef struct {
@@ -558,6 +592,12 @@ typedef struct {
    */
   uint32_t dtype;
 } ta_tensor;
+
+/*
+ Gives the next bytes of a payload: writes at most `capacity` bytes to `buffer` and returns how many; 0 at the end, a
+ negative number to give up. Must return (no longjmp, no exception), and not use the same transaction.
+ */
+typedef int64_t (*ta_source)(void *context, uint8_t *buffer, uint64_t capacity);
 
 /*
  How elements are to be understood. All zero is plain; members of other kinds are not looked at.
@@ -640,12 +680,6 @@ typedef struct {
 } ta_put_options;
 
 /*
- Gives the next bytes of a payload: writes at most `capacity` bytes to `buffer` and returns how many; 0 at the end, a
- negative number to give up. Must return (no longjmp, no exception), and not use the same transaction.
- */
-typedef int64_t (*ta_source)(void *context, uint8_t *buffer, uint64_t capacity);
-
-/*
  Descriptor of an atom.
  */
 typedef struct {
@@ -678,45 +712,6 @@ typedef struct {
    */
   uint8_t digest[32];
 } ta_info;
-
-/*
- How to open a store. All zero is the default, and so is NULL.
- */
-typedef struct {
-  /*
-   TA_CREATE, TA_OPEN_READ_ONLY, TA_POSITIONED, TA_NO_SYNC or-ed together.
-   */
-  uint32_t flags;
-  /*
-   Raw bytes of a chunk, at creation; 0 for 256 KiB.
-   */
-  uint32_t chunk_bytes;
-  /*
-   Bytes of a segment, at creation; 0 for 256 MiB.
-   */
-  uint64_t segment_bytes;
-  /*
-   Bound of the cache of descriptors; 0 for the default.
-   */
-  uint64_t cache_bytes;
-  /*
-   Threads for large payloads; 0 for all cores.
-   */
-  uint64_t threads;
-  /*
-   Milliseconds to wait for locks of other processes; 0 for the default.
-   */
-  uint64_t lock_timeout_ms;
-  /*
-   Where a store that is made keeps its cold tier, perhaps on another disk: UTF-8, absolute or relative to the store; of a
-   store that is there, the directory in use. NULL for the store's own.
-   */
-  const char *cold_directory;
-  /*
-   Its bytes.
-   */
-  uint64_t cold_directory_length;
-} ta_options;
 
 /*
  What a search leaves out. All zero: nothing, by the metric of the set, on all cores.
@@ -764,178 +759,35 @@ typedef struct {
   uint64_t threads;
 } ta_search_options;
 
+/*
+ What a state says.
+ */
+typedef struct {
+  /*
+   How many numbers were seen.
+   */
+  uint64_t count;
+  /*
+   Mean; NaN of nothing.
+   */
+  double mean;
+  /*
+   Variance with the divisor asked for; NaN where it is not positive.
+   */
+  double variance;
+  /*
+   Smallest number; infinity of nothing.
+   */
+  double min;
+  /*
+   Largest number; minus infinity of nothing.
+   */
+  double max;
+} ta_moments;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
-
-/*
- Begins an aggregate. `kind` is a name and its parameters: `count`, `sum`, `mean`, `variance ddof=0`, `min`, `max`,
- `geometric_median points=4096`, `covariance ddof=0`, `k_means k=8 points=4096 seed=0`, `pca components=2`,
- `log_sum_exp`, `random_projection axes=16 seed=0 points=4096`. Parameters that are left out have these values; `k` and
- `axes` have none. TA_INVALID_ARGUMENT for others. Close it with ta_close.
- */
-int32_t ta_aggregate_new(const char *kind, uint64_t kind_length, uint64_t *aggregate, ta_error *error);
-
-/*
- Takes rows of `dim` floats or small integers, each with a weight where `weights` is not NULL (then one for each row).
- Stride in bytes, 0 for none between rows. On an error no row of the call was taken, but for TA_OUT_OF_MEMORY, after
- which some may be.
- */
-int32_t ta_aggregate_push(uint64_t aggregate,
-                          uint32_t dtype,
-                          uint64_t dim,
-                          const void *data,
-                          uint64_t rows,
-                          uint64_t stride,
-                          const double *weights,
-                          ta_error *error);
-
-/*
- Takes in all rows of another aggregate of the same kind and parameters, which stays as it is. TA_INVALID_ARGUMENT for
- another kind and for itself, TA_INVALID_SHAPE for another dimension; then nothing changed.
- */
-int32_t ta_aggregate_merge(uint64_t aggregate, uint64_t other, ta_error *error);
-
-/*
- The state as bytes, for any machine: at most 128 MiB and 76 bytes.
- */
-int32_t ta_aggregate_export(uint64_t aggregate, void *out, uint64_t capacity, uint64_t *length, ta_error *error);
-
-/*
- Makes an aggregate of exported bytes, its kind included. TA_CORRUPT for other bytes, TA_NEWER_FORMAT for those of a
- later version.
- */
-int32_t ta_aggregate_import(const void *state, uint64_t state_bytes, uint64_t *aggregate, ta_error *error);
-
-/*
- The value so far: `rows` rows of `dim` numbers, and one number `beside` each row (weight of a cluster, variance along a
- component, else the weight of all rows). `rows` and `dim` are 0 where too few rows were taken. `values` NULL with
- capacity 0 asks for `rows` and `dim`, and computes as long; too small a buffer is TA_BUFFER_TOO_SMALL, with these two
- set and nothing else. `beside` may be NULL with capacity 0. The state stays as it is.
- */
-int32_t ta_aggregate_finish(uint64_t aggregate,
-                            double *values,
-                            uint64_t values_capacity,
-                            double *beside,
-                            uint64_t beside_capacity,
-                            uint64_t *rows,
-                            uint64_t *dim,
-                            ta_error *error);
-
-/*
- Number of rows taken; those of weight 0 are not.
- */
-int32_t ta_aggregate_count(uint64_t aggregate, uint64_t *count, ta_error *error);
-
-/*
- Forgets all rows, and the dimension; the kind stays.
- */
-int32_t ta_aggregate_reset(uint64_t aggregate, ta_error *error);
-
-/*
- Makes a cancel handle that is not set, and sets itself `deadline_ms` from now; UINT64_MAX for never. Close it with ta_close.
- */
-int32_t ta_cancel_new(uint64_t deadline_ms,
-                      uint64_t *cancel,
-                      ta_error *error);
-
-/*
- Sets a cancel handle: calls that were given it end with TA_CANCELLED soon, and calls that begin with it at once.
- */
-int32_t ta_cancel_set(uint64_t cancel, ta_error *error);
-
-/*
- Lists the changes of a namespace (NULL for the default one) by commits after `since`, up to the newest one now, by commit
- and then by key. It shows what history still holds. Take them with ta_changes_next.
- */
-int32_t ta_changes(uint64_t store,
-                   const char *ns,
-                   uint64_t ns_length,
-                   uint64_t since,
-                   uint64_t *list,
-                   ta_error *error);
-
-/*
- The next change: its commit, whether the atom was put (1) or deleted (0), its key as in ta_list_next. TA_NOT_FOUND behind
- the last one. A change stays the next one while only the size of its key is asked, or it does not fit.
- */
-int32_t ta_changes_next(uint64_t list,
-                        uint64_t *lsn,
-                        uint32_t *is_put,
-                        char *key,
-                        uint64_t capacity,
-                        uint64_t *length,
-                        ta_error *error);
-
-/*
- As ta_delete, of the version that the commit `lsn` made: where there is another one by then, or none, ta_commit is
- TA_CONFLICT. So whoever decided by a listing deletes what was listed.
- */
-int32_t ta_delete_version(uint64_t txn, const ta_key *key, uint64_t lsn, uint32_t *existed, ta_error *error);
-
-/*
- Makes a projection of vectors of `dim` numbers onto three orthonormal axes that never change. Close it with ta_close.
- */
-int32_t ta_projection_landmarks(uint64_t dim, uint64_t *projection, ta_error *error);
-
-/*
- Makes a projection onto `axes` directions of random signs, the same for the same seed everywhere.
- */
-int32_t ta_projection_random(uint64_t dim, uint64_t axes, uint64_t seed, uint64_t *projection, ta_error *error);
-
-/*
- Coordinates of vectors, row by row: `vectors` has rows * dim numbers, `out` takes rows * axes. TA_INVALID_SHAPE for
- other counts.
- */
-int32_t ta_project(uint64_t projection,
-                   const float *vectors,
-                   uint64_t count,
-                   double *out,
-                   uint64_t out_count,
-                   ta_error *error);
-
-/*
- Morton code of a point of 2, 3 or 4 cell numbers of `bits` bits each, at most 64 bits together.
- */
-int32_t ta_morton_encode(const uint32_t *cells, uint32_t axes, uint32_t bits, uint64_t *out, ta_error *error);
-
-/*
- Place of a point on the Hilbert curve; as ta_morton_encode.
- */
-int32_t ta_hilbert_encode(const uint32_t *cells, uint32_t axes, uint32_t bits, uint64_t *out, ta_error *error);
-
-/*
- The point of a Morton code: `cells` takes one number per axis. TA_INVALID_ARGUMENT for a code beyond the bits.
- */
-int32_t ta_morton_decode(uint64_t code, uint32_t axes, uint32_t bits, uint32_t *cells, ta_error *error);
-
-/*
- The point of a place on the Hilbert curve; as ta_morton_decode.
- */
-int32_t ta_hilbert_decode(uint64_t code, uint32_t axes, uint32_t bits, uint32_t *cells, ta_error *error);
-
-/*
- Cells of coordinates in a grid of 2^bits cells from `min` to `max`; what lies outside falls into the first or the last.
- TA_INVALID_ARGUMENT for NaN.
- */
-int32_t ta_grid_cells(double min,
-                      double max,
-                      uint32_t bits,
-                      const double *values,
-                      uint64_t count,
-                      uint32_t *cells,
-                      ta_error *error);
-
-/*
- Coordinates in the middle of cells of such a grid.
- */
-int32_t ta_grid_centers(double min,
-                        double max,
-                        uint32_t bits,
-                        const uint32_t *cells,
-                        uint64_t count,
-                        double *values,
-                        ta_error *error);
 
 /*
  Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set, aggregate
@@ -945,236 +797,190 @@ int32_t ta_grid_centers(double min,
 int32_t ta_close(uint64_t handle, ta_error *error);
 
 /*
- The product of a matrix of rows x inner and one of inner x cols, all of f64 or f32 and in C order, on all cores.
+ Version of the binary interface of the library that was loaded; compare with TA_ABI_VERSION.
  */
-int32_t ta_matmul(uint32_t dtype,
-                  uint64_t rows,
-                  uint64_t inner,
-                  uint64_t cols,
-                  const void *a,
-                  const void *b,
-                  void *out,
+uint32_t ta_abi_version(void);
+
+/*
+ Largest interface version this library serves.
+ */
+uint32_t ta_last_supported(void);
+
+/*
+ Version of the library (`0.1.0`).
+ */
+int32_t ta_version(char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Name of a status (`NotFound`). TA_INVALID_ARGUMENT for a number that no status has.
+ */
+int32_t ta_status_name(int32_t status, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Opens the store in a directory. In one process a directory opens once; later opens share it. Blocks and may sync.
+ */
+int32_t ta_store_open(const char *path,
+                      uint64_t path_length,
+                      const ta_options *options,
+                      uint64_t *store,
+                      ta_error *error);
+
+/*
+ Makes a namespace, in a commit of its own. Nothing happens where there is one of that name.
+ */
+int32_t ta_namespace_create(uint64_t store, const char *name, uint64_t name_length, ta_error *error);
+
+/*
+ Names of the namespaces, as a JSON array.
+ */
+int32_t ta_namespaces(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Newest commit.
+ */
+int32_t ta_store_lsn(uint64_t store, uint64_t *lsn, ta_error *error);
+
+/*
+ Makes a snapshot: TA_NOW, TA_AS_OF_LSN or TA_AS_OF_TIME with `moment`. Close it with ta_close.
+ */
+int32_t ta_snapshot(uint64_t store, uint32_t as_of, uint64_t moment, uint64_t *snapshot, ta_error *error);
+
+/*
+ Imports a safetensors, npy or raw file in one commit, names prefixed; `lsn` is that commit.
+ */
+int32_t ta_import(uint64_t store,
+                  const char *path,
+                  uint64_t path_length,
+                  const char *prefix,
+                  uint64_t prefix_length,
+                  uint64_t cancel,
+                  uint64_t *lsn,
                   ta_error *error);
 
 /*
- The `rank` largest singular values of a matrix of rows x cols (f64 or f32), with their vectors: `u` takes rows x rank,
- `values` rank, `vt` rank x cols. TA_INVALID_ARGUMENT for NaN, infinities, and a rank not in 1..=min(rows, cols).
+ As ta_import, into a namespace; NULL is the default one.
  */
-int32_t ta_svd(uint32_t dtype,
-               uint64_t rows,
-               uint64_t cols,
-               const void *a,
-               uint64_t rank,
-               void *u,
-               void *values,
-               void *vt,
-               ta_error *error);
+int32_t ta_import_in(uint64_t store,
+                     const char *ns,
+                     uint64_t ns_length,
+                     const char *path,
+                     uint64_t path_length,
+                     const char *prefix,
+                     uint64_t prefix_length,
+                     uint64_t cancel,
+                     uint64_t *lsn,
+                     ta_error *error);
 
 /*
- The first `count` principal components of observations in rows (f64 or f32): `mean` takes cols numbers, `components`
- count x cols, `variances` count. `scores` (may be NULL) takes the observations in their coordinates, rows x count.
- TA_INVALID_ARGUMENT as ta_svd, and for fewer than two rows.
+ Writes the atoms below a prefix into a safetensors file, which appears whole or not at all.
  */
-int32_t ta_pca(uint32_t dtype,
-               uint64_t rows,
-               uint64_t cols,
-               const void *a,
-               uint64_t count,
-               void *mean,
-               void *components,
-               void *variances,
-               void *scores,
-               ta_error *error);
+int32_t ta_export(uint64_t store,
+                  const char *path,
+                  uint64_t path_length,
+                  const char *prefix,
+                  uint64_t prefix_length,
+                  uint64_t cancel,
+                  uint64_t *atoms,
+                  ta_error *error);
 
 /*
- Distance of two vectors of one type. `a` and `b` may lie anywhere and be the same.
+ As ta_export, from a namespace; NULL is the default one.
  */
-int32_t ta_distance(uint32_t metric,
-                    const void *a,
-                    const void *b,
-                    uint32_t dtype,
-                    uint64_t count,
-                    double *out,
-                    ta_error *error);
+int32_t ta_export_in(uint64_t store,
+                     const char *ns,
+                     uint64_t ns_length,
+                     const char *path,
+                     uint64_t path_length,
+                     const char *prefix,
+                     uint64_t prefix_length,
+                     uint64_t cancel,
+                     uint64_t *atoms,
+                     ta_error *error);
 
 /*
- Inner product: minus the distance TA_DOT.
+ Gives a store that nobody has open a cold directory, or moves the one it has: copied, synced, read back, switched over, then
+ deleted. A relative path starts in the store. The report is JSON: {segments_copied, bytes_copied, left_behind}, fewer than
+ 1,024 bytes and the path in it; the directory is changed also where it does not fit.
  */
-int32_t ta_dot(const void *a, const void *b, uint32_t dtype, uint64_t count, double *out, ta_error *error);
-
-/*
- Cosine similarity: 1 - the distance TA_COSINE.
- */
-int32_t ta_cosine_similarity(const void *a,
-                             const void *b,
-                             uint32_t dtype,
-                             uint64_t count,
-                             double *out,
-                             ta_error *error);
-
-/*
- Distances of `query_rows` queries to `data_rows` vectors, `out[query * data_rows + row]`. With one query this is one to
- many. Strides are bytes from row to row, 0 for none between them. `out_count` must be query_rows * data_rows.
- */
-int32_t ta_cdist(uint32_t metric,
-                 uint32_t dtype,
-                 uint64_t dim,
-                 const void *queries,
-                 uint64_t query_rows,
-                 uint64_t query_stride,
-                 const void *data,
-                 uint64_t data_rows,
-                 uint64_t data_stride,
-                 double *out,
-                 uint64_t out_count,
-                 ta_error *error);
-
-/*
- Indices of the `k` smallest distances, nearest first, equal ones by index. NaN is last.
- */
-int32_t ta_top_k(const double *distances,
-                 uint64_t count,
-                 uint64_t k,
-                 uint64_t *out,
-                 uint64_t capacity,
-                 uint64_t *length,
-                 ta_error *error);
-
-/*
- One number of a vector: TA_SUM .. TA_LOG_SUM_EXP.
- */
-int32_t ta_reduce(uint32_t reduction, const void *a, uint32_t dtype, uint64_t count, double *out, ta_error *error);
-
-/*
- Mean of rows, weighted when `weights` is not NULL (then one for each row). `out` takes `dim` numbers.
- */
-int32_t ta_centroid(uint32_t dtype,
-                    uint64_t dim,
-                    const void *data,
-                    uint64_t rows,
-                    uint64_t stride,
-                    const double *weights,
-                    double *out,
-                    ta_error *error);
-
-/*
- `out = a + b` of f64, f32, f16 or bf16, whose alignment the pointers need.
- */
-int32_t ta_add(const void *a, const void *b, uint32_t dtype, uint64_t count, void *out, ta_error *error);
-
-/*
- `out = a - b`; as ta_add.
- */
-int32_t ta_sub(const void *a, const void *b, uint32_t dtype, uint64_t count, void *out, ta_error *error);
-
-/*
- `out = a + t * (b - a)`; as ta_add.
- */
-int32_t ta_lerp(const void *a, const void *b, double t, uint32_t dtype, uint64_t count, void *out, ta_error *error);
-
-/*
- `out = a * b + c` with one rounding; as ta_add.
- */
-int32_t ta_fma(const void *a, const void *b, const void *c, uint32_t dtype, uint64_t count, void *out, ta_error *error);
-
-/*
- `out = a * factor`; as ta_add.
- */
-int32_t ta_scale(const void *a, double factor, uint32_t dtype, uint64_t count, void *out, ta_error *error);
-
-/*
- `out = a / |a|`; as ta_add. TA_INVALID_ARGUMENT where the engine has no answer.
- */
-int32_t ta_normalize(const void *a, uint32_t dtype, uint64_t count, void *out, ta_error *error);
-
-/*
- `out = exp(a) / sum(exp(a))`; as ta_add.
- */
-int32_t ta_softmax(const void *a, uint32_t dtype, uint64_t count, void *out, ta_error *error);
-
-/*
- Adds every element of rows to a state, NULL with 0 bytes for that of nothing, and hands the new state out: 48 bytes, for
- any machine. `dtype`, `dim` and `stride` as in ta_cdist.
- */
-int32_t ta_moments_push(const void *state,
-                        uint64_t state_bytes,
-                        uint32_t dtype,
-                        uint64_t dim,
-                        const void *data,
-                        uint64_t rows,
-                        uint64_t stride,
-                        void *out,
-                        uint64_t capacity,
-                        uint64_t *length,
-                        ta_error *error);
-
-/*
- Puts two states together.
- */
-int32_t ta_moments_merge(const void *a,
-                         uint64_t a_bytes,
-                         const void *b,
-                         uint64_t b_bytes,
-                         void *out,
-                         uint64_t capacity,
-                         uint64_t *length,
-                         ta_error *error);
-
-/*
- What a state says, the variance with the divisor count - ddof.
- */
-int32_t ta_moments_finish(const void *state, uint64_t state_bytes, uint64_t ddof, ta_moments *moments, ta_error *error);
-
-/*
- As ta_list, in a namespace; NULL is the default one.
- */
-int32_t ta_list_in(uint64_t snapshot,
-                   const char *ns,
-                   uint64_t ns_length,
-                   const char *prefix,
-                   uint64_t prefix_length,
-                   uint64_t *list,
-                   ta_error *error);
-
-/*
- Deletes every name that starts with a prefix, all atoms of the namespace where it is empty; `deleted` is how many.
- */
-int32_t ta_delete_prefix(uint64_t txn,
-                         const char *ns,
-                         uint64_t ns_length,
-                         const char *prefix,
-                         uint64_t prefix_length,
-                         uint64_t *deleted,
-                         ta_error *error);
-
-/*
- As ta_delete_prefix, ended with TA_CANCELLED between two keys once the cancel handle is set or its deadline has passed;
- the transaction is as it was then.
- */
-int32_t ta_delete_prefix_with(uint64_t txn,
-                              const char *ns,
-                              uint64_t ns_length,
-                              const char *prefix,
-                              uint64_t prefix_length,
+int32_t ta_set_cold_directory(const char *path,
+                              uint64_t path_length,
+                              const char *directory,
+                              uint64_t directory_length,
                               uint64_t cancel,
-                              uint64_t *deleted,
+                              char *out,
+                              uint64_t capacity,
+                              uint64_t *length,
                               ta_error *error);
 
 /*
- Moves the payloads of all atoms below a prefix to TA_COLD (coded) or TA_WARM (raw), in steps, each durable. What it
- did is a JSON object. Too small a buffer is found out only when all is done; 512 bytes are enough.
+ Repairs a store that nobody has open; with `rebuild_catalog` not 0 its catalog is made anew. `atoms` is how many it has.
  */
-int32_t ta_move_to_tier(uint64_t store,
-                        const char *ns,
-                        uint64_t ns_length,
-                        const char *prefix,
-                        uint64_t prefix_length,
-                        uint32_t tier,
-                        uint64_t cancel,
-                        char *out,
-                        uint64_t capacity,
-                        uint64_t *length,
+int32_t ta_repair(const char *path,
+                  uint64_t path_length,
+                  uint32_t rebuild_catalog,
+                  uint64_t cancel,
+                  uint64_t *atoms,
+                  ta_error *error);
+
+/*
+ Begins a transaction. ta_commit makes it durable; ta_close without a commit takes it back.
+ */
+int32_t ta_begin(uint64_t store, uint64_t *txn, ta_error *error);
+
+/*
+ Commits: all or nothing, durable when it returns. `lsn` (may be NULL) is the commit. The handle stays to be closed.
+ */
+int32_t ta_commit(uint64_t txn, uint64_t *lsn, ta_error *error);
+
+/*
+ Puts a tensor, with metadata (one JSON object) or NULL.
+ */
+int32_t ta_put(uint64_t txn,
+               const ta_key *key,
+               const ta_tensor *tensor,
+               const char *metadata,
+               uint64_t metadata_length,
+               ta_error *error);
+
+/*
+ Puts a payload of unknown length, block by block, never whole in memory. A first dimension of UINT64_MAX follows from
+ the bytes. When the source gives up, TA_CANCELLED, and the transaction is as it was.
+ */
+int32_t ta_put_stream(uint64_t txn,
+                      const ta_key *key,
+                      uint32_t dtype,
+                      const uint64_t *shape,
+                      uint32_t rank,
+                      const char *metadata,
+                      uint64_t metadata_length,
+                      ta_source source,
+                      void *context,
+                      ta_error *error);
+
+/*
+ Deletes a key; `existed` (may be NULL) says whether it was there. Snapshots made before still show it.
+ */
+int32_t ta_delete(uint64_t txn, const ta_key *key, uint32_t *existed, ta_error *error);
+
+/*
+ Moves an atom to another key. No byte is written again.
+ */
+int32_t ta_rename(uint64_t txn, const ta_key *from, const ta_key *to, ta_error *error);
+
+/*
+ Replaces the metadata of an atom: one JSON object, or NULL for none.
+ */
+int32_t ta_set_metadata(uint64_t txn,
+                        const ta_key *key,
+                        const char *metadata,
+                        uint64_t metadata_length,
                         ta_error *error);
+
+/*
+ As ta_delete, of the version that the commit `lsn` made: where there is another one by then, or none, ta_commit is
+ TA_CONFLICT. So whoever decided by a listing deletes what was listed.
+ */
+int32_t ta_delete_version(uint64_t txn, const ta_key *key, uint64_t lsn, uint32_t *existed, ta_error *error);
 
 /*
  Puts a tensor with options. A set cancel handle, or its deadline, ends the call with TA_CANCELLED within 4 MiB; the
@@ -1207,7 +1013,10 @@ int32_t ta_put_stream_with(uint64_t txn,
  of its segments is done: while it waits for its turn or for other processes, and between two syncs; then the
  transaction is taken back. One that shares its syncs with commits of other threads is brought to its end with them.
  */
-int32_t ta_commit_with(uint64_t txn, uint64_t cancel, uint64_t *lsn, ta_error *error);
+int32_t ta_commit_with(uint64_t txn,
+                       uint64_t cancel,
+                       uint64_t *lsn,
+                       ta_error *error);
 
 /*
  How the elements of an atom are to be understood, as a JSON object: its `kind` is `plain`, `blocks` or `quantized`.
@@ -1300,6 +1109,80 @@ int32_t ta_list_next(uint64_t list,
                      ta_error *error);
 
 /*
+ As ta_list, in a namespace; NULL is the default one.
+ */
+int32_t ta_list_in(uint64_t snapshot,
+                   const char *ns,
+                   uint64_t ns_length,
+                   const char *prefix,
+                   uint64_t prefix_length,
+                   uint64_t *list,
+                   ta_error *error);
+
+/*
+ Deletes every name that starts with a prefix, all atoms of the namespace where it is empty; `deleted` is how many.
+ */
+int32_t ta_delete_prefix(uint64_t txn,
+                         const char *ns,
+                         uint64_t ns_length,
+                         const char *prefix,
+                         uint64_t prefix_length,
+                         uint64_t *deleted,
+                         ta_error *error);
+
+/*
+ As ta_delete_prefix, ended with TA_CANCELLED between two keys once the cancel handle is set or its deadline has passed;
+ the transaction is as it was then.
+ */
+int32_t ta_delete_prefix_with(uint64_t txn,
+                              const char *ns,
+                              uint64_t ns_length,
+                              const char *prefix,
+                              uint64_t prefix_length,
+                              uint64_t cancel,
+                              uint64_t *deleted,
+                              ta_error *error);
+
+/*
+ Moves the payloads of all atoms below a prefix to TA_COLD (coded) or TA_WARM (raw), in steps, each durable. What it
+ did is a JSON object. Too small a buffer is found out only when all is done; 512 bytes are enough.
+ */
+int32_t ta_move_to_tier(uint64_t store,
+                        const char *ns,
+                        uint64_t ns_length,
+                        const char *prefix,
+                        uint64_t prefix_length,
+                        uint32_t tier,
+                        uint64_t cancel,
+                        char *out,
+                        uint64_t capacity,
+                        uint64_t *length,
+                        ta_error *error);
+
+/*
+ Lists the changes of a namespace (NULL for the default one) by commits after `since`, up to the newest one now, by commit
+ and then by key. It shows what history still holds. Take them with ta_changes_next.
+ */
+int32_t ta_changes(uint64_t store,
+                   const char *ns,
+                   uint64_t ns_length,
+                   uint64_t since,
+                   uint64_t *list,
+                   ta_error *error);
+
+/*
+ The next change: its commit, whether the atom was put (1) or deleted (0), its key as in ta_list_next. TA_NOT_FOUND behind
+ the last one. A change stays the next one while only the size of its key is asked, or it does not fit.
+ */
+int32_t ta_changes_next(uint64_t list,
+                        uint64_t *lsn,
+                        uint32_t *is_put,
+                        char *key,
+                        uint64_t capacity,
+                        uint64_t *length,
+                        ta_error *error);
+
+/*
  Counts and bytes of a store as a JSON object; the members of `accounted` sum to `disk_bytes`. `codecs` has payloads,
  bytes and ratio of each codec, and the bytes per second that a thread of this process decodes, null until it did;
  `holders` the processes that keep segments from being deleted. `cold_directory` is null, or {path, disk_bytes, problem}, of
@@ -1371,381 +1254,16 @@ int32_t ta_query_with(uint64_t store,
                       ta_error *error);
 
 /*
- Facts and sums of a set as a JSON object.
+ Makes a cancel handle that is not set, and sets itself `deadline_ms` from now; UINT64_MAX for never. Close it with ta_close.
  */
-int32_t ta_vectors_info(uint64_t vectors, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
-
-/*
- The vector sets of the default namespace as a JSON array of such objects, by name.
- */
-int32_t ta_vector_sets(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
-
-/*
- Vectors by id, in the set's type and without gaps: `out` takes `count` of them, `found` (may be NULL) one byte each,
- 1 or 0. A vector that is not there is zeros. `out_bytes` must be `count` times the bytes of a vector.
- */
-int32_t ta_vectors_get(uint64_t vectors,
-                       const int64_t *ids,
-                       uint64_t count,
-                       void *out,
-                       uint64_t out_bytes,
-                       uint8_t *found,
-                       ta_error *error);
-
-/*
- Makes the 8-bit companions that speed searches up, for parts that have none; `parts` is how many were made.
- */
-int32_t ta_vectors_build_companions(uint64_t vectors, uint64_t cancel, uint64_t *parts, ta_error *error);
-
-/*
- Drops a vector set with all its vectors; `existed` (may be NULL) says whether it was there.
- */
-int32_t ta_txn_vectors_drop(uint64_t txn, const ta_key *name, uint32_t *existed, ta_error *error);
-
-/*
- Version of the binary interface of the library that was loaded; compare with TA_ABI_VERSION.
- */
-uint32_t ta_abi_version(void);
-
-/*
- Largest interface version this library serves.
- */
-uint32_t ta_last_supported(void);
-
-/*
- Version of the library (`0.1.0`).
- */
-int32_t ta_version(char *out, uint64_t capacity, uint64_t *length, ta_error *error);
-
-/*
- Name of a status (`NotFound`). TA_INVALID_ARGUMENT for a number that no status has.
- */
-int32_t ta_status_name(int32_t status, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
-
-/*
- Opens the store in a directory. In one process a directory opens once; later opens share it. Blocks and may sync.
- */
-int32_t ta_store_open(const char *path,
-                      uint64_t path_length,
-                      const ta_options *options,
-                      uint64_t *store,
+int32_t ta_cancel_new(uint64_t deadline_ms,
+                      uint64_t *cancel,
                       ta_error *error);
 
 /*
- Makes a namespace, in a commit of its own. Nothing happens where there is one of that name.
+ Sets a cancel handle: calls that were given it end with TA_CANCELLED soon, and calls that begin with it at once.
  */
-int32_t ta_namespace_create(uint64_t store, const char *name, uint64_t name_length, ta_error *error);
-
-/*
- Names of the namespaces, as a JSON array.
- */
-int32_t ta_namespaces(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
-
-/*
- Newest commit.
- */
-int32_t ta_store_lsn(uint64_t store, uint64_t *lsn, ta_error *error);
-
-/*
- Makes a snapshot: TA_NOW, TA_AS_OF_LSN or TA_AS_OF_TIME with `moment`. Close it with ta_close.
- */
-int32_t ta_snapshot(uint64_t store, uint32_t as_of, uint64_t moment, uint64_t *snapshot, ta_error *error);
-
-/*
- Imports a safetensors, npy or raw file in one commit, names prefixed; `lsn` is that commit.
- */
-int32_t ta_import(uint64_t store,
-                  const char *path,
-                  uint64_t path_length,
-                  const char *prefix,
-                  uint64_t prefix_length,
-                  uint64_t cancel,
-                  uint64_t *lsn,
-                  ta_error *error);
-
-/*
- Writes the atoms below a prefix into a safetensors file, which appears whole or not at all.
- */
-int32_t ta_export(uint64_t store,
-                  const char *path,
-                  uint64_t path_length,
-                  const char *prefix,
-                  uint64_t prefix_length,
-                  uint64_t cancel,
-                  uint64_t *atoms,
-                  ta_error *error);
-
-/*
- Gives a store that nobody has open a cold directory, or moves the one it has: copied, synced, read back, switched over, then
- deleted. A relative path starts in the store. The report is JSON: {segments_copied, bytes_copied, left_behind}, fewer than
- 1,024 bytes and the path in it; the directory is changed also where it does not fit.
- */
-int32_t ta_set_cold_directory(const char *path,
-                              uint64_t path_length,
-                              const char *directory,
-                              uint64_t directory_length,
-                              uint64_t cancel,
-                              char *out,
-                              uint64_t capacity,
-                              uint64_t *length,
-                              ta_error *error);
-
-/*
- Repairs a store that nobody has open; with `rebuild_catalog` not 0 its catalog is made anew. `atoms` is how many it has.
- */
-int32_t ta_repair(const char *path,
-                  uint64_t path_length,
-                  uint32_t rebuild_catalog,
-                  uint64_t cancel,
-                  uint64_t *atoms,
-                  ta_error *error);
-
-/*
- The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins}.
- */
-int32_t ta_tier_policy(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
-
-/*
- Replaces the policy, pins included, durably and for all processes. What is left out has its default. Moves nothing.
- */
-int32_t ta_tier_set_policy(uint64_t store, const char *policy, uint64_t policy_length, ta_error *error);
-
-/*
- Pins names of the default namespace that start with a prefix, or with `exact` other than 0 that very name: their payloads
- stay warm, and are read into memory when the store is opened.
- */
-int32_t ta_tier_pin(uint64_t store,
-                    const char *prefix,
-                    uint64_t prefix_length,
-                    int32_t exact,
-                    ta_error *error);
-
-/*
- Takes a pin back. Nothing happens where there is none.
- */
-int32_t ta_tier_unpin(uint64_t store, const char *prefix, uint64_t prefix_length, int32_t exact, ta_error *error);
-
-/*
- What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason}]}.
- */
-int32_t ta_tier_plan(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
-
-/*
- As ta_tier_plan, ended with TA_CANCELLED soon after the cancel handle is set or its deadline has passed.
- */
-int32_t ta_tier_plan_with(uint64_t store,
-                          uint64_t cancel,
-                          char *out,
-                          uint64_t capacity,
-                          uint64_t *length,
-                          ta_error *error);
-
-/*
- Carries a plan out; what no longer makes sense is skipped and counted. The report is a JSON object of numbers with fewer
- than 1,024 bytes; the moves are made also where it does not fit.
- */
-int32_t ta_tier_apply(uint64_t store,
-                      const char *plan,
-                      uint64_t plan_length,
-                      uint64_t cancel,
-                      char *out,
-                      uint64_t capacity,
-                      uint64_t *length,
-                      ta_error *error);
-
-/*
- What a nightly job calls: notes what was read, plans, applies. The report is as that of ta_tier_apply.
- */
-int32_t ta_tier_maintain(uint64_t store,
-                         uint64_t cancel,
-                         char *out,
-                         uint64_t capacity,
-                         uint64_t *length,
-                         ta_error *error);
-
-/*
- Reclaims space: garbage, and history older than `keep_seconds`, of which a negative number keeps all. Segments whose share of
- dead bytes is `dead_share` or more are rewritten, 0.5 is usual. With `dry_run` other than 0 nothing changes. The report
- is a JSON object of numbers, the list `findings`, of segments that damage keeps, and `unavailable`, which is null or why cold
- segments stay; too small a buffer is found out only when all is done, 1,024 bytes are enough without findings.
- */
-int32_t ta_gc(uint64_t store,
-              double keep_seconds,
-              double dead_share,
-              int32_t dry_run,
-              uint64_t cancel,
-              char *out,
-              uint64_t capacity,
-              uint64_t *length,
-              ta_error *error);
-
-/*
- Reads a JSON array of numbers. TA_INVALID_ARGUMENT, with the place in the text, for anything else.
- Takes memory of at most twice the text; TA_OUT_OF_MEMORY where it cannot be had.
- */
-int32_t ta_json_parse(const char *json,
-                      uint64_t json_length,
-                      float *out,
-                      uint64_t capacity,
-                      uint64_t *length,
-                      ta_error *error);
-
-/*
- Writes numbers as a JSON array, shortest digits that read back the same. NaN and infinities are TA_INVALID_ARGUMENT.
- */
-int32_t ta_json_write(const float *values,
-                      uint64_t count,
-                      char *out,
-                      uint64_t capacity,
-                      uint64_t *length,
-                      ta_error *error);
-
-/*
- Converts `count` floats between f64, f32, f16, bf16, f8e4m3, f8e5m2, rounding half to even. What is beyond the target
- becomes infinity, or with `saturate` not 0 the largest finite number. Any alignment.
- */
-int32_t ta_convert(const void *source,
-                   uint32_t from,
-                   void *target,
-                   uint32_t to,
-                   uint64_t count,
-                   uint32_t saturate,
-                   ta_error *error);
-
-/*
- Quantises f32 to int8 codes: value = scale * (code - zero point). `block` elements share a scale, 0 for all of them:
- `scale` takes ceil(count / block) numbers, or 1. `zero_point` takes as many, or is NULL for symmetric codes.
- */
-int32_t ta_quantize_i8(const float *source,
-                       uint64_t count,
-                       uint64_t block,
-                       int8_t *codes,
-                       float *scale,
-                       int32_t *zero_point,
-                       ta_error *error);
-
-/*
- The inverse of ta_quantize_i8.
- */
-int32_t ta_dequantize_i8(const int8_t *codes,
-                         uint64_t count,
-                         uint64_t block,
-                         const float *scale,
-                         const int32_t *zero_point,
-                         float *out,
-                         ta_error *error);
-
-/*
- Turns blocks of a GGUF layout (`Q4_0` .. `Q6_K`) into `count` numbers.
- */
-int32_t ta_gguf_dequantize(const char *layout,
-                           uint64_t layout_length,
-                           const void *blocks,
-                           uint64_t block_bytes,
-                           float *out,
-                           uint64_t count,
-                           ta_error *error);
-
-/*
- Begins a transaction. ta_commit makes it durable; ta_close without a commit takes it back.
- */
-int32_t ta_begin(uint64_t store, uint64_t *txn, ta_error *error);
-
-/*
- Commits: all or nothing, durable when it returns. `lsn` (may be NULL) is the commit. The handle stays to be closed.
- */
-int32_t ta_commit(uint64_t txn, uint64_t *lsn, ta_error *error);
-
-/*
- Puts a tensor, with metadata (one JSON object) or NULL.
- */
-int32_t ta_put(uint64_t txn,
-               const ta_key *key,
-               const ta_tensor *tensor,
-               const char *metadata,
-               uint64_t metadata_length,
-               ta_error *error);
-
-/*
- Puts a payload of unknown length, block by block, never whole in memory. A first dimension of UINT64_MAX follows from
- the bytes. When the source gives up, TA_CANCELLED, and the transaction is as it was.
- */
-int32_t ta_put_stream(uint64_t txn,
-                      const ta_key *key,
-                      uint32_t dtype,
-                      const uint64_t *shape,
-                      uint32_t rank,
-                      const char *metadata,
-                      uint64_t metadata_length,
-                      ta_source source,
-                      void *context,
-                      ta_error *error);
-
-/*
- Deletes a key; `existed` (may be NULL) says whether it was there. Snapshots made before still show it.
- */
-int32_t ta_delete(uint64_t txn, const ta_key *key, uint32_t *existed, ta_error *error);
-
-/*
- Moves an atom to another key. No byte is written again.
- */
-int32_t ta_rename(uint64_t txn, const ta_key *from, const ta_key *to, ta_error *error);
-
-/*
- Replaces the metadata of an atom: one JSON object, or NULL for none.
- */
-int32_t ta_set_metadata(uint64_t txn,
-                        const ta_key *key,
-                        const char *metadata,
-                        uint64_t metadata_length,
-                        ta_error *error);
-
-/*
- Makes a vector set, to be there after ta_commit. TA_ALREADY_EXISTS where one of that name is.
- */
-int32_t ta_txn_vectors_create(uint64_t txn,
-                              const ta_key *name,
-                              uint64_t dim,
-                              uint32_t dtype,
-                              uint32_t metric,
-                              ta_error *error);
-
-/*
- Appends vectors under new ids to a set of that name, type and dimension. TA_NOT_FOUND where there is none. Stride in
- bytes, 0 for none between rows. ta_commit fails with TA_CONFLICT where another commit changed the same vectors.
- */
-int32_t ta_txn_vectors_append(uint64_t txn,
-                              const ta_key *name,
-                              uint32_t dtype,
-                              uint64_t dim,
-                              const int64_t *ids,
-                              uint64_t count,
-                              const void *data,
-                              uint64_t stride,
-                              ta_error *error);
-
-/*
- As ta_txn_vectors_append; ids that are there are replaced.
- */
-int32_t ta_txn_vectors_upsert(uint64_t txn,
-                              const ta_key *name,
-                              uint32_t dtype,
-                              uint64_t dim,
-                              const int64_t *ids,
-                              uint64_t count,
-                              const void *data,
-                              uint64_t stride,
-                              ta_error *error);
-
-/*
- Deletes ids of a set; `deleted` is how many were there.
- */
-int32_t ta_txn_vectors_delete(uint64_t txn,
-                              const ta_key *name,
-                              const int64_t *ids,
-                              uint64_t count,
-                              uint64_t *deleted,
-                              ta_error *error);
+int32_t ta_cancel_set(uint64_t cancel, ta_error *error);
 
 /*
  Opens a vector set by its name, or makes it. TA_CONFLICT or TA_INVALID_ARGUMENT where one of other facts is there.
@@ -1879,6 +1397,563 @@ int32_t ta_search_matrix(uint64_t snapshot,
                          double *distances,
                          uint64_t *counts,
                          ta_error *error);
+
+/*
+ Facts and sums of a set as a JSON object.
+ */
+int32_t ta_vectors_info(uint64_t vectors, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ The vector sets of the default namespace as a JSON array of such objects, by name.
+ */
+int32_t ta_vector_sets(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ As ta_vector_sets, of a namespace; NULL is the default one.
+ */
+int32_t ta_vector_sets_in(uint64_t store,
+                          const char *ns,
+                          uint64_t ns_length,
+                          char *out,
+                          uint64_t capacity,
+                          uint64_t *length,
+                          ta_error *error);
+
+/*
+ Vectors by id, in the set's type and without gaps: `out` takes `count` of them, `found` (may be NULL) one byte each,
+ 1 or 0. A vector that is not there is zeros. `out_bytes` must be `count` times the bytes of a vector.
+ */
+int32_t ta_vectors_get(uint64_t vectors,
+                       const int64_t *ids,
+                       uint64_t count,
+                       void *out,
+                       uint64_t out_bytes,
+                       uint8_t *found,
+                       ta_error *error);
+
+/*
+ Makes the 8-bit companions that speed searches up, for parts that have none; `parts` is how many were made.
+ */
+int32_t ta_vectors_build_companions(uint64_t vectors, uint64_t cancel, uint64_t *parts, ta_error *error);
+
+/*
+ Drops a vector set with all its vectors; `existed` (may be NULL) says whether it was there.
+ */
+int32_t ta_txn_vectors_drop(uint64_t txn, const ta_key *name, uint32_t *existed, ta_error *error);
+
+/*
+ Makes a vector set, to be there after ta_commit. TA_ALREADY_EXISTS where one of that name is.
+ */
+int32_t ta_txn_vectors_create(uint64_t txn,
+                              const ta_key *name,
+                              uint64_t dim,
+                              uint32_t dtype,
+                              uint32_t metric,
+                              ta_error *error);
+
+/*
+ Appends vectors under new ids to a set of that name, type and dimension. TA_NOT_FOUND where there is none. Stride in
+ bytes, 0 for none between rows. ta_commit fails with TA_CONFLICT where another commit changed the same vectors.
+ */
+int32_t ta_txn_vectors_append(uint64_t txn,
+                              const ta_key *name,
+                              uint32_t dtype,
+                              uint64_t dim,
+                              const int64_t *ids,
+                              uint64_t count,
+                              const void *data,
+                              uint64_t stride,
+                              ta_error *error);
+
+/*
+ As ta_txn_vectors_append; ids that are there are replaced.
+ */
+int32_t ta_txn_vectors_upsert(uint64_t txn,
+                              const ta_key *name,
+                              uint32_t dtype,
+                              uint64_t dim,
+                              const int64_t *ids,
+                              uint64_t count,
+                              const void *data,
+                              uint64_t stride,
+                              ta_error *error);
+
+/*
+ Deletes ids of a set; `deleted` is how many were there.
+ */
+int32_t ta_txn_vectors_delete(uint64_t txn,
+                              const ta_key *name,
+                              const int64_t *ids,
+                              uint64_t count,
+                              uint64_t *deleted,
+                              ta_error *error);
+
+/*
+ The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins}.
+ */
+int32_t ta_tier_policy(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Replaces the policy, pins included, durably and for all processes. What is left out has its default. Moves nothing.
+ */
+int32_t ta_tier_set_policy(uint64_t store, const char *policy, uint64_t policy_length, ta_error *error);
+
+/*
+ Pins names of the default namespace that start with a prefix, or with `exact` other than 0 that very name: their payloads
+ stay warm, and are read into memory when the store is opened.
+ */
+int32_t ta_tier_pin(uint64_t store,
+                    const char *prefix,
+                    uint64_t prefix_length,
+                    int32_t exact,
+                    ta_error *error);
+
+/*
+ Takes a pin back. Nothing happens where there is none.
+ */
+int32_t ta_tier_unpin(uint64_t store, const char *prefix, uint64_t prefix_length, int32_t exact, ta_error *error);
+
+/*
+ As ta_tier_pin, with a prefix or a key in any namespace. A number is always that very key.
+ */
+int32_t ta_tier_pin_key(uint64_t store, const ta_key *key, int32_t exact, ta_error *error);
+
+/*
+ As ta_tier_unpin, with what ta_tier_pin_key was given.
+ */
+int32_t ta_tier_unpin_key(uint64_t store, const ta_key *key, int32_t exact, ta_error *error);
+
+/*
+ What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason, base}]}.
+ */
+int32_t ta_tier_plan(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ As ta_tier_plan, ended with TA_CANCELLED soon after the cancel handle is set or its deadline has passed.
+ */
+int32_t ta_tier_plan_with(uint64_t store,
+                          uint64_t cancel,
+                          char *out,
+                          uint64_t capacity,
+                          uint64_t *length,
+                          ta_error *error);
+
+/*
+ Carries a plan out; what no longer makes sense is skipped and counted. The report is a JSON object of numbers with fewer
+ than 1,024 bytes; the moves are made also where it does not fit.
+ */
+int32_t ta_tier_apply(uint64_t store,
+                      const char *plan,
+                      uint64_t plan_length,
+                      uint64_t cancel,
+                      char *out,
+                      uint64_t capacity,
+                      uint64_t *length,
+                      ta_error *error);
+
+/*
+ What a nightly job calls: notes what was read, plans, applies. The report is as that of ta_tier_apply.
+ */
+int32_t ta_tier_maintain(uint64_t store,
+                         uint64_t cancel,
+                         char *out,
+                         uint64_t capacity,
+                         uint64_t *length,
+                         ta_error *error);
+
+/*
+ Reclaims space: garbage, and history older than `keep_seconds`, of which a negative number keeps all. Segments whose share of
+ dead bytes is `dead_share` or more are rewritten, 0.5 is usual. With `dry_run` other than 0 nothing changes. The report
+ is a JSON object of numbers, the list `findings`, of segments that damage keeps, and `unavailable`, which is null or why cold
+ segments stay; too small a buffer is found out only when all is done, 1,024 bytes are enough without findings.
+ */
+int32_t ta_gc(uint64_t store,
+              double keep_seconds,
+              double dead_share,
+              int32_t dry_run,
+              uint64_t cancel,
+              char *out,
+              uint64_t capacity,
+              uint64_t *length,
+              ta_error *error);
+
+/*
+ Distance of two vectors of one type. `a` and `b` may lie anywhere and be the same.
+ */
+int32_t ta_distance(uint32_t metric,
+                    const void *a,
+                    const void *b,
+                    uint32_t dtype,
+                    uint64_t count,
+                    double *out,
+                    ta_error *error);
+
+/*
+ Inner product: minus the distance TA_DOT.
+ */
+int32_t ta_dot(const void *a, const void *b, uint32_t dtype, uint64_t count, double *out, ta_error *error);
+
+/*
+ Cosine similarity: 1 - the distance TA_COSINE.
+ */
+int32_t ta_cosine_similarity(const void *a,
+                             const void *b,
+                             uint32_t dtype,
+                             uint64_t count,
+                             double *out,
+                             ta_error *error);
+
+/*
+ Distances of `query_rows` queries to `data_rows` vectors, `out[query * data_rows + row]`. With one query this is one to
+ many. Strides are bytes from row to row, 0 for none between them. `out_count` must be query_rows * data_rows.
+ */
+int32_t ta_cdist(uint32_t metric,
+                 uint32_t dtype,
+                 uint64_t dim,
+                 const void *queries,
+                 uint64_t query_rows,
+                 uint64_t query_stride,
+                 const void *data,
+                 uint64_t data_rows,
+                 uint64_t data_stride,
+                 double *out,
+                 uint64_t out_count,
+                 ta_error *error);
+
+/*
+ Indices of the `k` smallest distances, nearest first, equal ones by index. NaN is last.
+ */
+int32_t ta_top_k(const double *distances,
+                 uint64_t count,
+                 uint64_t k,
+                 uint64_t *out,
+                 uint64_t capacity,
+                 uint64_t *length,
+                 ta_error *error);
+
+/*
+ One number of a vector: TA_SUM .. TA_LOG_SUM_EXP.
+ */
+int32_t ta_reduce(uint32_t reduction, const void *a, uint32_t dtype, uint64_t count, double *out, ta_error *error);
+
+/*
+ Mean of rows, weighted when `weights` is not NULL (then one for each row). `out` takes `dim` numbers.
+ */
+int32_t ta_centroid(uint32_t dtype,
+                    uint64_t dim,
+                    const void *data,
+                    uint64_t rows,
+                    uint64_t stride,
+                    const double *weights,
+                    double *out,
+                    ta_error *error);
+
+/*
+ `out = a + b` of f64, f32, f16 or bf16, whose alignment the pointers need.
+ */
+int32_t ta_add(const void *a, const void *b, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = a - b`; as ta_add.
+ */
+int32_t ta_sub(const void *a, const void *b, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = a + t * (b - a)`; as ta_add.
+ */
+int32_t ta_lerp(const void *a, const void *b, double t, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = a * b + c` with one rounding; as ta_add.
+ */
+int32_t ta_fma(const void *a, const void *b, const void *c, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = a * factor`; as ta_add.
+ */
+int32_t ta_scale(const void *a, double factor, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = a / |a|`; as ta_add. TA_INVALID_ARGUMENT where the engine has no answer.
+ */
+int32_t ta_normalize(const void *a, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ `out = exp(a) / sum(exp(a))`; as ta_add.
+ */
+int32_t ta_softmax(const void *a, uint32_t dtype, uint64_t count, void *out, ta_error *error);
+
+/*
+ Begins an aggregate. `kind` is a name and its parameters: `count`, `sum`, `mean`, `variance ddof=0`, `min`, `max`,
+ `geometric_median points=4096`, `covariance ddof=0`, `k_means k=8 points=4096 seed=0`, `pca components=2`,
+ `log_sum_exp`, `random_projection axes=16 seed=0 points=4096`. Parameters that are left out have these values; `k` and
+ `axes` have none. TA_INVALID_ARGUMENT for others. Close it with ta_close.
+ */
+int32_t ta_aggregate_new(const char *kind, uint64_t kind_length, uint64_t *aggregate, ta_error *error);
+
+/*
+ Takes rows of `dim` floats or small integers, each with a weight where `weights` is not NULL (then one for each row).
+ Stride in bytes, 0 for none between rows. On an error no row of the call was taken, but for TA_OUT_OF_MEMORY, after
+ which some may be.
+ */
+int32_t ta_aggregate_push(uint64_t aggregate,
+                          uint32_t dtype,
+                          uint64_t dim,
+                          const void *data,
+                          uint64_t rows,
+                          uint64_t stride,
+                          const double *weights,
+                          ta_error *error);
+
+/*
+ Takes in all rows of another aggregate of the same kind and parameters, which stays as it is. TA_INVALID_ARGUMENT for
+ another kind and for itself, TA_INVALID_SHAPE for another dimension; then nothing changed.
+ */
+int32_t ta_aggregate_merge(uint64_t aggregate, uint64_t other, ta_error *error);
+
+/*
+ The state as bytes, for any machine: at most 128 MiB and 76 bytes.
+ */
+int32_t ta_aggregate_export(uint64_t aggregate, void *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Makes an aggregate of exported bytes, its kind included. TA_CORRUPT for other bytes, TA_NEWER_FORMAT for those of a
+ later version.
+ */
+int32_t ta_aggregate_import(const void *state, uint64_t state_bytes, uint64_t *aggregate, ta_error *error);
+
+/*
+ The value so far: `rows` rows of `dim` numbers, and one number `beside` each row (weight of a cluster, variance along a
+ component, else the weight of all rows). One row but for these: `variance` has the mean and the variance, `covariance` as many
+ as there are dimensions, `k_means` one per cluster, `pca` the mean and then the components, `random_projection` one per row
+ that was kept. `rows` and `dim` are 0 where too few rows were taken. `values` NULL with
+ capacity 0 asks for `rows` and `dim`, and computes as long; too small a buffer is TA_BUFFER_TOO_SMALL, with these two
+ set and nothing else. `beside` may be NULL with capacity 0. The state stays as it is.
+ */
+int32_t ta_aggregate_finish(uint64_t aggregate,
+                            double *values,
+                            uint64_t values_capacity,
+                            double *beside,
+                            uint64_t beside_capacity,
+                            uint64_t *rows,
+                            uint64_t *dim,
+                            ta_error *error);
+
+/*
+ Number of rows taken; those of weight 0 are not.
+ */
+int32_t ta_aggregate_count(uint64_t aggregate, uint64_t *count, ta_error *error);
+
+/*
+ Forgets all rows, and the dimension; the kind stays.
+ */
+int32_t ta_aggregate_reset(uint64_t aggregate, ta_error *error);
+
+/*
+ Adds every element of rows to a state, NULL with 0 bytes for that of nothing, and hands the new state out: 48 bytes, for
+ any machine. `dtype`, `dim` and `stride` as in ta_cdist.
+ */
+int32_t ta_moments_push(const void *state,
+                        uint64_t state_bytes,
+                        uint32_t dtype,
+                        uint64_t dim,
+                        const void *data,
+                        uint64_t rows,
+                        uint64_t stride,
+                        void *out,
+                        uint64_t capacity,
+                        uint64_t *length,
+                        ta_error *error);
+
+/*
+ Puts two states together.
+ */
+int32_t ta_moments_merge(const void *a,
+                         uint64_t a_bytes,
+                         const void *b,
+                         uint64_t b_bytes,
+                         void *out,
+                         uint64_t capacity,
+                         uint64_t *length,
+                         ta_error *error);
+
+/*
+ What a state says, the variance with the divisor count - ddof.
+ */
+int32_t ta_moments_finish(const void *state, uint64_t state_bytes, uint64_t ddof, ta_moments *moments, ta_error *error);
+
+/*
+ Reads a JSON array of numbers. TA_INVALID_ARGUMENT, with the place in the text, for anything else.
+ Takes memory of at most twice the text; TA_OUT_OF_MEMORY where it cannot be had.
+ */
+int32_t ta_json_parse(const char *json,
+                      uint64_t json_length,
+                      float *out,
+                      uint64_t capacity,
+                      uint64_t *length,
+                      ta_error *error);
+
+/*
+ Writes numbers as a JSON array, shortest digits that read back the same. NaN and infinities are TA_INVALID_ARGUMENT.
+ */
+int32_t ta_json_write(const float *values,
+                      uint64_t count,
+                      char *out,
+                      uint64_t capacity,
+                      uint64_t *length,
+                      ta_error *error);
+
+/*
+ Converts `count` floats between f64, f32, f16, bf16, f8e4m3, f8e5m2, rounding half to even. What is beyond the target
+ becomes infinity, or with `saturate` not 0 the largest finite number. Any alignment.
+ */
+int32_t ta_convert(const void *source,
+                   uint32_t from,
+                   void *target,
+                   uint32_t to,
+                   uint64_t count,
+                   uint32_t saturate,
+                   ta_error *error);
+
+/*
+ Quantises f32 to int8 codes: value = scale * (code - zero point). `block` elements share a scale, 0 for all of them:
+ `scale` takes ceil(count / block) numbers, or 1. `zero_point` takes as many, or is NULL for symmetric codes.
+ */
+int32_t ta_quantize_i8(const float *source,
+                       uint64_t count,
+                       uint64_t block,
+                       int8_t *codes,
+                       float *scale,
+                       int32_t *zero_point,
+                       ta_error *error);
+
+/*
+ The inverse of ta_quantize_i8.
+ */
+int32_t ta_dequantize_i8(const int8_t *codes,
+                         uint64_t count,
+                         uint64_t block,
+                         const float *scale,
+                         const int32_t *zero_point,
+                         float *out,
+                         ta_error *error);
+
+/*
+ Turns blocks of a GGUF layout (`Q4_0` .. `Q6_K`) into `count` numbers.
+ */
+int32_t ta_gguf_dequantize(const char *layout,
+                           uint64_t layout_length,
+                           const void *blocks,
+                           uint64_t block_bytes,
+                           float *out,
+                           uint64_t count,
+                           ta_error *error);
+
+/*
+ Makes a projection of vectors of `dim` numbers onto three orthonormal axes that never change. Close it with ta_close.
+ */
+int32_t ta_projection_landmarks(uint64_t dim, uint64_t *projection, ta_error *error);
+
+/*
+ Makes a projection onto `axes` directions of random signs, the same for the same seed everywhere.
+ */
+int32_t ta_projection_random(uint64_t dim, uint64_t axes, uint64_t seed, uint64_t *projection, ta_error *error);
+
+/*
+ Coordinates of vectors, row by row: `vectors` has rows * dim numbers, `out` takes rows * axes. TA_INVALID_SHAPE for
+ other counts.
+ */
+int32_t ta_project(uint64_t projection,
+                   const float *vectors,
+                   uint64_t count,
+                   double *out,
+                   uint64_t out_count,
+                   ta_error *error);
+
+/*
+ Morton code of a point of 2, 3 or 4 cell numbers of `bits` bits each, at most 64 bits together.
+ */
+int32_t ta_morton_encode(const uint32_t *cells, uint32_t axes, uint32_t bits, uint64_t *out, ta_error *error);
+
+/*
+ Place of a point on the Hilbert curve; as ta_morton_encode.
+ */
+int32_t ta_hilbert_encode(const uint32_t *cells, uint32_t axes, uint32_t bits, uint64_t *out, ta_error *error);
+
+/*
+ The point of a Morton code: `cells` takes one number per axis. TA_INVALID_ARGUMENT for a code beyond the bits.
+ */
+int32_t ta_morton_decode(uint64_t code, uint32_t axes, uint32_t bits, uint32_t *cells, ta_error *error);
+
+/*
+ The point of a place on the Hilbert curve; as ta_morton_decode.
+ */
+int32_t ta_hilbert_decode(uint64_t code, uint32_t axes, uint32_t bits, uint32_t *cells, ta_error *error);
+
+/*
+ Cells of coordinates in a grid of 2^bits cells from `min` to `max`; what lies outside falls into the first or the last.
+ TA_INVALID_ARGUMENT for NaN.
+ */
+int32_t ta_grid_cells(double min,
+                      double max,
+                      uint32_t bits,
+                      const double *values,
+                      uint64_t count,
+                      uint32_t *cells,
+                      ta_error *error);
+
+/*
+ Coordinates in the middle of cells of such a grid.
+ */
+int32_t ta_grid_centers(double min,
+                        double max,
+                        uint32_t bits,
+                        const uint32_t *cells,
+                        uint64_t count,
+                        double *values,
+                        ta_error *error);
+
+/*
+ The product of a matrix of rows x inner and one of inner x cols, all of f64 or f32 and in C order, on all cores.
+ */
+int32_t ta_matmul(uint32_t dtype,
+                  uint64_t rows,
+                  uint64_t inner,
+                  uint64_t cols,
+                  const void *a,
+                  const void *b,
+                  void *out,
+                  ta_error *error);
+
+/*
+ The `rank` largest singular values of a matrix of rows x cols (f64 or f32), with their vectors: `u` takes rows x rank,
+ `values` rank, `vt` rank x cols. TA_INVALID_ARGUMENT for NaN, infinities, and a rank not in 1..=min(rows, cols).
+ */
+int32_t ta_svd(uint32_t dtype,
+               uint64_t rows,
+               uint64_t cols,
+               const void *a,
+               uint64_t rank,
+               void *u,
+               void *values,
+               void *vt,
+               ta_error *error);
+
+/*
+ The first `count` principal components of observations in rows (f64 or f32): `mean` takes cols numbers, `components`
+ count x cols, `variances` count. `scores` (may be NULL) takes the observations in their coordinates, rows x count.
+ TA_INVALID_ARGUMENT as ta_svd, and for fewer than two rows.
+ */
+int32_t ta_pca(uint32_t dtype,
+               uint64_t rows,
+               uint64_t cols,
+               const void *a,
+               uint64_t count,
+               void *mean,
+               void *components,
+               void *variances,
+               void *scores,
+               ta_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -110,7 +110,9 @@ pub extern "C" fn ta_aggregate_import(
 }
 
 /// The value so far: `rows` rows of `dim` numbers, and one number `beside` each row (weight of a cluster, variance along a
-/// component, else the weight of all rows). `rows` and `dim` are 0 where too few rows were taken. `values` NULL with
+/// component, else the weight of all rows). One row but for these: `variance` has the mean and the variance, `covariance` as many
+/// as there are dimensions, `k_means` one per cluster, `pca` the mean and then the components, `random_projection` one per row
+/// that was kept. `rows` and `dim` are 0 where too few rows were taken. `values` NULL with
 /// capacity 0 asks for `rows` and `dim`, and computes as long; too small a buffer is TA_BUFFER_TOO_SMALL, with these two
 /// set and nothing else. `beside` may be NULL with capacity 0. The state stays as it is.
 #[unsafe(no_mangle)]

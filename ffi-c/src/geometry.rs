@@ -1,11 +1,11 @@
 //! Projections onto fixed axes, space-filling curves, grids: coordinates that may be stored and indexed.
 
-use engine::kernels::curve::{Grid, hilbert_decode, hilbert_encode, morton_decode, morton_encode};
+use engine::kernels::curve::{Curve, Grid};
 use engine::kernels::project::Projection;
 
 use crate::handle;
 use crate::memory::{One, apart, input, output, size, span};
-use crate::wall::{Failure, Outcome, ta_error, wall};
+use crate::wall::{Outcome, ta_error, wall};
 
 /// Makes a projection of vectors of `dim` numbers onto three orthonormal axes that never change. Close it with ta_close.
 #[unsafe(no_mangle)]
@@ -49,31 +49,10 @@ pub extern "C" fn ta_project(
     })
 }
 
-/// Calls a function of the engine with the number of axes that a caller gave.
-macro_rules! with_axes {
-    ($axes:expr, $N:ident => $body:expr) => {
-        match $axes {
-            2 => with_axes!(@ 2, $N => $body),
-            3 => with_axes!(@ 3, $N => $body),
-            4 => with_axes!(@ 4, $N => $body),
-            other => return Err(Failure::argument(format!("codes are of 2, 3 or 4 axes, not of {other}"))),
-        }
-    };
-    (@ $number:literal, $N:ident => $body:expr) => {{
-        const $N: usize = $number;
-        $body
-    }};
-}
-
-/// Cell numbers of the caller as a point.
-fn point<const N: usize>(cells: &[u32]) -> Outcome<[u32; N]> {
-    cells.try_into().map_err(|_| Failure::argument("a point has one cell number per axis"))
-}
-
-fn encode((cells, axes): (*const u32, u32), out: *mut u64, code: impl FnOnce(&[u32]) -> Outcome<u64>) -> Outcome {
+fn encode(curve: Curve, (cells, axes, bits): (*const u32, u32, u32), out: *mut u64) -> Outcome {
     apart(&[span(out, 1)], &[span(cells, u64::from(axes))])?;
     let to = One::at(out)?;
-    to.set(code(input(cells, u64::from(axes))?)?)
+    to.set(curve.encode(input(cells, u64::from(axes))?, bits)?)
 }
 
 /// Morton code of a point of 2, 3 or 4 cell numbers of `bits` bits each, at most 64 bits together.
@@ -85,9 +64,7 @@ pub extern "C" fn ta_morton_encode(
     out: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        encode((cells, axes), out, |cells| with_axes!(axes, N => Ok(morton_encode::<N>(point(cells)?, bits)?)))
-    })
+    wall(error, || encode(Curve::Morton, (cells, axes, bits), out))
 }
 
 /// Place of a point on the Hilbert curve; as ta_morton_encode.
@@ -99,29 +76,19 @@ pub extern "C" fn ta_hilbert_encode(
     out: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        encode((cells, axes), out, |cells| with_axes!(axes, N => Ok(hilbert_encode::<N>(point(cells)?, bits)?)))
-    })
+    wall(error, || encode(Curve::Hilbert, (cells, axes, bits), out))
 }
 
 /// The point of a Morton code: `cells` takes one number per axis. TA_INVALID_ARGUMENT for a code beyond the bits.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_morton_decode(code: u64, axes: u32, bits: u32, cells: *mut u32, error: *mut ta_error) -> i32 {
-    wall(error, || {
-        let target = output(cells, u64::from(axes))?;
-        with_axes!(axes, N => target.copy_from_slice(&morton_decode::<N>(code, bits)?));
-        Ok(())
-    })
+    wall(error, || Ok(Curve::Morton.decode(code, bits, output(cells, u64::from(axes))?)?))
 }
 
 /// The point of a place on the Hilbert curve; as ta_morton_decode.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_hilbert_decode(code: u64, axes: u32, bits: u32, cells: *mut u32, error: *mut ta_error) -> i32 {
-    wall(error, || {
-        let target = output(cells, u64::from(axes))?;
-        with_axes!(axes, N => target.copy_from_slice(&hilbert_decode::<N>(code, bits)?));
-        Ok(())
-    })
+    wall(error, || Ok(Curve::Hilbert.decode(code, bits, output(cells, u64::from(axes))?)?))
 }
 
 /// Cells of coordinates in a grid of 2^bits cells from `min` to `max`; what lies outside falls into the first or the last.
@@ -138,14 +105,7 @@ pub extern "C" fn ta_grid_cells(
 ) -> i32 {
     wall(error, || {
         apart(&[span(cells, count)], &[span(values, count)])?;
-        let (grid, values, target) = (Grid::new(min, max, bits)?, input(values, count)?, output(cells, count)?);
-        if let Some(nan) = values.iter().copied().find(|value| value.is_nan()) {
-            grid.cell(nan)?; // before anything is written
-        }
-        for (cell, &value) in target.iter_mut().zip(values) {
-            *cell = grid.cell(value)?;
-        }
-        Ok(())
+        Ok(Grid::new(min, max, bits)?.cells(input(values, count)?, output(cells, count)?)?)
     })
 }
 
@@ -162,8 +122,6 @@ pub extern "C" fn ta_grid_centers(
 ) -> i32 {
     wall(error, || {
         apart(&[span(values, count)], &[span(cells, count)])?;
-        let (grid, cells, target) = (Grid::new(min, max, bits)?, input(cells, count)?, output(values, count)?);
-        target.iter_mut().zip(cells).for_each(|(value, &cell)| *value = grid.center(cell));
-        Ok(())
+        Ok(Grid::new(min, max, bits)?.centers(input(cells, count)?, output(values, count)?)?)
     })
 }

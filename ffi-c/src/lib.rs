@@ -7,32 +7,48 @@
 #[cfg(fuzzing)]
 extern crate tensoratom as engine;
 
-mod aggregate;
-mod cancel;
-mod changes;
-mod delete;
-mod filter;
-#[cfg(any(fuzzing, test))]
-mod fuzz;
-mod geometry;
+// In the order of the header, which is that of a reader: modules between blank lines are sorted, groups are not.
 mod handle;
+mod wall;
+
+pub mod status;
+
+mod options;
+mod store;
+
+mod txn;
+
+mod delete;
+mod put;
+
+mod read;
+
+mod listing;
+mod prefix;
+
+mod changes;
+mod report;
+
+mod cancel;
+
+mod vectors;
+
+mod filter;
+mod sets;
+mod txn_vectors;
+
+mod tier;
+
+pub mod math;
+
+mod aggregate;
+mod moments;
+mod transform;
+
+mod geometry;
 #[cfg(not(fuzzing))] // takes minutes to build with sanitizers
 mod linalg;
-mod listing;
-pub mod math;
+
+#[cfg(any(fuzzing, test))]
+mod fuzz;
 mod memory;
-mod moments;
-mod options;
-mod prefix;
-mod put;
-mod read;
-mod report;
-mod sets;
-pub mod status;
-mod store;
-mod tier;
-mod transform;
-mod txn;
-mod txn_vectors;
-mod vectors;
-mod wall;

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use engine::kernels::{self, Metric, Reduction, Rows};
-use engine::{DType, byte_len};
+use engine::{DType, PAYLOAD_BYTES_MAX};
 use half::{bf16, f16};
 
 use crate::memory::{One, Out, apart, bytes, input, output, size, span, zeroed};
@@ -96,13 +96,15 @@ pub(crate) fn metric(number: u32) -> Outcome<Metric> {
     found.ok_or_else(|| Failure::argument(format!("no metric has the number {number}")))
 }
 
-/// Rows over memory of the caller; `stride` 0 means without gaps.
+/// Rows over memory of the caller; `stride` 0 means without gaps. Inlined, as all checks of short calls are, because what is
+/// known of an argument then costs nothing.
+#[inline]
 pub(crate) fn rows<'a>(data: *const c_void, kind: u32, count: u64, dim: u64, stride: u64) -> Outcome<Rows<'a>> {
     let dtype = dtype(kind)?;
-    if dtype == DType::Opaque {
-        return Err(Failure::of(engine::ErrorKind::Unsupported, "opaque blocks are no numbers; dequantise them first"));
+    let width = Rows::width_bytes(dtype, size(dim)?)? as u64;
+    if width > PAYLOAD_BYTES_MAX {
+        return Err(too_long(dtype, dim));
     }
-    let width = byte_len(dtype, &[dim], &engine::Encoding::Plain)?;
     let stride = if stride == 0 { width } else { stride };
     let len = match count.checked_sub(1) {
         None => Some(0),
@@ -112,7 +114,13 @@ pub(crate) fn rows<'a>(data: *const c_void, kind: u32, count: u64, dim: u64, str
     Ok(Rows::strided(dtype, size(count)?, size(dim)?, size(stride)?, bytes(data, len)?)?)
 }
 
+#[cold]
+fn too_long(dtype: DType, dim: u64) -> Failure {
+    Failure::of(engine::ErrorKind::InvalidShape, format!("{dim} {dtype} are larger than a payload may be"))
+}
+
 /// Where rows lie, for [`apart`].
+#[inline]
 pub(crate) fn extent(rows: &Rows<'_>) -> (usize, u64) {
     match rows.rows() {
         0 => (0, 0),
@@ -124,6 +132,7 @@ pub(crate) fn extent(rows: &Rows<'_>) -> (usize, u64) {
 }
 
 /// What `of` makes of the distance of two vectors.
+#[inline]
 fn pair(
     metric: Outcome<Metric>,
     (a, b): (*const c_void, *const c_void),

@@ -23,6 +23,7 @@ impl Plain for half::f16 {}
 impl Plain for half::bf16 {}
 
 /// Elements that the caller lends for reading.
+#[inline]
 pub(crate) fn input<'a, T: Plain>(pointer: *const T, count: u64) -> Outcome<&'a [T]> {
     if count == 0 {
         return Ok(&[]);
@@ -75,17 +76,24 @@ pub(crate) fn required<T: Copy>(pointer: *const T, what: &str) -> Outcome<T> {
 }
 
 /// Refuses outputs that overlap an input, or another output. Pairs of address and length in bytes.
+#[inline]
 pub(crate) fn apart(outputs: &[(usize, u64)], inputs: &[(usize, u64)]) -> Outcome {
     let overlap = |a: &(usize, u64), b: &(usize, u64)| {
         let (a_end, b_end) = ((a.0 as u64).saturating_add(a.1), (b.0 as u64).saturating_add(b.1));
         a.1 > 0 && b.1 > 0 && (a.0 as u64) < b_end && (b.0 as u64) < a_end
     };
     for (index, output) in outputs.iter().enumerate() {
-        if inputs.iter().chain(outputs.iter().skip(index + 1)).any(|other| overlap(output, other)) {
-            return Err(Failure::argument("an output overlaps an input or another output"));
+        let others = &outputs[index + 1..];
+        if inputs.iter().any(|other| overlap(output, other)) || others.iter().any(|other| overlap(output, other)) {
+            return Err(overlapping());
         }
     }
     Ok(())
+}
+
+#[cold]
+fn overlapping() -> Failure {
+    Failure::argument("an output overlaps an input or another output")
 }
 
 /// Address and length in bytes, for [`apart`].
@@ -98,11 +106,13 @@ pub(crate) struct One<T>(*mut T);
 
 impl<T> One<T> {
     /// Fails for NULL and for places that are not aligned.
+    #[inline]
     pub(crate) fn at(pointer: *mut T) -> Outcome<Self> {
         check(pointer, 1)?;
         Ok(One(pointer))
     }
 
+    #[inline]
     pub(crate) fn set(self, value: T) -> Outcome {
         // SAFETY: not NULL and aligned (`at`); writable by the header's contract. T is Copy-like plain data of C.
         unsafe { self.0.write(value) };
@@ -149,12 +159,16 @@ impl<T: Plain> Out<T> {
 }
 
 /// Writes the text of an error, as much as fits, and its length. Never fails: NULL and nonsense are passed over.
+#[inline]
 pub(crate) fn write_error(error: *mut ta_error, text: &str) {
     // NULL is common, and saying why it is refused costs as much as a short call.
-    if error.is_null() || check(error, 1).is_err() {
-        return;
+    if !error.is_null() && is_usable(error, 1) {
+        write_text(error, text);
     }
-    // SAFETY: not NULL and aligned; a ta_error of the caller by the header's contract.
+}
+
+fn write_text(error: *mut ta_error, text: &str) {
+    // SAFETY: not NULL and aligned (`write_error`); a ta_error of the caller by the header's contract.
     let error = unsafe { &mut *error };
     error.length = text.len() as u64;
     if error.capacity == 0 || error.text.is_null() {
@@ -178,21 +192,32 @@ pub(crate) fn zeroed<T: Plain + Default>(count: usize) -> Outcome<Vec<T>> {
 }
 
 /// A number of elements or bytes as an index.
+#[inline]
 pub(crate) fn size(count: u64) -> Outcome<usize> {
     usize::try_from(count).map_err(|_| Failure::argument(format!("{count} is beyond the address space")))
 }
 
+#[inline]
 fn check<T>(pointer: *const T, count: u64) -> Outcome<usize> {
-    if pointer.is_null() {
-        return Err(Failure::argument("a pointer is NULL where its length is not 0"));
-    }
-    if !pointer.addr().is_multiple_of(align_of::<T>()) {
-        return Err(Failure::argument(format!("a pointer is not a multiple of {}", align_of::<T>())));
-    }
+    if is_usable(pointer, count) { size(count) } else { Err(unusable(pointer, count)) }
+}
+
+/// Whether a pointer is there, aligned, and its elements fit the address space.
+#[inline]
+fn is_usable<T>(pointer: *const T, count: u64) -> bool {
     let bytes = count.checked_mul(size_of::<T>() as u64).filter(|&bytes| bytes <= isize::MAX as u64);
     let end = bytes.and_then(|bytes| (pointer.addr() as u64).checked_add(bytes));
-    match end {
-        Some(_) => size(count),
-        None => Err(Failure::argument(format!("{count} elements do not fit the address space"))),
+    !pointer.is_null() && pointer.addr().is_multiple_of(align_of::<T>()) && end.is_some()
+}
+
+/// What is wrong with it. Apart, for the text takes longer than a short call.
+#[cold]
+fn unusable<T>(pointer: *const T, count: u64) -> Failure {
+    if pointer.is_null() {
+        Failure::argument("a pointer is NULL where its length is not 0")
+    } else if !pointer.addr().is_multiple_of(align_of::<T>()) {
+        Failure::argument(format!("a pointer is not a multiple of {}", align_of::<T>()))
+    } else {
+        Failure::argument(format!("{count} elements do not fit the address space"))
     }
 }

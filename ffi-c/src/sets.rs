@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::memory::{One, apart, input, output, required, span, zeroed};
 use crate::options::{address, ta_key};
+use crate::prefix::{namespace, within};
 use crate::txn::Txn;
 use crate::wall::{Failure, ta_error, wall};
 use crate::{cancel, handle, report};
@@ -41,8 +42,23 @@ pub extern "C" fn ta_vector_sets(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
+    ta_vector_sets_in(store, std::ptr::null(), 0, out, capacity, length, error)
+}
+
+/// As ta_vector_sets, of a namespace; NULL is the default one.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vector_sets_in(
+    store: u64,
+    ns: *const c_char,
+    ns_length: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     report::answer(error, (out, capacity, length), || {
-        let sets = handle::get::<Store>(store)?.snapshot()?.vector_sets()?;
+        let store = handle::get::<Store>(store)?;
+        let sets = within(&store, namespace(&store, ns, ns_length)?)?.vector_sets()?;
         Ok(sets.iter().map(|set| facts(&set.info())).collect::<Value>())
     })
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::memory::{One, Out, text};
 use crate::options::{options, ta_options};
+use crate::prefix::{namespace, within};
 use crate::report::answer;
 use crate::wall::{ta_error, wall};
 use crate::{cancel, handle, report};
@@ -97,11 +98,31 @@ pub extern "C" fn ta_import(
     lsn: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
+    ta_import_in(store, std::ptr::null(), 0, path, path_length, prefix, prefix_length, cancel, lsn, error)
+}
+
+/// As ta_import, into a namespace; NULL is the default one.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_import_in(
+    store: u64,
+    ns: *const c_char,
+    ns_length: u64,
+    path: *const c_char,
+    path_length: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    cancel: u64,
+    lsn: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     wall(error, || {
         let out = One::at(lsn)?;
-        let options = ImportOptions::new().prefix(text(prefix, prefix_length)?);
+        let mut options = ImportOptions::new().prefix(text(prefix, prefix_length)?);
         let flag = cancel::flag(cancel)?;
         let store = handle::get::<Store>(store)?;
+        if let Some(space) = namespace(&store, ns, ns_length)? {
+            options = options.namespace(&space);
+        }
         out.set(store.import_file(Path::new(text(path, path_length)?), &options, &cancel::control(&flag))?.lsn)
     })
 }
@@ -118,12 +139,30 @@ pub extern "C" fn ta_export(
     atoms: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
+    ta_export_in(store, std::ptr::null(), 0, path, path_length, prefix, prefix_length, cancel, atoms, error)
+}
+
+/// As ta_export, from a namespace; NULL is the default one.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_export_in(
+    store: u64,
+    ns: *const c_char,
+    ns_length: u64,
+    path: *const c_char,
+    path_length: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    cancel: u64,
+    atoms: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     wall(error, || {
         let out = One::at(atoms)?;
         let options = ExportOptions::new().prefix(text(prefix, prefix_length)?);
         let flag = cancel::flag(cancel)?;
         let store = handle::get::<Store>(store)?;
-        out.set(store.export_file(Path::new(text(path, path_length)?), &options, &cancel::control(&flag))?.atoms)
+        let moment = within(&store, namespace(&store, ns, ns_length)?)?;
+        out.set(moment.export_file(Path::new(text(path, path_length)?), &options, &cancel::control(&flag))?.atoms)
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod atom;
 mod buffer;
+mod closed_store;
 mod dlpack;
 mod dtype;
 mod error;
@@ -49,6 +50,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add!(math::topk_indices, math::quantize_blocks, math::dequantize_blocks, math::convert_into, math::dtype_of);
     add!(
         math::instruction_set,
+        closed_store::repair,
+        closed_store::set_cold_directory,
         foreign::from_dlpack,
         file::write_safetensors,
         file::serialize_safetensors,

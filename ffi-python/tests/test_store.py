@@ -237,6 +237,15 @@ def test_a_cold_disk_that_is_away_is_an_exception_of_its_own_and_heals(tmp_path)
         assert (store["a"] == array).all() and store.verify()["unavailable"] is None
     with pytest.raises(ta.InvalidArgumentError):
         ta.open(tmp_path / "s", cold_directory=tmp_path / "other")
+    # Whoever works in a notebook needs no shell to give the cold tier another disk, nor to get a catalog back.
+    with ta.open(tmp_path / "s"), pytest.raises(ta.BusyError):
+        ta.set_cold_directory(tmp_path / "s", tmp_path / "other")
+    moved = ta.set_cold_directory(tmp_path / "s", tmp_path / "other", progress=lambda done, total: None)
+    assert (moved["segments_copied"], moved["left_behind"]) == (1, None) and moved["bytes_copied"] > 65_536
+    repaired = ta.repair(tmp_path / "s", rebuild_catalog=True)
+    assert (repaired["catalog_rebuilt"], repaired["atoms"], repaired["findings"]) == (True, 2, [])
+    with ta.open(tmp_path / "s") as store:
+        assert store.stat()["cold_directory"]["path"] == str(tmp_path / "other") and (store["a"] == array).all()
 
 
 # Space that only a shell can get back is lost to whoever works in a notebook; space taken from a view would be a crash.

@@ -39,10 +39,17 @@ impl Report {
     pub fn write(&self, path: &Path) {
         let text = serde_json::to_string_pretty(&json!({
             "machine": self.machine,
-            "command": std::env::args().collect::<Vec<_>>().join(" "),
+            "command": command(),
             "rows": self.rows,
         }));
         std::fs::write(path, text.expect("plain values") + "\n").expect("writing the results");
         println!("\nraw numbers: {}", path.display());
     }
+}
+
+/// How this program was called. Of folders of the machine only the last component is kept: they mean nothing elsewhere.
+fn command() -> String {
+    let last = |path: &str| Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
+    let arguments = std::env::args().map(|word| if word.starts_with('/') { last(&word).unwrap_or(word) } else { word });
+    arguments.collect::<Vec<_>>().join(" ")
 }

@@ -4,7 +4,7 @@
 //! in space. Codes have `N * bits` bits and are stable: they may be stored and indexed. Sorting by them puts points that
 //! are near each other near each other; on a Hilbert curve, neighbours on the curve are always neighbours in space.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Morton code (Z order): bit `b` of axis `a` becomes bit `b * N + a`, so that the first axis has the lowest bit.
 ///
@@ -61,6 +61,57 @@ pub fn hilbert_decode<const N: usize>(code: u64, bits: u32) -> Result<[u32; N]> 
     Ok(x)
 }
 
+/// A curve whose number of axes is known only at run time: 2, 3 or 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// [`morton_encode`].
+    Morton,
+    /// [`hilbert_encode`].
+    Hilbert,
+}
+
+/// Runs a body with a number of axes as a constant.
+macro_rules! with_axes {
+    ($axes:expr, $N:ident => $body:expr) => {
+        match $axes {
+            2 => with_axes!(@ 2, $N => $body),
+            3 => with_axes!(@ 3, $N => $body),
+            4 => with_axes!(@ 4, $N => $body),
+            other => Err(Error::invalid_argument(format!("codes are of 2, 3 or 4 axes, not of {other}"))),
+        }
+    };
+    (@ $number:literal, $N:ident => $body:expr) => {{
+        const $N: usize = $number;
+        $body
+    }};
+}
+
+impl Curve {
+    /// The code of a point, one cell number per axis. Fails as [`morton_encode`], and for another number of axes.
+    pub fn encode(self, point: &[u32], bits: u32) -> Result<u64> {
+        with_axes!(point.len(), N => {
+            let mut cells = [0; N];
+            cells.copy_from_slice(point);
+            match self {
+                Curve::Morton => morton_encode(cells, bits),
+                Curve::Hilbert => hilbert_encode(cells, bits),
+            }
+        })
+    }
+
+    /// Inverse of [`Curve::encode`]: fills `point`, whose length is the number of axes; on an error it is as it was.
+    pub fn decode(self, code: u64, bits: u32, point: &mut [u32]) -> Result<()> {
+        with_axes!(point.len(), N => {
+            let cells: [u32; N] = match self {
+                Curve::Morton => morton_decode(code, bits)?,
+                Curve::Hilbert => hilbert_decode(code, bits)?,
+            };
+            point.copy_from_slice(&cells);
+            Ok(())
+        })
+    }
+}
+
 /// A grid over a range of coordinates: the same range and number of cells along every axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
@@ -99,12 +150,35 @@ impl Grid {
         Ok((cell as u64).min((1 << self.bits) - 1) as u32)
     }
 
+    /// [`Grid::cell`] of each of some coordinates, in their order. Fails with `InvalidShape` where there are not as many
+    /// cells as coordinates, with `InvalidArgument` for NaN; then nothing is written.
+    pub fn cells(&self, values: &[f64], cells: &mut [u32]) -> Result<()> {
+        check_places(values.len(), cells.len())?;
+        if values.iter().any(|value| value.is_nan()) {
+            return self.cell(f64::NAN).map(drop);
+        }
+        values.iter().zip(cells).try_for_each(|(&value, cell)| self.cell(value).map(|found| *cell = found))
+    }
+
+    /// [`Grid::center`] of each of some cells, in their order. Fails with `InvalidShape` where there are not as many
+    /// coordinates as cells.
+    pub fn centers(&self, cells: &[u32], values: &mut [f64]) -> Result<()> {
+        check_places(cells.len(), values.len())?;
+        cells.iter().zip(values).for_each(|(&cell, value)| *value = self.center(cell));
+        Ok(())
+    }
+
     /// The coordinate in the middle of a cell; at most half a cell from every coordinate in it. Cell numbers beyond the
     /// last are taken for the last.
     pub fn center(&self, cell: u32) -> f64 {
         let cell = u64::from(cell).min((1 << self.bits) - 1) as f64;
         self.min + (cell + 0.5) / (1_u64 << self.bits) as f64 * (self.max - self.min)
     }
+}
+
+fn check_places(inputs: usize, outputs: usize) -> Result<()> {
+    let what = || Error::new(ErrorKind::InvalidShape, format!("{inputs} numbers do not go into {outputs} places"));
+    if inputs == outputs { Ok(()) } else { Err(what()) }
 }
 
 fn check_bits<const N: usize>(bits: u32) -> Result<()> {
@@ -237,6 +311,27 @@ mod tests {
             assert!(Grid::new(min, max, bits).is_err(), "{min} {max} {bits}");
         }
         assert!(Grid::new(-1.0, 1.0, 8).unwrap().cell(f64::NAN).is_err());
+    }
+
+    // Bindings pass slices: an axis dropped or swapped on the way would give plausible codes.
+    #[test]
+    fn a_curve_chosen_at_run_time_is_the_same_curve() {
+        for (curve, code) in
+            [(Curve::Morton, morton_encode([3, 1, 2], 4)), (Curve::Hilbert, hilbert_encode([3, 1, 2], 4))]
+        {
+            let (code, mut point) = (code.unwrap(), [9; 3]);
+            assert_eq!(curve.encode(&[3, 1, 2], 4).unwrap(), code);
+            assert!(curve.decode(u64::MAX, 4, &mut point).is_err() && point == [9; 3]);
+            curve.decode(code, 4, &mut point).unwrap();
+            assert_eq!(point, [3, 1, 2]);
+            assert!(curve.encode(&[1], 4).is_err() && curve.decode(0, 4, &mut [0; 5]).is_err());
+        }
+        let (grid, mut cells, mut values) = (Grid::new(-1.0, 1.0, 2).unwrap(), [9; 2], [9.0; 2]);
+        assert!(grid.cells(&[0.0, f64::NAN], &mut cells).is_err() && grid.cells(&[0.0], &mut cells).is_err());
+        assert_eq!(cells, [9; 2]);
+        grid.cells(&[0.0, 7.0], &mut cells).unwrap();
+        grid.centers(&cells, &mut values).unwrap();
+        assert_eq!((cells, values), ([2, 3], [0.25, 0.75]));
     }
 
     #[test]

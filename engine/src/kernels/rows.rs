@@ -34,8 +34,16 @@ impl<'a> Rows<'a> {
         Ok(Rows { dtype, rows, dim, stride_bytes: width, width_bytes: width, bytes })
     }
 
+    /// Bytes of one row of `dim` elements. Fails with `Unsupported` for `opaque`, with `InvalidShape` where they are more than
+    /// memory can have.
+    #[inline]
+    pub fn width_bytes(dtype: DType, dim: usize) -> Result<usize> {
+        width_bytes(dtype, dim)
+    }
+
     /// Rows whose starts are `stride_bytes` apart. `bytes` begins at the first row and may go on after the last one.
     /// Fails with `InvalidShape` when rows overlap or lie outside `bytes`.
+    #[inline]
     pub fn strided(dtype: DType, rows: usize, dim: usize, stride_bytes: usize, bytes: &'a [u8]) -> Result<Self> {
         let width_bytes = width_bytes(dtype, dim)?;
         let end = match rows.checked_sub(1) {
@@ -86,6 +94,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The bytes of row `index`; empty when there is no such row.
+    #[inline]
     pub fn row_bytes(&self, index: usize) -> &'a [u8] {
         if index >= self.rows {
             return &[];
@@ -137,6 +146,7 @@ impl<'a> Rows<'a> {
 }
 
 /// Bytes of one row.
+#[inline]
 fn width_bytes(dtype: DType, dim: usize) -> Result<usize> {
     let width = match dtype {
         DType::Opaque => {

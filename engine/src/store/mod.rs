@@ -1,10 +1,12 @@
 //! The store: the interface of the library, and the protocols that tie segments and catalog together.
 
+mod adopt;
 mod atom;
 mod cache;
 mod changes;
 mod cold;
 mod commit;
+mod delta;
 mod gc;
 mod history;
 mod hot;
@@ -45,6 +47,7 @@ use crate::tensor::Tensor;
 
 pub use atom::{AtomInfo, Payload};
 pub use changes::{Change, Changes};
+pub use delta::MoveOptions;
 pub use gc::{GcOptions, GcReport};
 pub use namespace::Namespace;
 pub use options::{Durability, Options, ReadMode};
@@ -234,7 +237,7 @@ impl StoreInner {
         }
     }
 
-    /// The version of a key at an earlier commit.
+    /// The version of a key at an earlier commit. Fails with `Forgotten` where it may have had one that was given up.
     fn atom_at(&self, address: Address<'_>, lsn: u64) -> Result<Option<Arc<Atom>>> {
         self.check_usable()?;
         self.bring_up_to_date()?;
@@ -242,7 +245,10 @@ impl StoreInner {
             return Ok(Some(atom));
         }
         let atom = self.look_up(address, lsn)?;
-        self.check_moment(lsn)?;
+        if atom.is_none() {
+            // A version that is found says itself from when to when it was there; only its absence says nothing.
+            self.check_moment(lsn)?;
+        }
         Ok(atom)
     }
 

@@ -317,7 +317,7 @@ impl WriteTxn {
         let mut delete = || -> Result<bool> {
             self.store.inner.check_writable()?;
             address.key.check()?;
-            let existed = self.version(address)?.is_some();
+            let existed = self.is_there(address)?;
             if expect != Expect::Any {
                 self.staged.conditions.push(((address.namespace, address.key.to_key()), expect));
             }
@@ -348,23 +348,29 @@ impl WriteTxn {
         let reader = inner.catalog.read()?;
         let mut keys: BTreeSet<Key> = self.staged_keys(namespace, prefix);
         let mut after: Option<Key> = None;
-        loop {
+        let mut lsn = self.lsn;
+        let manifests = loop {
             control.check().map_err(|e| e.during("delete"))?;
             let span = Span { prefix, after: after.as_ref().map(Key::as_ref), limit: LIST_PAGE };
-            let page = reader.view()?.list(namespace, span, self.lsn.min(LATEST)).map_err(|e| e.during("delete"))?;
+            let page = reader.view()?.list(namespace, span, lsn.min(LATEST)).map_err(|e| e.during("delete"))?;
             after = page.last().map(|(row, _)| row.key.clone());
             keys.extend(page.iter().map(|(row, _)| row.key.clone()));
-            if page.len() < LIST_PAGE {
-                break;
+            if page.len() == LIST_PAGE {
+                continue;
             }
-        }
+            let manifests = reader.view()?.manifests(namespace, prefix, lsn.min(LATEST))?;
+            match inner.check_moment(lsn) {
+                // What is deleted without a condition may be looked for in the newest state as well.
+                Err(e) if e.kind() == ErrorKind::Forgotten => (lsn, after) = (inner.current_lsn()?, None),
+                other => break other.map(|()| manifests)?,
+            }
+        };
         let mut deleted = 0;
         for key in &keys {
             control.check().map_err(|e| e.during("delete"))?;
             let address = Address { namespace, key: key.as_ref() };
-            deleted += u64::from(self.version(address).map_err(|e| e.during("delete").key(key))?.is_some());
+            deleted += u64::from(self.is_there(address).map_err(|e| e.during("delete").key(key))?);
         }
-        let manifests = reader.view()?.manifests(namespace, prefix, self.lsn.min(LATEST))?;
         // From here on nothing fails, so that nothing is deleted in part.
         self.staged.changes.extend(keys.into_iter().map(|key| ((namespace, key), Change::Delete)));
         for manifest in manifests {
@@ -391,13 +397,13 @@ impl WriteTxn {
             if from.namespace != to.namespace {
                 return Err(Error::new(ErrorKind::InvalidArgument, "a key cannot move to another namespace"));
             }
-            if self.version(to)?.is_some() {
+            if self.is_there(to)? {
                 return Err(Error::new(ErrorKind::AlreadyExists, format!("the key '{}' exists", to.key)));
             }
             let version = self.take_version(from)?;
             self.staged.changes.insert((from.namespace, from.key.to_key()), Change::Delete);
             // This transaction may have deleted the key itself; then the version it deleted must still be there.
-            let stored = self.store.inner.atom_at(to, self.lsn)?;
+            let stored = self.unchanged(to)?;
             let expected = stored.map_or(Expect::Absent, |atom| Expect::Version(atom.info.lsn));
             self.staged.conditions.push(((to.namespace, to.key.to_key()), expected));
             self.staged.changes.insert((to.namespace, to.key.to_key()), Change::Put(version));
@@ -428,7 +434,7 @@ impl WriteTxn {
             Some(Change::Delete) => return Err(not_found()),
             None => {}
         }
-        let atom = self.store.inner.atom_at(address, self.lsn)?.ok_or_else(not_found)?;
+        let atom = self.unchanged(address)?.ok_or_else(not_found)?;
         let info = &atom.info;
         self.staged.conditions.push((key, Expect::Version(info.lsn)));
         let version = StagedVersion {
@@ -444,6 +450,34 @@ impl WriteTxn {
         let payload = StagedPayload { description, raw_bytes: info.bytes, content: Content::Existing, replaces: false };
         self.staged.payloads.entry((address.namespace, version.digest)).or_insert(payload);
         Ok(version)
+    }
+
+    /// The version of a key that others made, for a change to it: as the transaction began, or as it is now where that
+    /// moment was forgotten meanwhile.
+    fn stored(&self, address: Address<'_>) -> Result<Option<Arc<Atom>>> {
+        match self.store.inner.atom_at(address, self.lsn) {
+            Err(e) if e.kind() == ErrorKind::Forgotten => self.store.inner.atom(address),
+            other => other,
+        }
+    }
+
+    /// As [`Self::stored`], for a change that rests on it. What somebody changed meanwhile is the conflict now that it would
+    /// be at the commit.
+    fn unchanged(&self, address: Address<'_>) -> Result<Option<Arc<Atom>>> {
+        let atom = self.stored(address)?;
+        match atom.as_ref().is_some_and(|atom| atom.info.lsn > self.lsn) {
+            true => Err(Error::new(ErrorKind::Conflict, "another commit changed the key after the transaction began")
+                .hint("run the transaction again")),
+            false => Ok(atom),
+        }
+    }
+
+    /// Whether there is something to be changed under a key.
+    fn is_there(&self, address: Address<'_>) -> Result<bool> {
+        match self.staged.changes.get(&(address.namespace, address.key.to_key())) {
+            Some(change) => Ok(matches!(change, Change::Put(_))),
+            None => Ok(self.stored(address)?.is_some()),
+        }
     }
 
     /// The descriptor a key has for this transaction.

@@ -1,242 +1,32 @@
 //! TensorAtom for C++17: stores of tensors, exact vector search, vector mathematics.
 //!
-//! Every class owns what it stands for and releases it when it goes. Classes that can be copied share; `Transaction` and
-//! `Writer` only move, and answer with an error of kind `Closed` once moved from, committed or finished. Bytes and views
-//! stay valid as long as they are held, whatever becomes of the store. A `Store`, `Namespace`, `Snapshot`, `Atom`,
-//! `VectorSet` and `CancelToken` may be used from several threads at once; a `Transaction` and its `Writer` from one at a
-//! time. Failures are exceptions of class `Error`. Lengths and offsets are bytes, times microseconds since 1970; text and
-//! names are UTF-8. Tensors are in C order, little-endian.
+//!     tensoratom::Store store("models");                                                       // made where there is none
+//!     store.put("encoder/weight", {2, 3}, std::vector<float>{0, 1, 2, 3, 4, 5});               // durable when it returns
+//!     tensoratom::TensorView<float> view = store.get("encoder/weight").view<float>();          // a slice of the file
+//!
+//! Compile with `pkg-config --cflags --libs tensoratom-cxx`, or with CMake's target `TensorAtom::cxx`.
+//!
+//! Here are `Store`, its `Namespace`s, `Transaction` and `Writer`, `Snapshot`, `Atom` and `VectorSet`. `base.hpp` has errors, spans,
+//! element types, `Control` and `Rows`; `upkeep.hpp` reports, tiers, reclaiming, changes and repair; and for what needs no store
+//! there are `kernels.hpp`, `aggregate.hpp` and `geometry.hpp`.
+//!
+//! Every class owns what it stands for and releases it when it goes. Classes that can be copied share; `Transaction`, `Writer`,
+//! `Changes` and `Aggregate` only move, and are for one thread at a time; all others may be used from several at once. What was
+//! moved from, committed or finished throws an error of kind `Closed`. Bytes and views stay valid as long as they are held,
+//! whatever becomes of the store. Failures are exceptions of class `Error`. Lengths and offsets are bytes, times microseconds
+//! since 1970; text and names are UTF-8. Tensors are in C order, little-endian.
+//!
+//! Calls that may be long take a `Control`: progress, a token that cancels, a deadline. All others end by themselves after a few
+//! accesses of the device and, where another process commits, after `Options::lock_timeout_ms` at the latest.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <exception>
-#include <functional>
-#include <initializer_list>
-#include <memory>
-#include <optional>
-#include <stdexcept>
-#include <string>
-#include <string_view>
-#include <type_traits>
-#include <utility>
-#include <vector>
-
-#include "tensoratom/bridge.h"
-#include "tensoratom/listener.hpp"
+#include "tensoratom/aggregate.hpp"
+#include "tensoratom/base.hpp"
+#include "tensoratom/geometry.hpp"
+#include "tensoratom/kernels.hpp"
+#include "tensoratom/upkeep.hpp"
 
 namespace tensoratom {
-
-// ---- errors ----
-
-/// Name and stable number of each kind of error.
-#define TENSORATOM_ERROR_KINDS(X)                                                                          \
-    X(NotFound, 1) X(AlreadyExists, 2) X(Conflict, 3) X(InvalidArgument, 4) X(InvalidKey, 5)               \
-    X(InvalidShape, 6) X(InvalidMetadata, 7) X(Unsupported, 8) X(Forgotten, 9) X(NotAStore, 20)            \
-    X(NewerFormat, 21) X(NetworkFileSystem, 22) X(ReadOnly, 23) X(PermissionDenied, 24) X(Busy, 25)        \
-    X(Corrupt, 40)                                                                                         \
-    X(CatalogCorrupt, 41) X(BadFile, 42) X(Io, 60) X(DiskFull, 61) X(OutOfMemory, 62) X(Poisoned, 63)      \
-    X(ColdUnavailable, 64) X(Closed, 80) X(Forked, 81) X(Cancelled, 82) X(Internal, 99)
-
-/// What went wrong, as a program decides on it. Newer libraries may report numbers that are not named here.
-enum class ErrorKind : std::uint16_t {
-#define TENSORATOM_KIND(name, number) name = number,
-    TENSORATOM_ERROR_KINDS(TENSORATOM_KIND)
-#undef TENSORATOM_KIND
-};
-
-/// Any failure of the library. `what()` says what was being done, where, what is wrong, and what to do next.
-class Error : public std::runtime_error {
-public:
-    Error(ErrorKind kind, std::string name, const std::string& message, std::string key = {}, std::string path = {},
-          int os_code = 0)
-        : std::runtime_error(message), kind_(kind), name_(std::move(name)), key_(std::move(key)),
-          path_(std::move(path)), os_code_(os_code) {}
-
-    ErrorKind kind() const noexcept { return kind_; }
-    std::uint16_t number() const noexcept { return static_cast<std::uint16_t>(kind_); }
-    /// Name of the kind, say `NotFound`.
-    const std::string& name() const noexcept { return name_; }
-    /// The key and the path concerned; empty where there is none. The path is not part of `what()`.
-    const std::string& key() const noexcept { return key_; }
-    const std::string& path() const noexcept { return path_; }
-    /// Error number of the operating system, 0 for none.
-    int os_code() const noexcept { return os_code_; }
-
-private:
-    ErrorKind kind_;
-    std::string name_, key_, path_;
-    int os_code_;
-};
-
-/// One exception class per kind: `NotFoundError`, `CorruptError`, ...
-#define TENSORATOM_CLASS(name, number)       \
-    class name##Error : public Error {       \
-        using Error::Error;                  \
-    };
-TENSORATOM_ERROR_KINDS(TENSORATOM_CLASS)
-#undef TENSORATOM_CLASS
-
-namespace detail {
-
-[[noreturn]] inline void raise(std::uint16_t number, const std::string& name, const std::string& message,
-                               const std::string& key = {}, const std::string& path = {}, int os_code = 0) {
-    const auto kind = static_cast<ErrorKind>(number);
-    switch (kind) {
-#define TENSORATOM_CASE(kind_name, kind_number) \
-    case ErrorKind::kind_name: throw kind_name##Error(kind, name, message, key, path, os_code);
-        TENSORATOM_ERROR_KINDS(TENSORATOM_CASE)
-#undef TENSORATOM_CASE
-    }
-    throw Error(kind, name, message, key, path, os_code);
-}
-
-[[noreturn]] inline void closed(const char* what) {
-    raise(80, "Closed", std::string(what) + " was moved from, committed or finished");
-}
-
-/// Calls into the engine; turns its failure, and text that is not UTF-8, into an `Error`.
-template <class F>
-auto call(F&& function) {
-    bridge::Failure failure{};
-    try {
-        return function(failure);
-    } catch (const Error&) {
-        throw;
-    } catch (const std::exception& thrown) {
-        if (failure.kind != 0) {
-            raise(failure.kind, std::string(failure.name), std::string(failure.message), std::string(failure.key),
-                  std::string(failure.path), failure.os_code);
-        }
-        if (dynamic_cast<const std::invalid_argument*>(&thrown) != nullptr) {
-            raise(4, "InvalidArgument", "text is not UTF-8");
-        }
-        throw;
-    }
-}
-
-inline ::rust::Str str(std::string_view text) { return ::rust::Str(text.data(), text.size()); }
-
-template <class T>
-::rust::Slice<T> slice(T* data, std::size_t size) {
-    return ::rust::Slice<T>(data, size);
-}
-
-inline ::rust::Slice<const std::uint8_t> path(const std::string& path) {
-    return slice(reinterpret_cast<const std::uint8_t*>(path.data()), path.size());
-}
-
-/// Something of the engine that may have been moved away.
-template <class T>
-const T& alive(const std::shared_ptr<::rust::Box<T>>& box, const char* what) {
-    if (!box) closed(what);
-    return **box;
-}
-
-template <class T>
-std::shared_ptr<::rust::Box<T>> share(::rust::Box<T> box) {
-    return std::make_shared<::rust::Box<T>>(std::move(box));
-}
-
-}  // namespace detail
-
-// ---- spans and element types ----
-
-/// A borrowed run of elements, as `std::span` of C++20; made from anything with `data()` and `size()`.
-template <class T>
-class span {
-public:
-    using element_type = T;
-    using value_type = std::remove_cv_t<T>;
-
-    constexpr span() noexcept = default;
-    constexpr span(T* data, std::size_t size) noexcept : data_(data), size_(size) {}
-    template <std::size_t N>
-    constexpr span(T (&array)[N]) noexcept : data_(array), size_(N) {}
-    template <class C, class = std::enable_if_t<std::is_convertible_v<
-                           std::remove_pointer_t<decltype(std::declval<C&>().data())> (*)[], T (*)[]>>,
-              class = decltype(std::declval<C&>().size())>
-    constexpr span(C&& container) noexcept : data_(container.data()), size_(container.size()) {}
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Winit-list-lifetime"  // an argument lives as long as the call
-#endif
-    /// A list, for arguments: it is gone after the call.
-    template <class U = T, class = std::enable_if_t<std::is_const_v<U>>>
-    constexpr span(std::initializer_list<value_type> list) noexcept : data_(list.begin()), size_(list.size()) {}
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-
-    constexpr T* data() const noexcept { return data_; }
-    constexpr std::size_t size() const noexcept { return size_; }
-    constexpr std::size_t size_bytes() const noexcept { return size_ * sizeof(T); }
-    constexpr bool empty() const noexcept { return size_ == 0; }
-    constexpr T* begin() const noexcept { return data_; }
-    constexpr T* end() const noexcept { return data_ + size_; }
-    constexpr T& operator[](std::size_t index) const { return data_[index]; }
-
-private:
-    T* data_ = nullptr;
-    std::size_t size_ = 0;
-};
-
-/// Type of one element. Numbers are those of the file format.
-enum class DType : std::uint8_t {
-    f64 = 1, f32, f16, bf16, f8e4m3, f8e5m2, i64, i32, i16, i8, u64, u32, u16, u8, boolean, b1, opaque
-};
-
-/// Floats that C++17 lacks, as their bits. `kernels::convert` makes them.
-struct float16 { std::uint16_t bits; };
-struct bfloat16 { std::uint16_t bits; };
-
-/// The element type of a C++ type.
-template <class T>
-struct dtype_of;
-#define TENSORATOM_DTYPE(type, number) \
-    template <>                        \
-    struct dtype_of<type> : std::integral_constant<DType, DType::number> {};
-TENSORATOM_DTYPE(double, f64)
-TENSORATOM_DTYPE(float, f32)
-TENSORATOM_DTYPE(float16, f16)
-TENSORATOM_DTYPE(bfloat16, bf16)
-TENSORATOM_DTYPE(std::int64_t, i64)
-TENSORATOM_DTYPE(std::int32_t, i32)
-TENSORATOM_DTYPE(std::int16_t, i16)
-TENSORATOM_DTYPE(std::int8_t, i8)
-TENSORATOM_DTYPE(std::uint64_t, u64)
-TENSORATOM_DTYPE(std::uint32_t, u32)
-TENSORATOM_DTYPE(std::uint16_t, u16)
-TENSORATOM_DTYPE(std::uint8_t, u8)
-#undef TENSORATOM_DTYPE
-
-/// How far apart two vectors are; smaller is nearer.
-enum class Metric : std::uint8_t { dot = 1, cosine, sqeuclidean, euclidean, manhattan, hamming, jaccard };
-
-namespace detail {
-template <class T>
-::rust::Slice<const std::uint8_t> bytes_of(span<const T> elements) {
-    return slice(reinterpret_cast<const std::uint8_t*>(elements.data()), elements.size_bytes());
-}
-}  // namespace detail
-
-/// A key: a name of 1 to 1,024 bytes of UTF-8, or a number. Borrows the name.
-class Key {
-public:
-    Key(const char* name) : is_name_(true), name_(name) {}
-    Key(std::string_view name) : is_name_(true), name_(name) {}
-    Key(const std::string& name) : is_name_(true), name_(name) {}
-    template <class I, class = std::enable_if_t<std::is_integral_v<I> && !std::is_same_v<I, bool>>>
-    Key(I number) : number_(static_cast<std::int64_t>(number)) {}
-
-    bridge::KeyRef ref() const { return bridge::KeyRef{is_name_, number_, detail::str(name_)}; }
-    bridge::OwnedKey owned() const { return bridge::OwnedKey{is_name_, number_, ::rust::String(name_.data(), name_.size())}; }
-
-private:
-    bool is_name_ = false;
-    std::int64_t number_ = 0;
-    std::string_view name_;
-};
 
 // ---- reading ----
 
@@ -377,17 +167,42 @@ public:
             self().read_into(offset, detail::slice(target.data(), target.size()), failure);
         });
     }
+    /// The same, stopped by a token or a deadline within 64 MiB of what is touched for the first time.
+    Bytes bytes(const Control& control) const { return range(0, size_bytes(), control); }
+    Bytes range(std::uint64_t start, std::uint64_t end, const Control& control) const {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return Bytes(self().range_within(start, end, listener, cancel, failure));
+        });
+    }
+    void read_into(std::uint64_t offset, span<std::uint8_t> target, const Control& control) const {
+        detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            self().read_into_within(offset, detail::slice(target.data(), target.size()), listener, cancel, failure);
+        });
+    }
     /// Elements as numbers. Throws `UnsupportedError` when the stored type is another one.
     template <class T>
     TensorView<T> view() const {
         AtomInfo facts = typed_info<T>();
         return TensorView<T>(bytes(), std::move(facts.shape));
     }
+    template <class T>
+    TensorView<T> view(const Control& control) const {
+        AtomInfo facts = typed_info<T>();
+        return TensorView<T>(bytes(control), std::move(facts.shape));
+    }
     /// Rows `start` to `end` of the first dimension.
     template <class T>
     TensorView<T> view_rows(std::uint64_t start, std::uint64_t end) const {
         AtomInfo facts = typed_info<T>();
         Bytes part = detail::call([&](auto& failure) { return Bytes(self().rows(start, end, failure)); });
+        facts.shape.at(0) = end - start;
+        return TensorView<T>(std::move(part), std::move(facts.shape));
+    }
+    template <class T>
+    TensorView<T> view_rows(std::uint64_t start, std::uint64_t end, const Control& control) const {
+        AtomInfo facts = typed_info<T>();
+        const auto place = detail::call([&](auto& failure) { return self().row_range(start, end, failure); });
+        Bytes part = range(place.at(0), place.at(1), control);
         facts.shape.at(0) = end - start;
         return TensorView<T>(std::move(part), std::move(facts.shape));
     }
@@ -407,63 +222,7 @@ private:
     std::shared_ptr<::rust::Box<bridge::Payload>> box_;
 };
 
-// ---- long operations ----
-
-/// Stops long operations, from any thread. Copies share the flag.
-class CancelToken {
-public:
-    CancelToken() : box_(detail::share(bridge::cancel_new())) {}
-    void cancel() const { detail::alive(box_, "the token").set(); }
-    bool is_cancelled() const { return detail::alive(box_, "the token").is_set(); }
-    const bridge::Cancel& ref() const { return detail::alive(box_, "the token"); }
-
-private:
-    std::shared_ptr<::rust::Box<bridge::Cancel>> box_;
-};
-
-/// Progress and cancellation, both optional. The function is called from threads of the library, one call at a time;
-/// what it throws stops the operation and is thrown by it.
-struct Control {
-    std::function<void(const Progress&)> progress{};
-    CancelToken cancel{};
-};
-
-namespace detail {
-template <class F>
-auto controlled(const Control& control, F&& function) {
-    const bridge::Listener listener(control.progress);
-    try {
-        return call([&](auto& failure) { return function(listener, control.cancel.ref(), failure); });
-    } catch (const CancelledError&) {
-        listener.rethrow();
-        throw;
-    }
-}
-}  // namespace detail
-
 // ---- vectors ----
-
-/// Vectors in memory, row after row. Borrows them.
-class Rows {
-public:
-    template <class C, class T = typename C::value_type>
-    Rows(std::size_t dim, const C& elements)
-        : Rows(dtype_of<T>::value, dim == 0 ? 0 : elements.size() / dim, dim,
-               detail::bytes_of(span<const T>(elements.data(), elements.size()))) {}
-    /// Any type; `stride_bytes` from row to row, 0 for dense rows.
-    Rows(DType dtype, std::size_t rows, std::size_t dim, span<const std::uint8_t> bytes, std::size_t stride_bytes = 0)
-        : Rows(dtype, rows, dim, detail::slice(bytes.data(), bytes.size()), stride_bytes) {}
-
-    std::size_t rows() const noexcept { return ref_.rows; }
-    const bridge::RowsRef& ref() const noexcept { return ref_; }
-
-private:
-    Rows(DType dtype, std::size_t rows, std::size_t dim, ::rust::Slice<const std::uint8_t> bytes,
-         std::size_t stride_bytes = 0)
-        : ref_{static_cast<std::uint8_t>(dtype), rows, dim, stride_bytes, bytes} {}
-
-    bridge::RowsRef ref_;
-};
 
 /// A vector found.
 struct Neighbor {
@@ -483,6 +242,7 @@ struct SearchOptions {
     /// 0 is all of them.
     std::size_t threads = 0;
     bool full_scan = false;
+    /// Progress, a token, a deadline.
     Control control{};
 };
 
@@ -509,6 +269,25 @@ inline std::vector<std::vector<Neighbor>> answers(const bridge::Found& found) {
 }
 }  // namespace detail
 
+/// Facts and sums of a vector set.
+struct VectorSetInfo {
+    std::string name;
+    std::size_t dim;
+    DType dtype;
+    Metric metric;
+    /// Commit that made it.
+    std::uint64_t created_lsn;
+    /// Vectors, deleted ones not counted; parts; rows of parts that are deleted and not freed yet.
+    std::uint64_t vectors, parts, deleted_rows;
+    std::uint64_t vector_bytes, id_bytes, companion_bytes, companion_rows;
+
+    explicit VectorSetInfo(const bridge::VectorSetInfo& i)
+        : name(std::string(i.name)), dim(i.dim), dtype(static_cast<DType>(i.dtype)), metric(static_cast<Metric>(i.metric)),
+          created_lsn(i.created_lsn), vectors(i.vectors), parts(i.parts), deleted_rows(i.deleted_rows),
+          vector_bytes(i.vector_bytes), id_bytes(i.id_bytes), companion_bytes(i.companion_bytes),
+          companion_rows(i.companion_rows) {}
+};
+
 /// A named set of vectors under ids. Every change is a durable commit.
 class VectorSet {
 public:
@@ -523,23 +302,48 @@ public:
     bool contains(std::int64_t id) const {
         return detail::call([&](auto& failure) { return self().vectors_contains(id, failure); });
     }
+    VectorSetInfo info() const {
+        return detail::call([&](auto& failure) { return VectorSetInfo(self().vectors_info(failure)); });
+    }
+    /// Copies of vectors by id, nothing where there is none. Throws `UnsupportedError` when the set has another type.
+    template <class T>
+    std::vector<std::optional<std::vector<T>>> get(span<const std::int64_t> ids) const {
+        if (dtype() != dtype_of<T>::value) detail::raise(8, "Unsupported", "get: the set has elements of another type");
+        const std::size_t width = dim();
+        std::vector<T> all(ids.size() * width);
+        const auto found = detail::call([&](auto& failure) {
+            return self().vectors_get(detail::slice(ids.data(), ids.size()),
+                                      detail::slice(reinterpret_cast<std::uint8_t*>(all.data()), all.size() * sizeof(T)),
+                                      failure);
+        });
+        std::vector<std::optional<std::vector<T>>> out(ids.size());
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            const T* start = all.data() + i * width;
+            if (found[i]) out[i].emplace(start, start + width);
+        }
+        return out;
+    }
     /// Throws `AlreadyExistsError` for an id that is there.
-    void append(span<const std::int64_t> ids, const Rows& rows) { add(ids, rows, false); }
-    void upsert(span<const std::int64_t> ids, const Rows& rows) { add(ids, rows, true); }
+    void append(span<const std::int64_t> ids, const Rows& rows, const Control& control = Control::none()) {
+        add(ids, rows, false, control);
+    }
+    void upsert(span<const std::int64_t> ids, const Rows& rows, const Control& control = Control::none()) {
+        add(ids, rows, true, control);
+    }
     /// Returns how many were there.
-    std::uint64_t erase(span<const std::int64_t> ids) {
-        return detail::call([&](auto& failure) {
-            return self().vectors_delete(detail::slice(ids.data(), ids.size()), failure);
+    std::uint64_t erase(span<const std::int64_t> ids, const Control& control = Control::none()) {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return self().vectors_delete(detail::slice(ids.data(), ids.size()), listener, cancel, failure);
         });
     }
     /// Rewrites parts with many deleted rows and joins small ones. Returns how many were rewritten.
-    std::uint64_t compact(const Control& control = {}) {
+    std::uint64_t compact(const Control& control = Control::none()) {
         return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
             return self().vectors_compact(listener, cancel, failure);
         });
     }
     /// Makes the companions that speed searches up, for parts that have none. Returns how many.
-    std::uint64_t build_companions(const Control& control = {}) {
+    std::uint64_t build_companions(const Control& control = Control::none()) {
         return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
             return self().vectors_build_companions(listener, cancel, failure);
         });
@@ -555,9 +359,9 @@ public:
 
 private:
     const bridge::Vectors& self() const { return detail::alive(box_, "the vector set"); }
-    void add(span<const std::int64_t> ids, const Rows& rows, bool replace) {
-        detail::call([&](auto& failure) {
-            self().vectors_add(detail::slice(ids.data(), ids.size()), rows.ref(), replace, failure);
+    void add(span<const std::int64_t> ids, const Rows& rows, bool replace, const Control& control) {
+        detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            self().vectors_add(detail::slice(ids.data(), ids.size()), rows.ref(), replace, listener, cancel, failure);
         });
     }
 
@@ -588,15 +392,18 @@ public:
     Atom get(const Key& key) const {
         return detail::call([&](auto& failure) { return Atom(self().snapshot_get(key.ref(), failure)); });
     }
-    /// Descriptors in the order of keys: integers, then names by their bytes.
-    std::vector<AtomInfo> list(std::string_view prefix = {}, std::size_t limit = SIZE_MAX) const {
+    /// Descriptors in the order of keys: integers, then names by their bytes. Long listings are read in pieces: `limit` of
+    /// them, `after` the key of the last one.
+    std::vector<AtomInfo> list(std::string_view prefix = {}, std::size_t limit = SIZE_MAX,
+                               const std::optional<Key>& after = {}) const {
         return detail::call([&](auto& failure) {
-            const auto found = self().snapshot_list(detail::str(prefix), limit, failure);
+            const auto found = self().snapshot_list(detail::str(prefix), limit, after.has_value(),
+                                                    after.value_or(Key(0)).ref(), failure);
             return std::vector<AtomInfo>(found.begin(), found.end());
         });
     }
     /// Writes a safetensors file, which appears complete or not at all.
-    ExportReport export_file(const std::string& path, std::string_view prefix = {}, const Control& control = {}) const {
+    ExportReport export_file(const std::string& path, std::string_view prefix = {}, const Control& control = Control::none()) const {
         return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
             const auto r = self().export_file(detail::path(path), detail::str(prefix), listener, cancel, failure);
             return ExportReport{r.atoms, r.file_bytes, r.header_kept};
@@ -627,7 +434,11 @@ struct PutOptions {
     /// What the tensor was made from, in its namespace. Must be there at the commit.
     std::vector<Key> parents{};
     Encoding encoding{};
+    /// Progress, a token, a deadline: heeded every 4 MiB, and by the commit where the put has one of its own. A transaction
+    /// is as it was when its put was stopped.
+    std::optional<Control> control{};
 
+    const Control& given() const { return control ? *control : Control::none(); }
     bridge::PutOptions ref() const {
         bridge::PutOptions out{};
         out.metadata = detail::str(metadata);
@@ -671,13 +482,15 @@ public:
 
     /// After an exception the tensor is given up.
     template <class T>
-    void append(span<const T> elements) {
+    void append(span<const T> elements, const Control& control = Control::none()) {
         if (!box_) detail::closed("the writer");
-        detail::call([&](auto& failure) { (*box_)->append(detail::bytes_of(elements), failure); });
+        detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            (*box_)->append(detail::bytes_of(elements), listener, cancel, failure);
+        });
     }
     template <class C, class T = typename C::value_type>
-    void append(const C& elements) {
-        append(span<const T>(elements.data(), elements.size()));
+    void append(const C& elements, const Control& control = Control::none()) {
+        append(span<const T>(elements.data(), elements.size()), control);
     }
     /// Makes the tensor part of the transaction. Throws `InvalidShapeError` unless the bytes fit the shape.
     void finish() {
@@ -718,9 +531,9 @@ public:
     void put_bytes(const Key& key, DType dtype, span<const std::uint64_t> shape, span<const std::uint8_t> bytes,
                    const PutOptions& options = {}) {
         auto& txn = self();
-        detail::call([&](auto& failure) {
+        detail::controlled(options.given(), [&](auto& listener, auto& cancel, auto& failure) {
             txn.txn_put(scope(), key.ref(), static_cast<std::uint8_t>(dtype), detail::slice(shape.data(), shape.size()),
-                        detail::slice(bytes.data(), bytes.size()), options.ref(), failure);
+                        detail::slice(bytes.data(), bytes.size()), options.ref(), listener, cancel, failure);
         });
     }
     /// A writer for a tensor whose number of rows is not known; `row_shape` is the shape of one row.
@@ -735,6 +548,26 @@ public:
     bool erase(const Key& key) {
         auto& txn = self();
         return detail::call([&](auto& failure) { return txn.txn_delete(scope(), key.ref(), failure); });
+    }
+    /// The same of the version that the commit `lsn` made: where there is another one by then, or none, the commit throws
+    /// `ConflictError`.
+    bool erase_version(const Key& key, std::uint64_t lsn) {
+        auto& txn = self();
+        return detail::call([&](auto& failure) { return txn.txn_delete_version(scope(), key.ref(), lsn, failure); });
+    }
+    /// Every name that starts with a prefix; all atoms of the namespace where it is empty. Returns how many there were.
+    std::uint64_t erase_prefix(std::string_view prefix, const Control& control = Control::none()) {
+        auto& txn = self();
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return txn.txn_delete_prefix(scope(), detail::str(prefix), listener, cancel, failure);
+        });
+    }
+    /// Replaces the metadata: one JSON object, or nothing.
+    void set_metadata(const Key& key, std::optional<std::string_view> metadata) {
+        auto& txn = self();
+        detail::call([&](auto& failure) {
+            txn.txn_set_metadata(scope(), key.ref(), metadata.has_value(), detail::str(metadata.value_or("")), failure);
+        });
     }
     void rename(const Key& from, const Key& to) {
         auto& txn = self();
@@ -773,11 +606,13 @@ public:
         return detail::call([&](auto& failure) { return txn.txn_vectors_drop(scope(), detail::str(name), failure); });
     }
     /// Durable and visible when it returns, unless it throws. Ends the transaction either way. Returns the LSN.
-    std::uint64_t commit() {
+    std::uint64_t commit(const Control& control = Control::none()) {
         self();
         ::rust::Box<bridge::Txn> box = std::move(*txn_->box);
         txn_->box.reset();
-        return detail::call([&](auto& failure) { return bridge::txn_commit(std::move(box), failure); });
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return bridge::txn_commit(std::move(box), listener, cancel, failure);
+        });
     }
     /// Gives the changes up.
     void abort() {
@@ -835,6 +670,8 @@ struct Options {
     /// Where a store that is made keeps its cold tier, perhaps on another disk; of one that is there, the directory in use.
     /// Absolute, or relative to the store. Empty: the store's own.
     std::string cold_directory = {};
+    /// Bytes of pinned payloads that are read into memory when the store is opened, at most; nothing for the default.
+    std::optional<std::uint64_t> hot_bytes = {};
 };
 
 /// Damage found by `verify`.
@@ -875,7 +712,7 @@ public:
                       const PutOptions& options = {}) {
         Transaction txn = begin();
         txn.put(key, shape, elements, options);
-        return txn.commit();
+        return txn.commit(options.given());
     }
     bool erase(const Key& key) {
         Transaction txn = begin();
@@ -883,8 +720,9 @@ public:
         if (existed) txn.commit();
         return existed;
     }
-    std::vector<AtomInfo> list(std::string_view prefix = {}, std::size_t limit = SIZE_MAX) const {
-        return snapshot().list(prefix, limit);
+    std::vector<AtomInfo> list(std::string_view prefix = {}, std::size_t limit = SIZE_MAX,
+                               const std::optional<Key>& after = {}) const {
+        return snapshot().list(prefix, limit, after);
     }
     Snapshot snapshot() const {
         return detail::call([&](auto& failure) { return Snapshot(self().snapshot(failure)); });
@@ -892,6 +730,43 @@ public:
     /// As it was after commit `lsn`.
     Snapshot snapshot_at(std::uint64_t lsn) const {
         return detail::call([&](auto& failure) { return Snapshot(self().snapshot_at(lsn, failure)); });
+    }
+    /// As it was after the newest commit at or before a time, in microseconds since 1970.
+    Snapshot snapshot_at_time(std::uint64_t time_us) const {
+        return detail::call([&](auto& failure) { return Snapshot(self().snapshot_at_time(time_us, failure)); });
+    }
+    /// What commits after `since` changed, up to the newest one now, as far as history still holds it.
+    Changes changes(std::uint64_t since = 0) const {
+        return detail::call([&](auto& failure) { return Changes(self().changes(since, failure)); });
+    }
+    /// Moves the payloads of all atoms below a prefix, in steps, each durable. The policy may bring them back.
+    Report move_to_tier(std::string_view prefix, Tier tier, const Control& control = Control::none()) {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return detail::report(
+                self().move_to_tier(detail::str(prefix), static_cast<std::uint8_t>(tier), listener, cancel, failure));
+        });
+    }
+    /// Keeps the payload of a key warm, and has it read into memory when the store is opened. Whether that is new.
+    bool pin(const Key& key) {
+        return detail::call([&](auto& failure) { return self().pin(key.ref(), true, failure); });
+    }
+    /// The same for all names that start with a prefix.
+    bool pin_prefix(std::string_view prefix) {
+        return detail::call([&](auto& failure) { return self().pin(Key(prefix).ref(), false, failure); });
+    }
+    /// Take a pin back that was set with the same words. Whether there was one.
+    bool unpin(const Key& key) {
+        return detail::call([&](auto& failure) { return self().unpin(key.ref(), true, failure); });
+    }
+    bool unpin_prefix(std::string_view prefix) {
+        return detail::call([&](auto& failure) { return self().unpin(Key(prefix).ref(), false, failure); });
+    }
+    /// The vector sets of the namespace, by name.
+    std::vector<VectorSetInfo> vector_sets() const {
+        return detail::call([&](auto& failure) {
+            const auto sets = self().vector_sets(failure);
+            return std::vector<VectorSetInfo>(sets.begin(), sets.end());
+        });
     }
     /// Opens a vector set, creating it first where there is none.
     VectorSet vectors(std::string_view name, std::size_t dim, DType dtype = DType::f32,
@@ -908,17 +783,17 @@ public:
         });
     }
     /// Imports a safetensors or npy file: all of it becomes visible at once, or nothing does.
-    ImportReport import_file(const std::string& path, std::string_view prefix = {}, const Control& control = {}) {
+    ImportReport import_file(const std::string& path, std::string_view prefix = {}, const Control& control = Control::none()) {
         return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
             const auto r = self().import_file(detail::path(path), detail::str(prefix), listener, cancel, failure);
             return ImportReport{r.atoms, r.file_bytes, r.payload_bytes, r.new_bytes, r.lsn};
         });
     }
-    ExportReport export_file(const std::string& path, std::string_view prefix = {}, const Control& control = {}) const {
+    ExportReport export_file(const std::string& path, std::string_view prefix = {}, const Control& control = Control::none()) const {
         return snapshot().export_file(path, prefix, control);
     }
     /// Reads everything and names every damaged atom. In the default namespace without a prefix: of the whole store.
-    VerifyReport verify(std::string_view prefix = {}, const Control& control = {}) const {
+    VerifyReport verify(std::string_view prefix = {}, const Control& control = Control::none()) const {
         return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
             const auto r = self().verify(detail::str(prefix), listener, cancel, failure);
             VerifyReport out{r.atoms_checked, r.payloads_checked,     r.chunks_checked,           r.bytes_checked,
@@ -950,7 +825,8 @@ public:
               const bridge::OpenOptions o{static_cast<std::uint8_t>(options.mode), options.read_only,
                                           options.positioned, options.process_durability, options.segment_bytes,
                                           options.chunk_bytes, options.cache_bytes, options.threads,
-                                          options.lock_timeout_ms, std::move(cold)};
+                                          options.lock_timeout_ms, std::move(cold),
+                                          options.hot_bytes.has_value(), options.hot_bytes.value_or(0)};
               return bridge::open(detail::path(path), o, failure);
           })) {}
 
@@ -969,12 +845,49 @@ public:
         });
     }
     /// What each byte of the directory is for.
-    Stat stat() const {
-        return detail::call([&](auto& failure) { return self().stat(failure); });
+    Stat stat(const Control& control = Control::none()) const {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return self().stat(listener, cancel, failure);
+        });
     }
-    /// One `SELECT` over the public views. More than `row_limit` rows are an error.
-    QueryResult query(std::string_view sql, std::size_t row_limit = 10000) const {
-        return detail::call([&](auto& failure) { return self().query(detail::str(sql), row_limit, failure); });
+    /// One `SELECT` over the public views. More than `row_limit` rows are an error. Can be stopped in its middle.
+    QueryResult query(std::string_view sql, std::size_t row_limit = 10000,
+                      const Control& control = Control::none()) const {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return self().query(detail::str(sql), row_limit, listener, cancel, failure);
+        });
+    }
+    /// The policy of the tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins}.
+    std::string tier_policy() const {
+        return detail::call([&](auto& failure) { return std::string(self().tier_policy(failure)); });
+    }
+    /// Replaces the policy, pins included, durably and for all processes. What is left out has its default. Moves nothing.
+    void set_tier_policy(std::string_view json) {
+        detail::call([&](auto& failure) { self().set_tier_policy(detail::str(json), failure); });
+    }
+    /// What the policy would move now.
+    TierPlan plan(const Control& control = Control::none()) const {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return TierPlan(self().plan(listener, cancel, failure));
+        });
+    }
+    /// Carries a plan out, in steps, each durable; what no longer makes sense is skipped and counted.
+    Report apply(const TierPlan& plan, const Control& control = Control::none()) {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return detail::report(self().apply(plan.ref(), listener, cancel, failure));
+        });
+    }
+    /// What a nightly job calls: notes what was read, plans, applies, reclaims what moves left behind.
+    Report maintain(const Control& control = Control::none()) {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return detail::report(self().maintain(listener, cancel, failure));
+        });
+    }
+    /// Reclaims space: garbage, and history if so asked.
+    Report gc(const GcOptions& options = {}, const Control& control = Control::none()) {
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return detail::report(self().gc(options.ref(), listener, cancel, failure));
+        });
     }
 
 private:
@@ -985,206 +898,4 @@ private:
     }
 };
 
-// ---- kernels ----
-
-/// Vector mathematics over spans. Lengths that differ are an `InvalidShapeError`.
-namespace kernels {
-
-/// Instruction set in use.
-inline std::string isa() { return std::string(bridge::kernel_isa()); }
-
-/// Distances of every query to every row, query after query.
-inline std::vector<double> many_to_many(Metric metric, const Rows& queries, const Rows& data) {
-    return detail::call([&](auto& failure) {
-        std::vector<double> out(queries.rows() * data.rows());
-        bridge::many_to_many(static_cast<std::uint8_t>(metric), queries.ref(), data.ref(),
-                             detail::slice(out.data(), out.size()), failure);
-        return out;
-    });
-}
-
-template <class C, class T = typename C::value_type>
-Rows one(const C& elements) {
-    return Rows(dtype_of<T>::value, 1, elements.size(),
-                span<const std::uint8_t>(reinterpret_cast<const std::uint8_t*>(elements.data()),
-                                         elements.size() * sizeof(T)));
-}
-
-/// Distance of two vectors.
-template <class A, class B>
-double distance(Metric metric, const A& a, const B& b) {
-    return many_to_many(metric, one(a), one(b)).at(0);
-}
-
-#define TENSORATOM_REDUCE(name, number)                                                                          \
-    template <class C>                                                                                           \
-    double name(const C& elements) {                                                                             \
-        return detail::call([&](auto& failure) { return bridge::reduce(number, one(elements).ref(), failure); }); \
-    }
-TENSORATOM_REDUCE(sum, 1)
-TENSORATOM_REDUCE(mean, 2)
-TENSORATOM_REDUCE(min, 5)
-TENSORATOM_REDUCE(max, 6)
-TENSORATOM_REDUCE(norm_l1, 9)
-TENSORATOM_REDUCE(norm, 10)
-TENSORATOM_REDUCE(norm_max, 11)
-TENSORATOM_REDUCE(log_sum_exp, 12)
-#undef TENSORATOM_REDUCE
-
-template <class C>
-double variance(const C& elements, std::uint64_t ddof = 0) {
-    return detail::call([&](auto& failure) { return bridge::variance(one(elements).ref(), ddof, failure); });
-}
-template <class C>
-std::size_t argmax(const C& elements) {
-    return detail::call([&](auto& failure) { return bridge::arg_extreme(one(elements).ref(), true, failure); });
-}
-template <class C>
-std::size_t argmin(const C& elements) {
-    return detail::call([&](auto& failure) { return bridge::arg_extreme(one(elements).ref(), false, failure); });
-}
-
-/// Indices of the k smallest distances, smallest first.
-inline std::vector<std::size_t> top_k(span<const double> distances, std::size_t k) {
-    return detail::call([&](auto& failure) {
-        const auto found = bridge::top_k(detail::slice(distances.data(), distances.size()), k, failure);
-        return std::vector<std::size_t>(found.begin(), found.end());
-    });
-}
-
-/// Mean of the rows, weighted where weights are given.
-inline std::vector<double> centroid(const Rows& rows, span<const double> weights = {}) {
-    return detail::call([&](auto& failure) {
-        std::vector<double> out(rows.ref().dim);
-        bridge::centroid(rows.ref(), detail::slice(weights.data(), weights.size()),
-                         detail::slice(out.data(), out.size()), failure);
-        return out;
-    });
-}
-
-namespace detail_ {
-inline void run(std::uint8_t what, span<const float> a, span<const float> b, double t, span<float> out) {
-    detail::call([&](auto& failure) {
-        bridge::elementwise_f32(what, detail::slice(a.data(), a.size()), detail::slice(b.data(), b.size()), t,
-                                detail::slice(out.data(), out.size()), failure);
-    });
-}
-inline void run(std::uint8_t what, span<const double> a, span<const double> b, double t, span<double> out) {
-    detail::call([&](auto& failure) {
-        bridge::elementwise_f64(what, detail::slice(a.data(), a.size()), detail::slice(b.data(), b.size()), t,
-                                detail::slice(out.data(), out.size()), failure);
-    });
-}
-}  // namespace detail_
-
-/// Element by element, for vectors of `float` or `double`.
-template <class T>
-std::vector<T> add(const std::vector<T>& a, const std::vector<T>& b) {
-    std::vector<T> out(a.size());
-    detail_::run(0, a, b, 0, out);
-    return out;
-}
-template <class T>
-std::vector<T> sub(const std::vector<T>& a, const std::vector<T>& b) {
-    std::vector<T> out(a.size());
-    detail_::run(1, a, b, 0, out);
-    return out;
-}
-template <class T>
-std::vector<T> lerp(const std::vector<T>& a, const std::vector<T>& b, double t) {
-    std::vector<T> out(a.size());
-    detail_::run(2, a, b, t, out);
-    return out;
-}
-template <class T>
-std::vector<T> scale(const std::vector<T>& a, double factor) {
-    std::vector<T> out(a.size());
-    detail_::run(3, a, {}, factor, out);
-    return out;
-}
-template <class T>
-std::vector<T> normalize(const std::vector<T>& a) {
-    std::vector<T> out(a.size());
-    detail_::run(4, a, {}, 0, out);
-    return out;
-}
-template <class T>
-std::vector<T> softmax(const std::vector<T>& a) {
-    std::vector<T> out(a.size());
-    detail_::run(5, a, {}, 0, out);
-    return out;
-}
-
-/// Floats of one type as another, rounded to nearest even; too large ones become infinite, or saturate.
-template <class To, class C, class From = typename C::value_type>
-std::vector<To> convert(const C& source, bool saturate = false) {
-    return detail::call([&](auto& failure) {
-        std::vector<To> out(source.size());
-        bridge::convert(detail::bytes_of(span<const From>(source.data(), source.size())),
-                        static_cast<std::uint8_t>(dtype_of<From>::value),
-                        detail::slice(reinterpret_cast<std::uint8_t*>(out.data()), out.size() * sizeof(To)),
-                        static_cast<std::uint8_t>(dtype_of<To>::value), saturate, failure);
-        return out;
-    });
-}
-
-/// Reads a JSON array of numbers.
-inline std::vector<float> json_parse(std::string_view text) {
-    return detail::call([&](auto& failure) {
-        const auto values =
-            bridge::json_parse(detail::slice(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()), failure);
-        return std::vector<float>(values.begin(), values.end());
-    });
-}
-
-/// Writes numbers as a JSON array, shortest digits that read back the same. Throws for NaN and infinities.
-inline std::string json_write(span<const float> values) {
-    return detail::call([&](auto& failure) {
-        return std::string(bridge::json_write(detail::slice(values.data(), values.size()), failure));
-    });
-}
-
-/// Blocks of a GGUF layout (`Q4_0` .. `Q6_K`) as `count` numbers.
-inline std::vector<float> gguf_dequantize(std::string_view layout, span<const std::uint8_t> blocks, std::size_t count) {
-    return detail::call([&](auto& failure) {
-        std::vector<float> out(count);
-        bridge::gguf_dequantize(detail::str(layout), detail::slice(blocks.data(), blocks.size()),
-                                detail::slice(out.data(), out.size()), failure);
-        return out;
-    });
-}
-
-/// int8 codes with a scale, and for affine ones a zero point, per block.
-struct Quantized {
-    std::vector<std::int8_t> codes;
-    std::vector<float> scale;
-    std::vector<std::int32_t> zero_point;
-    std::size_t block;
-};
-
-/// `block` 0 is one scale for everything.
-inline Quantized quantize(span<const float> source, bool affine = false, std::size_t block = 0) {
-    return detail::call([&](auto& failure) {
-        const std::size_t scales = block == 0 ? 1 : source.size() / block + (source.size() % block != 0);
-        Quantized q{std::vector<std::int8_t>(source.size()), std::vector<float>(scales),
-                    std::vector<std::int32_t>(affine ? scales : 0), block};
-        bridge::quantize(detail::slice(source.data(), source.size()), affine, block,
-                         detail::slice(q.codes.data(), q.codes.size()), detail::slice(q.scale.data(), q.scale.size()),
-                         detail::slice(q.zero_point.data(), q.zero_point.size()), failure);
-        return q;
-    });
-}
-
-inline std::vector<float> dequantize(const Quantized& q) {
-    return detail::call([&](auto& failure) {
-        std::vector<float> out(q.codes.size());
-        bridge::dequantize(detail::slice(q.codes.data(), q.codes.size()), q.block,
-                           detail::slice(q.scale.data(), q.scale.size()),
-                           detail::slice(q.zero_point.data(), q.zero_point.size()),
-                           detail::slice(out.data(), out.size()), failure);
-        return out;
-    });
-}
-
-}  // namespace kernels
 }  // namespace tensoratom

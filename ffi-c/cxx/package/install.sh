@@ -9,7 +9,7 @@ root=${DESTDIR:-}$prefix
 
 install -d "$root/include/tensoratom" "$root/lib/pkgconfig" "$root/lib/cmake/TensorAtom"
 install -m 644 "$here/../include/tensoratom.hpp" "$root/include/tensoratom.hpp"
-install -m 644 "$here/../include/tensoratom/listener.hpp" "$root/include/tensoratom/listener.hpp"
+install -m 644 "$here"/../include/tensoratom/*.hpp "$root/include/tensoratom/"
 install -m 644 "$bridge" "$root/include/tensoratom/bridge.h"
 install -m 644 "$library" "$root/lib/libtensoratom_cxx.a"
 if [ -n "$command" ]; then

@@ -41,6 +41,8 @@ pub(crate) mod ffi {
         lock_timeout_ms: u64,
         /// Empty for none.
         cold_directory: Vec<u8>,
+        has_hot_bytes: bool,
+        hot_bytes: u64,
     }
 
     /// How elements are to be understood: 0 plain, 1 blocks, 2 quantised.
@@ -178,6 +180,83 @@ pub(crate) mod ffi {
         counts: Vec<usize>,
     }
 
+    /// A count or a sum, with its name.
+    struct Fact {
+        name: String,
+        value: u64,
+    }
+
+    /// What an operation on a whole store did.
+    struct Report {
+        facts: Vec<Fact>,
+        /// Sentences.
+        findings: Vec<String>,
+        /// Empty when all could be looked at.
+        unavailable: String,
+    }
+
+    struct PlannedMove {
+        name_space: String,
+        name: String,
+        digest: String,
+        bytes: u64,
+        stored_bytes: u64,
+        from: String,
+        to: String,
+        reason: String,
+    }
+
+    struct ChangeRow {
+        lsn: u64,
+        key: OwnedKey,
+        is_put: bool,
+    }
+
+    struct GcOptions {
+        keeps_history: bool,
+        keep_seconds: f64,
+        dead_share: f64,
+        dry_run: bool,
+    }
+
+    struct VectorSetInfo {
+        name: String,
+        dim: usize,
+        dtype: u8,
+        metric: u8,
+        created_lsn: u64,
+        vectors: u64,
+        parts: u64,
+        deleted_rows: u64,
+        vector_bytes: u64,
+        id_bytes: u64,
+        companion_bytes: u64,
+        companion_rows: u64,
+    }
+
+    /// The value of an aggregate.
+    struct Value {
+        has_value: bool,
+        rows: usize,
+        dim: usize,
+        values: Vec<f64>,
+        beside: Vec<f64>,
+    }
+
+    struct MomentsValue {
+        count: u64,
+        mean: f64,
+        variance: f64,
+        min: f64,
+        max: f64,
+    }
+
+    struct GridRef {
+        min: f64,
+        max: f64,
+        bits: u32,
+    }
+
     unsafe extern "C++" {
         include!("tensoratom/listener.hpp");
 
@@ -188,6 +267,8 @@ pub(crate) mod ffi {
     extern "Rust" {
         type Cancel;
         fn cancel_new() -> Box<Cancel>;
+        fn cancel_never() -> Box<Cancel>;
+        fn cancel_after(milliseconds: u64) -> Box<Cancel>;
         fn set(self: &Cancel);
         fn is_set(self: &Cancel) -> bool;
 
@@ -200,7 +281,7 @@ pub(crate) mod ffi {
         fn lsn(self: &Scope, failure: &mut Failure) -> Result<u64>;
         fn get(self: &Scope, key: KeyRef, failure: &mut Failure) -> Result<Box<Payload>>;
         fn exists(self: &Scope, key: KeyRef, failure: &mut Failure) -> Result<bool>;
-        fn stat(self: &Scope, failure: &mut Failure) -> Result<Stat>;
+        fn stat(self: &Scope, listener: &Listener, cancel: &Cancel, failure: &mut Failure) -> Result<Stat>;
         fn verify(
             self: &Scope,
             prefix: &str,
@@ -208,7 +289,71 @@ pub(crate) mod ffi {
             cancel: &Cancel,
             failure: &mut Failure,
         ) -> Result<VerifyReport>;
-        fn query(self: &Scope, sql: &str, row_limit: usize, failure: &mut Failure) -> Result<QueryResult>;
+        fn query(
+            self: &Scope,
+            sql: &str,
+            row_limit: usize,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<QueryResult>;
+        fn vector_sets(self: &Scope, failure: &mut Failure) -> Result<Vec<VectorSetInfo>>;
+
+        type Changes;
+        fn changes(self: &Scope, since: u64, failure: &mut Failure) -> Result<Box<Changes>>;
+        fn next_changes(self: &mut Changes, count: usize, failure: &mut Failure) -> Result<Vec<ChangeRow>>;
+
+        fn tier_policy(self: &Scope, failure: &mut Failure) -> Result<String>;
+        fn set_tier_policy(self: &Scope, json: &str, failure: &mut Failure) -> Result<()>;
+        fn pin(self: &Scope, key: KeyRef, exact: bool, failure: &mut Failure) -> Result<bool>;
+        fn unpin(self: &Scope, key: KeyRef, exact: bool, failure: &mut Failure) -> Result<bool>;
+        fn move_to_tier(
+            self: &Scope,
+            prefix: &str,
+            tier: u8,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<Report>;
+        fn gc(
+            self: &Scope,
+            options: &GcOptions,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<Report>;
+        fn maintain(self: &Scope, listener: &Listener, cancel: &Cancel, failure: &mut Failure) -> Result<Report>;
+
+        type Plan;
+        fn plan(self: &Scope, listener: &Listener, cancel: &Cancel, failure: &mut Failure) -> Result<Box<Plan>>;
+        fn plan_of_json(json: &str, failure: &mut Failure) -> Result<Box<Plan>>;
+        fn plan_to_json(self: &Plan, failure: &mut Failure) -> Result<String>;
+        fn plan_moves(self: &Plan) -> Vec<PlannedMove>;
+        fn apply(
+            self: &Scope,
+            plan: &Plan,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<Report>;
+
+        fn version() -> String;
+        fn repair(
+            path: &[u8],
+            rebuild_catalog: bool,
+            without_cold: bool,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<Report>;
+        fn set_cold_directory(
+            path: &[u8],
+            directory: &[u8],
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<Report>;
+
         fn import_file(
             self: &Scope,
             path: &[u8],
@@ -221,9 +366,18 @@ pub(crate) mod ffi {
         type Moment;
         fn snapshot(self: &Scope, failure: &mut Failure) -> Result<Box<Moment>>;
         fn snapshot_at(self: &Scope, lsn: u64, failure: &mut Failure) -> Result<Box<Moment>>;
+        fn snapshot_at_time(self: &Scope, time_us: u64, failure: &mut Failure) -> Result<Box<Moment>>;
         fn snapshot_lsn(self: &Moment) -> u64;
         fn snapshot_get(self: &Moment, key: KeyRef, failure: &mut Failure) -> Result<Box<Payload>>;
-        fn snapshot_list(self: &Moment, prefix: &str, limit: usize, failure: &mut Failure) -> Result<Vec<AtomInfo>>;
+        /// Behind a key, if `is_after`.
+        fn snapshot_list(
+            self: &Moment,
+            prefix: &str,
+            limit: usize,
+            is_after: bool,
+            after: KeyRef,
+            failure: &mut Failure,
+        ) -> Result<Vec<AtomInfo>>;
         fn export_file(
             self: &Moment,
             path: &[u8],
@@ -240,6 +394,23 @@ pub(crate) mod ffi {
         fn range(self: &Payload, start: u64, end: u64, failure: &mut Failure) -> Result<Box<Bytes>>;
         fn rows(self: &Payload, start: u64, end: u64, failure: &mut Failure) -> Result<Box<Bytes>>;
         fn read_into(self: &Payload, offset: u64, target: &mut [u8], failure: &mut Failure) -> Result<()>;
+        fn row_range(self: &Payload, start: u64, end: u64, failure: &mut Failure) -> Result<Vec<u64>>;
+        fn range_within(
+            self: &Payload,
+            start: u64,
+            end: u64,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<Box<Bytes>>;
+        fn read_into_within(
+            self: &Payload,
+            offset: u64,
+            target: &mut [u8],
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<()>;
 
         type Bytes;
         fn as_slice(self: &Bytes) -> &[u8];
@@ -255,12 +426,37 @@ pub(crate) mod ffi {
             shape: &[u64],
             bytes: &[u8],
             options: PutOptions,
+            listener: &Listener,
+            cancel: &Cancel,
             failure: &mut Failure,
         ) -> Result<()>;
+        fn txn_set_metadata(
+            self: &mut Txn,
+            scope: &Scope,
+            key: KeyRef,
+            has_metadata: bool,
+            metadata: &str,
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn txn_delete_version(
+            self: &mut Txn,
+            scope: &Scope,
+            key: KeyRef,
+            lsn: u64,
+            failure: &mut Failure,
+        ) -> Result<bool>;
+        fn txn_delete_prefix(
+            self: &mut Txn,
+            scope: &Scope,
+            prefix: &str,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<u64>;
         fn txn_delete(self: &mut Txn, scope: &Scope, key: KeyRef, failure: &mut Failure) -> Result<bool>;
         fn txn_rename(self: &mut Txn, scope: &Scope, from: KeyRef, to: KeyRef, failure: &mut Failure) -> Result<()>;
         fn txn_get(self: &mut Txn, scope: &Scope, key: KeyRef, failure: &mut Failure) -> Result<Box<Payload>>;
-        fn txn_commit(txn: Box<Txn>, failure: &mut Failure) -> Result<u64>;
+        fn txn_commit(txn: Box<Txn>, listener: &Listener, cancel: &Cancel, failure: &mut Failure) -> Result<u64>;
 
         type Writer<'a>;
         /// The header keeps the transaction where it is, and untouched, while the writer lives.
@@ -274,7 +470,13 @@ pub(crate) mod ffi {
             options: PutOptions,
             failure: &mut Failure,
         ) -> Result<Box<Writer<'a>>>;
-        unsafe fn append<'a>(self: &mut Writer<'a>, bytes: &[u8], failure: &mut Failure) -> Result<()>;
+        unsafe fn append<'a>(
+            self: &mut Writer<'a>,
+            bytes: &[u8],
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<()>;
         unsafe fn writer_finish<'a>(writer: Box<Writer<'a>>, failure: &mut Failure) -> Result<()>;
 
         type Vectors;
@@ -292,8 +494,25 @@ pub(crate) mod ffi {
         fn vectors_metric(self: &Vectors) -> u8;
         fn vectors_len(self: &Vectors, failure: &mut Failure) -> Result<u64>;
         fn vectors_contains(self: &Vectors, id: i64, failure: &mut Failure) -> Result<bool>;
-        fn vectors_add(self: &Vectors, ids: &[i64], rows: RowsRef, replace: bool, failure: &mut Failure) -> Result<()>;
-        fn vectors_delete(self: &Vectors, ids: &[i64], failure: &mut Failure) -> Result<u64>;
+        fn vectors_info(self: &Vectors, failure: &mut Failure) -> Result<VectorSetInfo>;
+        /// Fills a place of the length of a vector for each id; returns whether each was there.
+        fn vectors_get(self: &Vectors, ids: &[i64], out: &mut [u8], failure: &mut Failure) -> Result<Vec<bool>>;
+        fn vectors_add(
+            self: &Vectors,
+            ids: &[i64],
+            rows: RowsRef,
+            replace: bool,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn vectors_delete(
+            self: &Vectors,
+            ids: &[i64],
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<u64>;
         fn vectors_compact(self: &Vectors, listener: &Listener, cancel: &Cancel, failure: &mut Failure) -> Result<u64>;
         fn vectors_build_companions(
             self: &Vectors,
@@ -361,11 +580,12 @@ pub(crate) mod ffi {
         fn arg_extreme(row: RowsRef, largest: bool, failure: &mut Failure) -> Result<usize>;
         fn centroid(rows: RowsRef, weights: &[f64], out: &mut [f64], failure: &mut Failure) -> Result<()>;
         fn top_k(distances: &[f64], k: usize, failure: &mut Failure) -> Result<Vec<usize>>;
-        /// `what`: 0 add, 1 sub, 2 lerp by `t`, 3 scale `a` by `t`, 4 normalize `a`, 5 softmax of `a`.
+        /// `what`: 0 add, 1 sub, 2 lerp by `t`, 3 scale `a` by `t`, 4 normalize `a`, 5 softmax of `a`, 6 `a * b + c`.
         fn elementwise_f32(
             what: u8,
             a: &[f32],
             b: &[f32],
+            c: &[f32],
             t: f64,
             out: &mut [f32],
             failure: &mut Failure,
@@ -374,8 +594,28 @@ pub(crate) mod ffi {
             what: u8,
             a: &[f64],
             b: &[f64],
+            c: &[f64],
             t: f64,
             out: &mut [f64],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        /// Of the bits of floats.
+        fn elementwise_f16(
+            what: u8,
+            a: &[u16],
+            b: &[u16],
+            c: &[u16],
+            t: f64,
+            out: &mut [u16],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn elementwise_bf16(
+            what: u8,
+            a: &[u16],
+            b: &[u16],
+            c: &[u16],
+            t: f64,
+            out: &mut [u16],
             failure: &mut Failure,
         ) -> Result<()>;
         fn convert(
@@ -406,16 +646,112 @@ pub(crate) mod ffi {
             target: &mut [f32],
             failure: &mut Failure,
         ) -> Result<()>;
+
+        type State;
+        fn aggregate_new(kind: &str, failure: &mut Failure) -> Result<Box<State>>;
+        fn aggregate_import(bytes: &[u8], failure: &mut Failure) -> Result<Box<State>>;
+        fn aggregate_push(self: &mut State, rows: RowsRef, weights: &[f64], failure: &mut Failure) -> Result<()>;
+        fn aggregate_merge(self: &mut State, other: &State, failure: &mut Failure) -> Result<()>;
+        fn aggregate_export(self: &State, failure: &mut Failure) -> Result<Vec<u8>>;
+        fn aggregate_finish(self: &State, failure: &mut Failure) -> Result<Value>;
+        fn aggregate_count(self: &State) -> u64;
+        fn aggregate_reset(self: &mut State);
+        fn aggregate_clone(self: &State, failure: &mut Failure) -> Result<Box<State>>;
+
+        /// States are bytes; none is that of nothing.
+        fn moments_push(state: &[u8], rows: RowsRef, failure: &mut Failure) -> Result<Vec<u8>>;
+        fn moments_merge(a: &[u8], b: &[u8], failure: &mut Failure) -> Result<Vec<u8>>;
+        fn moments_finish(state: &[u8], ddof: u64, failure: &mut Failure) -> Result<MomentsValue>;
+
+        type Projection;
+        fn projection_landmarks(dim: usize, failure: &mut Failure) -> Result<Box<Projection>>;
+        fn projection_random(dim: usize, axes: usize, seed: u64, failure: &mut Failure) -> Result<Box<Projection>>;
+        fn projection_dim(self: &Projection) -> usize;
+        fn projection_axes(self: &Projection) -> usize;
+        fn project(self: &Projection, vectors: &[f32], out: &mut [f64], failure: &mut Failure) -> Result<()>;
+        fn curve_encode(is_hilbert: bool, cells: &[u32], bits: u32, failure: &mut Failure) -> Result<u64>;
+        fn curve_decode(is_hilbert: bool, code: u64, bits: u32, cells: &mut [u32], failure: &mut Failure)
+        -> Result<()>;
+        fn grid_cells(grid: &GridRef, values: &[f64], cells: &mut [u32], failure: &mut Failure) -> Result<()>;
+        fn grid_centers(grid: &GridRef, cells: &[u32], values: &mut [f64], failure: &mut Failure) -> Result<()>;
+
+        fn matmul_f32(
+            a: &[f32],
+            b: &[f32],
+            rows: usize,
+            inner: usize,
+            cols: usize,
+            out: &mut [f32],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn svd_f32(
+            a: &[f32],
+            rows: usize,
+            cols: usize,
+            rank: usize,
+            u: &mut Vec<f32>,
+            values: &mut Vec<f32>,
+            vt: &mut Vec<f32>,
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn pca_f32(
+            a: &[f32],
+            rows: usize,
+            cols: usize,
+            count: usize,
+            mean: &mut Vec<f32>,
+            components: &mut Vec<f32>,
+            variances: &mut Vec<f32>,
+            scores: &mut [f32],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn matmul_f64(
+            a: &[f64],
+            b: &[f64],
+            rows: usize,
+            inner: usize,
+            cols: usize,
+            out: &mut [f64],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn svd_f64(
+            a: &[f64],
+            rows: usize,
+            cols: usize,
+            rank: usize,
+            u: &mut Vec<f64>,
+            values: &mut Vec<f64>,
+            vt: &mut Vec<f64>,
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn pca_f64(
+            a: &[f64],
+            rows: usize,
+            cols: usize,
+            count: usize,
+            mean: &mut Vec<f64>,
+            components: &mut Vec<f64>,
+            variances: &mut Vec<f64>,
+            scores: &mut [f64],
+            failure: &mut Failure,
+        ) -> Result<()>;
     }
 }
 
-use crate::kernels::{
-    arg_extreme, centroid, convert, dequantize, elementwise_f32, elementwise_f64, gguf_dequantize, json_parse,
-    json_write, kernel_isa, many_to_many, quantize, reduce, top_k, variance,
+use crate::aggregate::{State, aggregate_import, aggregate_new, moments_finish, moments_merge, moments_push};
+use crate::geometry::{
+    Projection, curve_decode, curve_encode, grid_cells, grid_centers, projection_landmarks, projection_random,
 };
-use crate::store::{Bytes, Moment, Payload, Scope, Txn, Writer, open, txn_commit, txn_writer, writer_finish};
+use crate::kernels::{
+    arg_extreme, centroid, convert, dequantize, elementwise_bf16, elementwise_f16, elementwise_f32, elementwise_f64,
+    gguf_dequantize, json_parse, json_write, kernel_isa, many_to_many, quantize, reduce, top_k, variance,
+};
+use crate::linalg::{matmul_f32, matmul_f64, pca_f32, pca_f64, svd_f32, svd_f64};
+use crate::store::{Bytes, Moment, Payload, Scope, open};
+use crate::tier::{Changes, Plan, plan_of_json, repair, set_cold_directory, version};
+use crate::txn::{Txn, Writer, txn_commit, txn_writer, writer_finish};
 use crate::vectors::{Vectors, tensor_search, vectors_create, vectors_open};
-use crate::wall::{Cancel, cancel_new};
+use crate::wall::{Cancel, cancel_after, cancel_never, cancel_new};
 
 // SAFETY: the class guards its function with a mutex, and `report` touches nothing else.
 unsafe impl Sync for ffi::Listener {}

@@ -1,5 +1,7 @@
 //! Vector mathematics over memory of the caller, as C++ calls it.
 
+use half::slice::HalfBitsSliceExt;
+use half::{bf16, f16};
 use tensoratom::kernels::convert::Overflow;
 use tensoratom::kernels::ggml::{BlockLayout, dequantize_blocks};
 use tensoratom::kernels::json::{self, NonFinite};
@@ -57,29 +59,36 @@ pub(crate) fn top_k(distances: &[f64], k: usize, failure: &mut Failure) -> Resul
     wall(failure, || kernels::top_k(distances, k))
 }
 
-pub(crate) fn elementwise_f32(
-    what: u8,
-    a: &[f32],
-    b: &[f32],
-    t: f64,
-    out: &mut [f32],
-    failure: &mut Failure,
-) -> Result<(), Failed> {
-    wall(failure, || elementwise(what, a, b, t, out))
+/// The operations of one element type; `$view` and `$view_mut` make numbers of what crosses the bridge.
+macro_rules! elementwise {
+    ($($name:ident: $Bits:ty, |$bits:ident| $view:expr, $view_mut:expr;)*) => {
+        $(
+            #[allow(clippy::too_many_arguments)] // the bridge has no overloads
+            pub(crate) fn $name(
+                what: u8,
+                a: &[$Bits],
+                b: &[$Bits],
+                c: &[$Bits],
+                t: f64,
+                out: &mut [$Bits],
+                failure: &mut Failure,
+            ) -> Result<(), Failed> {
+                let [a, b, c] = [a, b, c].map(|$bits| $view);
+                let out = { let $bits = out; $view_mut };
+                wall(failure, || elementwise(what, a, b, c, t, out))
+            }
+        )*
+    };
 }
 
-pub(crate) fn elementwise_f64(
-    what: u8,
-    a: &[f64],
-    b: &[f64],
-    t: f64,
-    out: &mut [f64],
-    failure: &mut Failure,
-) -> Result<(), Failed> {
-    wall(failure, || elementwise(what, a, b, t, out))
+elementwise! {
+    elementwise_f32: f32, |numbers| numbers, numbers;
+    elementwise_f64: f64, |numbers| numbers, numbers;
+    elementwise_f16: u16, |bits| bits.reinterpret_cast::<f16>(), bits.reinterpret_cast_mut::<f16>();
+    elementwise_bf16: u16, |bits| bits.reinterpret_cast::<bf16>(), bits.reinterpret_cast_mut::<bf16>();
 }
 
-fn elementwise<T: Float>(what: u8, a: &[T], b: &[T], t: f64, out: &mut [T]) -> Result<()> {
+fn elementwise<T: Float>(what: u8, a: &[T], b: &[T], c: &[T], t: f64, out: &mut [T]) -> Result<()> {
     match what {
         0 => kernels::add(a, b, out),
         1 => kernels::sub(a, b, out),
@@ -87,6 +96,7 @@ fn elementwise<T: Float>(what: u8, a: &[T], b: &[T], t: f64, out: &mut [T]) -> R
         3 => kernels::scale(a, t, out),
         4 => kernels::normalize(a, out),
         5 => kernels::softmax(a, out),
+        6 => kernels::fma(a, b, c, out),
         _ => Err(unknown(what)),
     }
 }

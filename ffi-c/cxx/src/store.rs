@@ -1,16 +1,17 @@
-//! Stores, namespaces, snapshots, payloads and transactions, as C++ calls them.
+//! Stores, namespaces, snapshots and payloads, as C++ calls them.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tensoratom::{
-    Address, AsOf, Encoding, Error, Expect, ExportOptions, ImportOptions, Key, ListOptions, Namespace, Options,
-    PayloadWriter, ReadMode, Result, Snapshot, Store, Tensor, VerifyOptions, WriteTxn,
+    Address, AsOf, Control, Encoding, Error, ExportOptions, ImportOptions, Key, ListOptions, Namespace, Options,
+    ReadMode, Result, Snapshot, Store, VerifyOptions,
 };
 
 use crate::bridge::ffi;
 use crate::bridge::ffi::{Failure, Listener};
-use crate::wall::{Cancel, Failed, controlled, dtype, wall};
+use crate::txn::Txn;
+use crate::wall::{Cancel, Failed, controlled, wall};
 
 /// A store, and the namespace in which its keys are meant.
 pub(crate) struct Scope {
@@ -21,8 +22,6 @@ pub(crate) struct Scope {
 pub(crate) struct Moment(pub(crate) Snapshot);
 pub(crate) struct Payload(tensoratom::Payload);
 pub(crate) struct Bytes(tensoratom::Bytes);
-pub(crate) struct Txn(pub(crate) WriteTxn);
-pub(crate) struct Writer<'a>(PayloadWriter<'a>);
 
 pub(crate) fn open(path: &[u8], options: &ffi::OpenOptions, failure: &mut Failure) -> Result<Box<Scope>, Failed> {
     wall(failure, || {
@@ -81,9 +80,14 @@ impl Scope {
         wall(failure, || self.store.exists(self.address(key)))
     }
 
-    pub(crate) fn stat(&self, failure: &mut Failure) -> Result<ffi::Stat, Failed> {
+    pub(crate) fn stat(
+        &self,
+        listener: &Listener,
+        cancel: &Cancel,
+        failure: &mut Failure,
+    ) -> Result<ffi::Stat, Failed> {
         wall(failure, || {
-            let stat = self.store.stat()?;
+            let stat = controlled(listener, cancel, |control| self.store.stat_within(&control))?;
             let parts = stat.accounted.parts().into_iter();
             Ok(ffi::Stat {
                 lsn: stat.lsn,
@@ -133,9 +137,16 @@ impl Scope {
         })
     }
 
-    pub(crate) fn query(&self, sql: &str, row_limit: usize, failure: &mut Failure) -> Result<ffi::QueryResult, Failed> {
+    pub(crate) fn query(
+        &self,
+        sql: &str,
+        row_limit: usize,
+        listener: &Listener,
+        cancel: &Cancel,
+        failure: &mut Failure,
+    ) -> Result<ffi::QueryResult, Failed> {
         wall(failure, || {
-            let answer = self.store.query(sql, row_limit)?;
+            let answer = controlled(listener, cancel, |control| self.store.query_within(sql, row_limit, &control))?;
             let values = answer.rows.into_iter().flatten().map(sql_value).collect();
             Ok(ffi::QueryResult { columns: answer.columns, values })
         })
@@ -175,6 +186,10 @@ impl Scope {
         wall(failure, || Ok(Box::new(self.moment(self.store.snapshot_at(AsOf::Lsn(lsn))?))))
     }
 
+    pub(crate) fn snapshot_at_time(&self, time_us: u64, failure: &mut Failure) -> Result<Box<Moment>, Failed> {
+        wall(failure, || Ok(Box::new(self.moment(self.store.snapshot_at(AsOf::Time(time_us))?))))
+    }
+
     pub(crate) fn begin(&self, failure: &mut Failure) -> Result<Box<Txn>, Failed> {
         wall(failure, || Ok(Box::new(Txn(self.store.begin()?))))
     }
@@ -193,10 +208,16 @@ impl Moment {
         &self,
         prefix: &str,
         limit: usize,
+        is_after: bool,
+        after: ffi::KeyRef<'_>,
         failure: &mut Failure,
     ) -> Result<Vec<ffi::AtomInfo>, Failed> {
         wall(failure, || {
-            let atoms = self.0.list(&ListOptions::new().prefix(prefix).limit(limit))?;
+            let mut options = ListOptions::new().prefix(prefix).limit(limit);
+            if is_after {
+                options = options.after(key_ref(after).to_key());
+            }
+            let atoms = self.0.list(&options)?;
             Ok(atoms.iter().map(atom_info).collect())
         })
     }
@@ -218,6 +239,10 @@ impl Moment {
 }
 
 impl Payload {
+    pub(crate) fn of(payload: tensoratom::Payload) -> Self {
+        Payload(payload)
+    }
+
     pub(crate) fn info(&self, failure: &mut Failure) -> Result<ffi::AtomInfo, Failed> {
         wall(failure, || Ok(atom_info(self.0.info())))
     }
@@ -241,6 +266,35 @@ impl Payload {
     pub(crate) fn read_into(&self, offset: u64, target: &mut [u8], failure: &mut Failure) -> Result<(), Failed> {
         wall(failure, || self.0.read_into(offset, target))
     }
+
+    /// First byte of some rows, and the one behind them.
+    pub(crate) fn row_range(&self, start: u64, end: u64, failure: &mut Failure) -> Result<Vec<u64>, Failed> {
+        wall(failure, || self.0.row_range(start..end).map(|range| vec![range.start, range.end]))
+    }
+
+    pub(crate) fn range_within(
+        &self,
+        start: u64,
+        end: u64,
+        listener: &Listener,
+        cancel: &Cancel,
+        failure: &mut Failure,
+    ) -> Result<Box<Bytes>, Failed> {
+        let read = |control: Control<'_>| self.0.range_within(start..end, &control);
+        wall(failure, || Ok(Box::new(Bytes(controlled(listener, cancel, read)?))))
+    }
+
+    pub(crate) fn read_into_within(
+        &self,
+        offset: u64,
+        target: &mut [u8],
+        listener: &Listener,
+        cancel: &Cancel,
+        failure: &mut Failure,
+    ) -> Result<(), Failed> {
+        let read = |control: Control<'_>| self.0.read_into_within(offset, target, &control);
+        wall(failure, || controlled(listener, cancel, read))
+    }
 }
 
 impl Bytes {
@@ -253,100 +307,11 @@ impl Bytes {
     }
 }
 
-impl Txn {
-    #[allow(clippy::too_many_arguments)] // the bridge has no overloads and no default arguments
-    pub(crate) fn txn_put(
-        &mut self,
-        scope: &Scope,
-        key: ffi::KeyRef<'_>,
-        dtype_number: u8,
-        shape: &[u64],
-        bytes: &[u8],
-        options: ffi::PutOptions<'_>,
-        failure: &mut Failure,
-    ) -> Result<(), Failed> {
-        wall(failure, || {
-            let tensor = Tensor::encoded(dtype(dtype_number)?, shape, encoding(&options.encoding)?, bytes)?;
-            self.0.put_with(scope.address(key), &tensor, &put_options(&options)?)
-        })
-    }
-
-    pub(crate) fn txn_delete(
-        &mut self,
-        scope: &Scope,
-        key: ffi::KeyRef<'_>,
-        failure: &mut Failure,
-    ) -> Result<bool, Failed> {
-        wall(failure, || self.0.delete(scope.address(key)))
-    }
-
-    pub(crate) fn txn_rename(
-        &mut self,
-        scope: &Scope,
-        from: ffi::KeyRef<'_>,
-        to: ffi::KeyRef<'_>,
-        failure: &mut Failure,
-    ) -> Result<(), Failed> {
-        wall(failure, || self.0.rename(scope.address(from), scope.address(to)))
-    }
-
-    pub(crate) fn txn_get(
-        &mut self,
-        scope: &Scope,
-        key: ffi::KeyRef<'_>,
-        failure: &mut Failure,
-    ) -> Result<Box<Payload>, Failed> {
-        wall(failure, || Ok(Box::new(Payload(self.0.get(scope.address(key))?))))
-    }
-}
-
-// A `Box` is what C++ holds and hands over.
-#[allow(clippy::boxed_local)]
-pub(crate) fn txn_commit(txn: Box<Txn>, failure: &mut Failure) -> Result<u64, Failed> {
-    wall(failure, || txn.0.commit())
-}
-
-#[allow(clippy::too_many_arguments)] // the bridge has no overloads and no default arguments
-pub(crate) fn txn_writer<'a>(
-    txn: &'a mut Txn,
-    scope: &Scope,
-    key: ffi::KeyRef<'_>,
-    dtype_number: u8,
-    shape: &[u64],
-    open_rows: bool,
-    options: ffi::PutOptions<'_>,
-    failure: &mut Failure,
-) -> Result<Box<Writer<'a>>, Failed> {
-    wall(failure, || {
-        let mut shape: Vec<Option<u64>> = shape.iter().copied().map(Some).collect();
-        if open_rows {
-            shape.insert(0, None);
-        }
-        if options.encoding.kind != 0 {
-            return Err(Error::invalid_argument("a writer takes plain elements; put encoded ones whole"));
-        }
-        let writer = txn.0.writer(scope.address(key), dtype(dtype_number)?, &shape, &put_options(&options)?)?;
-        Ok(Box::new(Writer(writer)))
-    })
-}
-
-impl Writer<'_> {
-    pub(crate) fn append(&mut self, bytes: &[u8], failure: &mut Failure) -> Result<(), Failed> {
-        wall(failure, || self.0.append(bytes))
-    }
-}
-
-// A `Box` is what C++ holds and hands over.
-#[allow(clippy::boxed_local)]
-pub(crate) fn writer_finish(writer: Box<Writer<'_>>, failure: &mut Failure) -> Result<(), Failed> {
-    wall(failure, || writer.0.finish())
-}
-
 pub(crate) fn key_ref(key: ffi::KeyRef<'_>) -> tensoratom::KeyRef<'_> {
     if key.is_name { tensoratom::KeyRef::Name(key.name) } else { tensoratom::KeyRef::Int(key.number) }
 }
 
-fn owned_key(key: &Key) -> ffi::OwnedKey {
+pub(crate) fn owned_key(key: &Key) -> ffi::OwnedKey {
     match key {
         Key::Int(number) => ffi::OwnedKey { is_name: false, number: *number, name: String::new() },
         Key::Name(name) => ffi::OwnedKey { is_name: true, number: 0, name: name.to_string() },
@@ -365,28 +330,6 @@ fn atom_info(info: &tensoratom::AtomInfo) -> ffi::AtomInfo {
         encoding: owned_encoding(&info.encoding),
         lsn: info.lsn,
         created_us: info.created_us,
-    }
-}
-
-fn put_options(options: &ffi::PutOptions<'_>) -> Result<tensoratom::PutOptions> {
-    let expect = match options.expect {
-        0 => Expect::Any,
-        1 => Expect::Absent,
-        2 => Expect::Version(options.expect_lsn),
-        other => return Err(Error::invalid_argument(format!("no expectation has number {other}"))),
-    };
-    let parent =
-        |key: &ffi::OwnedKey| if key.is_name { Key::Name(key.name.as_str().into()) } else { Key::Int(key.number) };
-    let put = tensoratom::PutOptions::new().expect(expect).parents(options.parents.iter().map(parent));
-    Ok(if options.metadata.is_empty() { put } else { put.metadata(options.metadata) })
-}
-
-fn encoding(e: &ffi::Encoding) -> Result<Encoding> {
-    match e.kind {
-        0 => Ok(Encoding::Plain),
-        1 => Ok(Encoding::Blocks { layout: e.layout.clone(), elements: e.block_elements, bytes: e.block_bytes }),
-        2 => Ok(Encoding::Quantized { block: e.block, scale: e.scale.clone(), zero_point: e.zero_point.clone() }),
-        other => Err(Error::invalid_argument(format!("no encoding has number {other}"))),
     }
 }
 
@@ -442,6 +385,9 @@ fn to_options(o: &ffi::OpenOptions) -> Result<Options> {
     if o.lock_timeout_ms != 0 {
         options = options.lock_timeout(Duration::from_millis(o.lock_timeout_ms));
     }
+    if o.has_hot_bytes {
+        options = options.hot_bytes(o.hot_bytes);
+    }
     if !o.cold_directory.is_empty() {
         options = options.cold_directory(to_path(&o.cold_directory)?);
     }
@@ -449,7 +395,7 @@ fn to_options(o: &ffi::OpenOptions) -> Result<Options> {
 }
 
 #[cfg(unix)]
-fn to_path(bytes: &[u8]) -> Result<PathBuf> {
+pub(crate) fn to_path(bytes: &[u8]) -> Result<PathBuf> {
     use std::os::unix::ffi::OsStrExt;
     if bytes.contains(&0) {
         return Err(Error::invalid_argument("a path holds a NUL"));
@@ -458,6 +404,6 @@ fn to_path(bytes: &[u8]) -> Result<PathBuf> {
 }
 
 #[cfg(not(unix))]
-fn to_path(bytes: &[u8]) -> Result<PathBuf> {
+pub(crate) fn to_path(bytes: &[u8]) -> Result<PathBuf> {
     std::str::from_utf8(bytes).map(PathBuf::from).map_err(|_| Error::invalid_argument("a path is not UTF-8"))
 }

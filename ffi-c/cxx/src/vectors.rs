@@ -1,12 +1,13 @@
 //! Vector sets and search, as C++ calls them.
 
 use tensoratom::kernels::{Metric, Rows};
-use tensoratom::{CompactOptions, Control, Neighbor, Result, SearchOptions, VectorSet};
+use tensoratom::{CompactOptions, Control, Error, Neighbor, Result, SearchOptions, VectorSet, VectorSetInfo};
 
 use crate::bridge::ffi;
 use crate::bridge::ffi::{Failure, Listener};
 use crate::kernels::rows;
-use crate::store::{Moment, Scope, Txn, key_ref};
+use crate::store::{Moment, Scope, key_ref};
+use crate::txn::Txn;
 use crate::wall::{Cancel, Failed, controlled, dtype, metric, wall};
 
 pub(crate) struct Vectors(VectorSet);
@@ -59,16 +60,46 @@ impl Vectors {
         ids: &[i64],
         vectors: ffi::RowsRef<'_>,
         replace: bool,
+        listener: &Listener,
+        cancel: &Cancel,
         failure: &mut Failure,
     ) -> Result<(), Failed> {
         wall(failure, || {
             let vectors = rows(&vectors)?;
-            if replace { self.0.upsert(ids, vectors) } else { self.0.append(ids, vectors) }
+            controlled(listener, cancel, |control| match replace {
+                true => self.0.upsert_within(ids, vectors, &control),
+                false => self.0.append_within(ids, vectors, &control),
+            })
         })
     }
 
-    pub(crate) fn vectors_delete(&self, ids: &[i64], failure: &mut Failure) -> Result<u64, Failed> {
-        wall(failure, || self.0.delete(ids))
+    pub(crate) fn vectors_delete(
+        &self,
+        ids: &[i64],
+        listener: &Listener,
+        cancel: &Cancel,
+        failure: &mut Failure,
+    ) -> Result<u64, Failed> {
+        wall(failure, || controlled(listener, cancel, |control| self.0.delete_within(ids, &control)))
+    }
+
+    pub(crate) fn vectors_info(&self, failure: &mut Failure) -> Result<ffi::VectorSetInfo, Failed> {
+        wall(failure, || Ok(info(self.0.info()?)))
+    }
+
+    pub(crate) fn vectors_get(&self, ids: &[i64], out: &mut [u8], failure: &mut Failure) -> Result<Vec<bool>, Failed> {
+        wall(failure, || {
+            let found = self.0.get(ids)?;
+            let width = out.len().checked_div(ids.len()).unwrap_or(0).max(1);
+            for (place, vector) in out.chunks_mut(width).zip(&found) {
+                match vector {
+                    Some(vector) if vector.len() == place.len() => place.copy_from_slice(vector),
+                    Some(_) => return Err(Error::invalid_argument("the places are of another length than vectors")),
+                    None => {}
+                }
+            }
+            Ok(found.iter().map(Option::is_some).collect())
+        })
     }
 
     pub(crate) fn vectors_compact(
@@ -172,6 +203,32 @@ pub(crate) fn tensor_search(
         let matrix = moment.0.matrix(key_ref(key), metric)?;
         search(&queries, &options, listener, cancel, |queries, options| matrix.search(queries, k, options))
     })
+}
+
+impl Scope {
+    pub(crate) fn vector_sets(&self, failure: &mut Failure) -> Result<Vec<ffi::VectorSetInfo>, Failed> {
+        wall(failure, || {
+            let sets = self.moment(self.store.snapshot()?).0.vector_sets()?;
+            Ok(sets.iter().map(|set| info(set.info())).collect())
+        })
+    }
+}
+
+fn info(i: VectorSetInfo) -> ffi::VectorSetInfo {
+    ffi::VectorSetInfo {
+        name: i.name,
+        dim: i.dim,
+        dtype: i.dtype.number(),
+        metric: i.metric.number(),
+        created_lsn: i.created_lsn,
+        vectors: i.vectors,
+        parts: i.parts,
+        deleted_rows: i.deleted_rows,
+        vector_bytes: i.vector_bytes,
+        id_bytes: i.id_bytes,
+        companion_bytes: i.companion_bytes,
+        companion_rows: i.companion_rows,
+    }
 }
 
 fn search(

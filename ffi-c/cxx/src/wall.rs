@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tensoratom::{Control, DType, Error, ErrorKind, Progress, Result, kernels::Metric};
 
@@ -44,32 +45,55 @@ fn fill(failure: &mut Failure, error: &Error) {
     failure.os_code = error.os_code().unwrap_or(0);
 }
 
-/// A flag that stops a long operation.
+/// What stops a long operation: a flag, and perhaps a moment.
 #[derive(Default)]
-pub(crate) struct Cancel(AtomicBool);
+pub(crate) struct Cancel {
+    flag: AtomicBool,
+    deadline: Option<Instant>,
+    /// Nobody can set it: the engine need not look.
+    is_never: bool,
+}
 
 pub(crate) fn cancel_new() -> Box<Cancel> {
     Box::default()
 }
 
+/// One that nobody sets, for calls that were given none.
+pub(crate) fn cancel_never() -> Box<Cancel> {
+    Box::new(Cancel { is_never: true, ..Cancel::default() })
+}
+
+/// One that is set once some time has passed; never if that is beyond the clock.
+pub(crate) fn cancel_after(milliseconds: u64) -> Box<Cancel> {
+    let deadline = Instant::now().checked_add(Duration::from_millis(milliseconds));
+    Box::new(Cancel { deadline, ..Cancel::default() })
+}
+
 impl Cancel {
     pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 
 /// Runs a long operation whose progress goes to `listener`, and which `cancel` stops.
 pub(crate) fn controlled<T>(listener: &Listener, cancel: &Cancel, body: impl FnOnce(Control<'_>) -> T) -> T {
+    if cancel.is_never {
+        return body(Control::new());
+    }
     let report = |p: Progress| {
         if !listener.report(p.bytes_done, p.bytes_total, p.items_done, p.items_total) {
             cancel.set();
         }
     };
-    body(Control::new().progress(&report).cancel(&cancel.0))
+    let control = Control::new().progress(&report).cancel(&cancel.flag);
+    body(match cancel.deadline {
+        Some(deadline) => control.deadline(deadline),
+        None => control,
+    })
 }
 
 pub(crate) fn dtype(number: u8) -> Result<DType> {

@@ -24,12 +24,19 @@ fn library() -> PathBuf {
     archives.max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap()).expect("no static library was built")
 }
 
+/// What `tensoratom.hpp` is made of.
+fn headers() -> Vec<PathBuf> {
+    fs::read_dir(source("include/tensoratom")).unwrap().map(|file| file.unwrap().path()).collect()
+}
+
 /// Headers as they are installed.
 fn include(work: &Path) -> PathBuf {
     let include = work.join("include");
     fs::create_dir_all(include.join("tensoratom")).unwrap();
     fs::copy(source("include/tensoratom.hpp"), include.join("tensoratom.hpp")).unwrap();
-    fs::copy(source("include/tensoratom/listener.hpp"), include.join("tensoratom/listener.hpp")).unwrap();
+    for header in headers() {
+        fs::copy(&header, include.join("tensoratom").join(header.file_name().unwrap())).unwrap();
+    }
     fs::copy(env!("TENSORATOM_CXX_BRIDGE"), include.join("tensoratom/bridge.h")).unwrap();
     include
 }
@@ -131,9 +138,150 @@ fn projects_build_against_an_installed_package() {
 // The header numbers its types by position.
 #[test]
 fn the_header_lists_every_type_in_the_order_of_numbers() {
-    let header = fs::read_to_string(source("include/tensoratom.hpp")).unwrap();
+    let header = fs::read_to_string(source("include/tensoratom/base.hpp")).unwrap();
     let list = header.split("enum class DType : std::uint8_t {").nth(1).unwrap().split('}').next().unwrap();
     let names: Vec<&str> = list.split(',').map(|name| name.trim().split(' ').next().unwrap()).collect();
     let expected = DType::ALL.iter().map(|dtype| dtype.name().replace("bool", "boolean"));
     assert_eq!(names, expected.collect::<Vec<_>>());
+}
+
+/// Functions of the C interface, and the name that C++ has for what they do.
+const COUNTERPARTS: &[(&str, &str)] = &[
+    ("store_open", "Store"),
+    ("store_lsn", "lsn"),
+    ("namespace_create", "create_namespace"),
+    ("namespaces", "name_spaces"),
+    ("snapshot", "snapshot_at_time"),
+    ("begin", "begin"),
+    ("commit commit_with", "commit"),
+    ("put put_with", "put"),
+    ("put_stream put_stream_with", "write_rows"),
+    ("delete vectors_delete vectors_delete_with", "erase"),
+    ("delete_version", "erase_version"),
+    ("delete_prefix delete_prefix_with", "erase_prefix"),
+    ("rename", "rename"),
+    ("set_metadata", "set_metadata"),
+    ("get_info get_metadata get_encoding vectors_info", "info"),
+    ("read read_with", "read_into"),
+    ("map map_with", "bytes"),
+    ("list list_in list_next", "list"),
+    ("changes", "changes"),
+    ("changes_next", "next"),
+    ("stat stat_with", "stat"),
+    ("verify verify_in", "verify"),
+    ("query query_with", "query"),
+    ("import import_in", "import_file"),
+    ("export export_in", "export_file"),
+    ("repair", "repair"),
+    ("set_cold_directory", "set_cold_directory"),
+    ("tier_policy", "tier_policy"),
+    ("tier_set_policy", "set_tier_policy"),
+    ("tier_pin_key", "pin"),
+    ("tier_unpin_key", "unpin"),
+    ("tier_pin", "pin_prefix"),
+    ("tier_unpin", "unpin_prefix"),
+    ("tier_plan tier_plan_with", "plan"),
+    ("tier_apply", "apply"),
+    ("tier_maintain", "maintain"),
+    ("move_to_tier", "move_to_tier"),
+    ("gc", "gc"),
+    ("vectors_open vectors_find", "vectors"),
+    ("vectors_facts", "dim"),
+    ("vectors_count", "size"),
+    ("vectors_get", "get"),
+    ("vectors_append vectors_append_with", "append"),
+    ("vectors_upsert vectors_upsert_with", "upsert"),
+    ("vectors_compact", "compact"),
+    ("vectors_build_companions", "build_companions"),
+    ("vector_sets vector_sets_in", "vector_sets"),
+    ("search search_with search_matrix", "search"),
+    ("txn_vectors_create", "create_vectors"),
+    ("txn_vectors_append", "append_vectors"),
+    ("txn_vectors_upsert", "upsert_vectors"),
+    ("txn_vectors_delete", "erase_vectors"),
+    ("txn_vectors_drop", "drop_vectors"),
+    ("distance", "distance"),
+    ("dot", "dot"),
+    ("cosine_similarity", "cosine_similarity"),
+    ("cdist", "many_to_many"),
+    ("top_k", "top_k"),
+    ("reduce", "variance"),
+    ("centroid", "centroid"),
+    ("add", "add"),
+    ("sub", "sub"),
+    ("lerp", "lerp"),
+    ("fma", "fma"),
+    ("scale", "scale"),
+    ("normalize", "normalize"),
+    ("softmax", "softmax"),
+    ("convert", "convert"),
+    ("quantize_i8", "quantize"),
+    ("dequantize_i8", "dequantize"),
+    ("gguf_dequantize", "gguf_dequantize"),
+    ("json_parse", "json_parse"),
+    ("json_write", "json_write"),
+    ("matmul", "matmul"),
+    ("svd", "svd"),
+    ("pca", "pca"),
+    ("projection_landmarks", "landmarks"),
+    ("projection_random", "random"),
+    ("project", "project"),
+    ("morton_encode", "morton_encode"),
+    ("morton_decode", "morton_decode"),
+    ("hilbert_encode", "hilbert_encode"),
+    ("hilbert_decode", "hilbert_decode"),
+    ("grid_cells", "cells"),
+    ("grid_centers", "centers"),
+    ("aggregate_new", "Aggregate"),
+    ("aggregate_push moments_push", "push"),
+    ("aggregate_merge moments_merge", "merge"),
+    ("aggregate_export", "export_state"),
+    ("aggregate_import", "import_state"),
+    ("aggregate_finish", "finish"),
+    ("aggregate_count", "count"),
+    ("aggregate_reset", "reset"),
+    ("moments_finish", "mean"),
+    ("cancel_new", "within"),
+    ("cancel_set", "cancel"),
+    ("version", "version"),
+    ("status_name", "name"),
+];
+
+/// Functions of the C interface that C++ needs none for, and why.
+const WITHOUT_COUNTERPART: &[(&str, &str)] = &[
+    ("close", "destructors close"),
+    ("abi_version last_supported", "header and library are one package, linked together"),
+];
+
+/// Whether a text has a name, and then a list of arguments.
+fn calls(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_');
+        let rest = &text[at + name.len()..];
+        before && (rest.starts_with('(') || rest.starts_with('<'))
+    })
+}
+
+// What C programs can do and C++ programs cannot was found out by the ones who needed it.
+#[test]
+fn whatever_c_offers_cpp_offers_too_and_the_suite_calls_it() {
+    let c = fs::read_to_string(source("../include/tensoratom.h")).unwrap();
+    let starts = c.lines().filter(|line| line.starts_with("int32_t ta_") || line.starts_with("uint32_t ta_"));
+    let mut declared: Vec<&str> =
+        starts.map(|line| line.split(" ta_").nth(1).unwrap().split('(').next().unwrap()).collect();
+    let mut listed: Vec<&str> =
+        COUNTERPARTS.iter().chain(WITHOUT_COUNTERPART).flat_map(|(names, _)| names.split(' ')).collect();
+    declared.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(
+        declared, listed,
+        "each function of C belongs into one of the two lists, with its name in C++ or a reason"
+    );
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap();
+    let header = headers().into_iter().map(read).collect::<String>() + &read(source("include/tensoratom.hpp"));
+    let suite = read(source("tests/suite.cpp"));
+    for (of, name) in COUNTERPARTS {
+        assert!(calls(&header, name), "no header of C++ has {name}, for ta_{of}");
+        assert!(calls(&suite, name), "tests/suite.cpp does not call {name}");
+    }
 }

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -196,6 +198,10 @@ static void transactions_snapshots_and_namespaces_keep_to_themselves() {
     CHECK(!store.exists("b") && tenant.exists("b") && !tenant.exists("a") && tenant.list().size() == 1);
     CHECK(store.name_space("tenant").get("b").view<float>()[0] == 4);
     CHECK(store.erase("a") && !store.erase("a"));
+    txn = store.begin();
+    txn.rename(-5, "five");
+    CHECK(txn.commit() == store.lsn() && store.exists("five") && !store.exists(-5));
+    CHECK(store.name_spaces().size() == 2 && store.uuid().size() == 32);
 }
 
 // An approximate or misordered answer is wrong without anybody noticing.
@@ -211,7 +217,7 @@ static void search_equals_brute_force() {
     for (std::size_t i = 0; i < n; ++i) ids[i] = static_cast<std::int64_t>(i) * 3;
     auto set = store.vectors("words", dim, ta::DType::f32, ta::Metric::sqeuclidean);
     set.append(ids, ta::Rows(dim, data));
-    CHECK(set.size() == n && set.contains(3) && !set.contains(4));
+    CHECK(set.size() == n && set.dim() == dim && set.contains(3) && !set.contains(4));
     THROWS(NotFoundError, store.vectors("nothing"));
     THROWS(InvalidShapeError, set.search(ta::Rows(5, std::vector<float>(5)), 1));
     const auto found = set.search(ta::Rows(dim, queries), k);
@@ -246,6 +252,10 @@ static void kernels_compute_what_their_names_say() {
     CHECK(k::norm(a) == 5 && k::norm_l1(a) == 7 && k::norm_max(a) == 4 && k::variance(a) == 0.25);
     CHECK(k::argmax(a) == 1 && k::argmin(a) == 0);
     CHECK(k::add(a, b) == (std::vector<float>{4, 4}) && k::sub(a, b) == (std::vector<float>{2, 4}));
+    CHECK(k::fma(a, a, b) == (std::vector<float>{10, 16}) && k::dot(a, b) == 3 && k::cosine_similarity(a, a) == 1);
+    const auto narrow = k::convert<ta::float16>(a);
+    CHECK(k::convert<float>(k::add(narrow, narrow)) == (std::vector<float>{6, 8}));
+    CHECK(k::convert<float>(k::scale(k::convert<ta::bfloat16>(a), 0.5)) == (std::vector<float>{1.5, 2}));
     CHECK(k::scale(a, 2) == (std::vector<float>{6, 8}) && k::lerp(a, b, 1) == b);
     CHECK(k::softmax(std::vector<double>{1, 1}) == (std::vector<double>{0.5, 0.5}));
     CHECK(k::normalize(std::vector<double>{0, 2}) == (std::vector<double>{0, 1}));
@@ -369,7 +379,12 @@ static void puts_keep_encoding_parents_and_condition() {
     const auto info = store.get("base").info();
     CHECK(info.encoding.kind == ta::Encoding::Kind::quantized && info.encoding.block == 2);
     CHECK(info.encoding.scale == (std::vector<float>{0.5f, 0.25f}) && info.encoding.zero_point[1] == 1);
-    THROWS(InvalidArgumentError, [&] { auto other = store.begin(); other.write("base", ta::DType::i8, {4}, options); }());
+    txn = store.begin();
+    auto writer = txn.write("streamed", ta::DType::i8, {4}, options);
+    writer.append(codes);
+    writer.finish();
+    txn.commit();
+    CHECK(store.get("streamed").info().encoding.scale == info.encoding.scale);
 
     ta::PutOptions child;
     child.parents = {ta::Key("base")};
@@ -432,6 +447,171 @@ static void json_goes_both_ways() {
     THROWS(InvalidArgumentError, ta::kernels::json_write(std::vector<float>{std::numeric_limits<float>::infinity()}));
 }
 
+// A part of an aggregate that is lost on its way, or counted twice, changes a value that nobody can check by looking.
+static void aggregates_travel_and_merge() {
+    const std::vector<double> weights{1, 3};
+    ta::Aggregate whole("variance ddof=1");
+    CHECK(!whole.finish() && whole.count() == 0);
+    whole.push(ta::Rows(2, std::vector<float>{1, 10, 3, 10}));
+    auto part = whole.clone();
+    part.reset();
+    part.push(ta::Rows(2, std::vector<float>{5, 40}));
+    whole.merge(ta::Aggregate::import_state(part.export_state()));
+    const auto value = whole.finish();
+    CHECK(whole.count() == 3 && value && value->rows == 2 && value->dim == 2);
+    CHECK(value->values == (std::vector<double>{3, 20, 4, 300}) && value->beside == (std::vector<double>{3, 3}));
+    ta::Aggregate mean("mean");
+    mean.push(ta::Rows(1, std::vector<double>{4, 8}), weights);
+    CHECK(mean.finish()->values == (std::vector<double>{7}));
+    THROWS(InvalidArgumentError, ta::Aggregate("mode"));
+    THROWS(InvalidArgumentError, [&] { mean.merge(whole); }());
+    THROWS(InvalidShapeError, [&] { mean.push(ta::Rows(2, std::vector<double>{4, 8})); }());
+    THROWS(CorruptError, ta::Aggregate::import_state(std::vector<std::uint8_t>(80)));
+    const auto taken = std::move(mean);
+    THROWS(ClosedError, mean.count());
+
+    ta::Moments moments, other;
+    CHECK(moments.count() == 0);
+    moments.push(ta::Rows(2, std::vector<float>{1, 2}));
+    other.push(ta::Rows(1, std::vector<float>{6}));
+    moments.merge(ta::Moments(other.bytes()));
+    CHECK(moments.count() == 3 && moments.mean() == 3 && moments.variance(1) == 7);
+    CHECK(moments.min() == 1 && moments.max() == 6 && moments.bytes().size() == 48);
+}
+
+// Axes in another order, or a projection that differs from run to run, make an index that finds nothing.
+static void geometry_and_linear_algebra_are_those_of_the_engine() {
+    namespace c = ta::curve;
+    namespace k = ta::kernels;
+    CHECK(c::morton_encode({3, 1}, 2) == 7 && c::morton_decode(7, 2, 2) == (std::vector<std::uint32_t>{3, 1}));
+    CHECK(c::hilbert_decode(4, 2, 2) == (std::vector<std::uint32_t>{0, 2}) && c::hilbert_encode({0, 2}, 2) == 4);
+    THROWS(InvalidArgumentError, c::morton_encode({4, 0}, 2));
+    THROWS(InvalidArgumentError, c::hilbert_decode(0, 1000000, 2));
+    const ta::Grid grid{-1, 1, 2};
+    CHECK(grid.cells({0.0, 7.0}) == (std::vector<std::uint32_t>{2, 3}));
+    CHECK(grid.centers({0, 3}) == (std::vector<double>{-0.75, 0.75}));
+    const auto random = ta::Projection::random(4, 2, 9);
+    const std::vector<float> vectors{1, 2, 3, 4, 0, 0, 0, 0};
+    CHECK(random.dim() == 4 && random.axes() == 2 && random.project(vectors).size() == 4);
+    CHECK(ta::Projection::random(4, 2, 9).project(vectors) == random.project(vectors));
+    CHECK(ta::Projection::landmarks(4).project(vectors).size() == 6);
+    THROWS(InvalidShapeError, random.project({1, 2, 3}));
+
+    const k::Matrix<double> a{2, 2, {3, 0, 0, 2}};
+    CHECK(k::matmul(a, a).values == (std::vector<double>{9, 0, 0, 4}));
+    const auto parts = k::svd(k::Matrix<float>{2, 2, {3, 0, 0, 2}}, 1);
+    CHECK(parts.singular_values.size() == 1 && std::abs(parts.singular_values[0] - 3) < 1e-5f);
+    CHECK(parts.u.rows == 2 && parts.vt.cols == 2 && std::abs(parts.vt.values[0] - 1) < 1e-5f);
+    const auto axes = k::pca(k::Matrix<double>{3, 2, {0, 1, 2, 1, 4, 1}}, 1, true);
+    CHECK(axes.mean == (std::vector<double>{2, 1}) && std::abs(axes.variances[0] - 4) < 1e-12);
+    CHECK(axes.scores.rows == 3 && std::abs(std::abs(axes.scores.values[0]) - 2) < 1e-12);
+    THROWS(InvalidShapeError, k::matmul(a, k::Matrix<double>{1, 2, {1, 1}}));
+    THROWS(InvalidArgumentError, k::svd(a, 3));
+}
+
+// A move, a pin or a change that reaches another store, namespace or key than was named is found when it is missed.
+static void a_store_is_kept_in_shape() {
+    const auto path = fresh("upkeep"), slow = fresh("upkeep-slow"), second = fresh("upkeep-second");
+    const std::vector<float> numbers(20000, 1.5f);
+    CHECK(!ta::version().empty());
+    {
+        ta::Options options;
+        options.hot_bytes = 1 << 20;
+        ta::Store store(path, options);
+        store.put("m/a", {numbers.size()}, numbers);
+        const auto lsn = store.put("b", {1}, std::vector<float>{1});
+        auto tenant = store.create_namespace("tenant");
+        tenant.put(7, {numbers.size()}, numbers);
+        CHECK(store.move_to_tier("m/", ta::Tier::cold)["payloads_moved"] == 1);
+        CHECK(store.get("m/a").view<float>()[19999] == 1.5f);
+        CHECK(tenant.pin(7) && tenant.pin_prefix("x/") && tenant.unpin_prefix("x/") && store.pin("m/a") && store.unpin("m/a"));
+        CHECK(store.tier_policy().find("\"integer\": 7") != std::string::npos && tenant.unpin(7) && !tenant.unpin(7));
+        store.set_tier_policy(R"({"min_bytes": 0, "rules": [{"prefix": "m/", "tier": "warm"}]})");
+        THROWS(InvalidArgumentError, store.set_tier_policy("{]"));
+        const auto plan = store.plan();
+        CHECK(plan.moves().size() == 1 && plan.moves()[0].name == "m/a" && plan.moves()[0].to == "warm");
+        CHECK(store.apply(ta::TierPlan(plan.to_json()))["payloads_moved"] == 1);
+        THROWS(InvalidArgumentError, ta::TierPlan("[]"));
+        CHECK(store.maintain()["planned"] == 0);
+        ta::GcOptions gc;
+        gc.dry_run = true;
+        gc.keep_history = std::chrono::seconds(0);
+        const auto foreseen = store.gc(gc);
+        CHECK(foreseen.findings.empty() && foreseen.unavailable.empty() && foreseen["bytes_freed"] == 0);
+        gc.keep_history = std::chrono::seconds(-1);
+        THROWS(InvalidArgumentError, store.gc(gc));
+
+        auto txn = store.begin();
+        txn.set_metadata("b", R"({"k": 1})");
+        CHECK(txn.erase_prefix("m/") == 1 && txn.erase_version("b", 1));
+        THROWS(ConflictError, txn.commit());
+        txn = store.begin();
+        txn.set_metadata("b", R"({"k": 1})");
+        txn.commit();
+        CHECK(store.get("b").info().metadata == std::string(R"({"k": 1})") && !store.snapshot_at(lsn).get("b").info().metadata);
+        CHECK(store.snapshot_at_time(store.get("b").info().created_us).get("b").info().metadata);
+        auto changes = store.changes(lsn);
+        const auto first = changes.next(1);
+        CHECK(first.size() == 1 && first[0].name == std::string("b") && first[0].is_put && changes.next().empty());
+        CHECK(store.list("", 1).size() == 1 && store.list("", 9, ta::Key("b")).size() == 1);
+        auto set = store.vectors("points", 1);
+        set.append({5, 6}, ta::Rows(1, std::vector<float>{50, 60}));
+        const auto got = set.get<float>({6, 9});
+        CHECK(got.size() == 2 && got[0] == (std::vector<float>{60}) && !got[1]);
+        THROWS(UnsupportedError, set.get<double>({6}));
+        CHECK(set.info().vectors == 2 && store.vector_sets().size() == 1 && store.vector_sets()[0].name == "points");
+        THROWS(BusyError, ta::set_cold_directory(path, slow));
+    }
+    CHECK(ta::set_cold_directory(path, slow)["segments_copied"] == 0);
+    CHECK(ta::Store(path).move_to_tier("m/", ta::Tier::cold)["payloads_moved"] == 1);
+    CHECK(ta::set_cold_directory(path, second)["segments_copied"] == 1);
+    CHECK(ta::repair(path, true)["atoms"] == 3);
+    CHECK(ta::Store(path).get("m/a").view<float>()[19999] == 1.5f);
+}
+
+// A call that does not look at its deadline holds a thread of the host for as long as it likes.
+static void calls_end_at_their_deadline() {
+    ta::Store store(fresh("deadlines"));
+    const std::vector<float> numbers(1 << 20, 1.0f);
+    const auto late = ta::Control::within(std::chrono::milliseconds(0));
+    const auto soon = ta::Control::within(std::chrono::hours(1));
+    CHECK(late.cancel.is_cancelled() && !soon.cancel.is_cancelled());
+    ta::PutOptions options;
+    options.control = late;
+    THROWS(CancelledError, store.put("a", {1 << 20}, numbers, options));
+    options.control = soon;
+    store.put("a", {1 << 20}, numbers, options);
+    const auto atom = store.get("a");
+    std::vector<std::uint8_t> target(8 << 18);
+    THROWS(CancelledError, atom.bytes(late));
+    THROWS(CancelledError, atom.view<float>(late));
+    THROWS(CancelledError, atom.read_into(0, target, late));
+    CHECK(atom.view<float>(soon)[5] == 1 && atom.view_rows<float>(2, 4, soon).size() == 2);
+    THROWS(CancelledError, store.stat(late));
+    THROWS(CancelledError, store.query("SELECT 1", 1, late));
+    CHECK(store.stat(soon).atoms == 1 && store.query("SELECT 1", 1, soon).values.size() == 1);
+    THROWS(CancelledError, store.plan(late));
+    THROWS(CancelledError, store.gc({}, late));
+    auto txn = store.begin();
+    THROWS(CancelledError, txn.erase_prefix("a", late));
+    auto writer = txn.write_rows("rows", ta::DType::f32, {4});
+    THROWS(CancelledError, writer.append(numbers, late));
+    { const auto given_up = std::move(writer); }
+    txn.put("b", {1}, std::vector<float>{1});
+    THROWS(CancelledError, txn.commit(late));
+    CHECK(!store.exists("b"));
+    auto set = store.vectors("points", 1);
+    THROWS(CancelledError, set.append({1}, ta::Rows(1, std::vector<float>{1}), late));
+    THROWS(CancelledError, set.erase({1}, late));
+    set.append({1}, ta::Rows(1, std::vector<float>{1}), soon);
+    THROWS(CancelledError, set.upsert({1}, ta::Rows(1, std::vector<float>{2}), late));
+    set.upsert({1}, ta::Rows(1, std::vector<float>{3}));
+    CHECK(set.get<float>({1})[0] == (std::vector<float>{3}));
+    ta::SearchOptions search;
+    search.control = late;
+    THROWS(CancelledError, set.search(ta::Rows(1, std::vector<float>{1}), 1, search));
+}
+
 // The header's list of kinds is written by hand; the driver compares this with the engine's.
 static int print_kinds() {
 #define PRINT(name, number) std::printf("%d %s\n", number, #name);
@@ -461,6 +641,10 @@ int main(int argc, char** argv) {
     puts_keep_encoding_parents_and_condition();
     vectors_change_with_their_transaction();
     json_goes_both_ways();
+    aggregates_travel_and_merge();
+    geometry_and_linear_algebra_are_those_of_the_engine();
+    a_store_is_kept_in_shape();
+    calls_end_at_their_deadline();
     damage_is_an_error_of_kind_corrupt();
     threads_share_a_store();
     two_processes_share_a_store(argv[0]);

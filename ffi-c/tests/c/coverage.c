@@ -152,6 +152,7 @@ static int sets(uint64_t store) {
     json[length] = 0;
     CHECK(strstr(json, "\"vectors\":3") && strstr(json, "\"metric\":\"euclidean\""));
     CHECK(ta_vector_sets(store, NULL, 0, &length, &error) == TA_OK && length > 2);
+    CHECK(ta_vector_sets_in(store, S("tenant"), json, sizeof json, &length, &error) == TA_OK && length == 2);
     CHECK(ta_begin(store, &txn, &error) == TA_OK);
     CHECK(ta_txn_vectors_drop(txn, &name, &existed, &error) == TA_OK && existed == 1);
     CHECK(ta_commit(txn, NULL, &error) == TA_OK && ta_close(txn, &error) == TA_OK && ta_close(set, &error) == TA_OK);

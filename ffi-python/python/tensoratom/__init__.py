@@ -56,6 +56,8 @@ from ._native import (
     euclidean,
     hamming,
     jaccard,
+    repair,
+    set_cold_directory,
     sqeuclidean,
 )
 from ._search import Neighbors
@@ -109,6 +111,8 @@ __all__ = [
     "jaccard",
     "open",
     "quantize",
+    "repair",
+    "set_cold_directory",
     "sqeuclidean",
     "topk",
 ]

@@ -198,9 +198,11 @@ class StoreCore:
     @property
     def mode(self) -> str:
         """How it was opened: r, rw or x."""
-    def move_to_tier(self, prefix: str, tier: str, *, namespace: str | None = None, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+    def move_to_tier(self, prefix: str, tier: str, *, base: str | None = None, deltas: bool | None = None, namespace: str | None = None, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
         """Moves what starts with a prefix to the tier `cold` or `warm`, whatever the policy says. Returns a dict of counts.
-        Ctrl-C stops it.
+        On the way to cold what was made from something else (a parent, an earlier version, or with `base` the atom of the same
+        name under that prefix) is stored as what differs, where that is clearly smaller; `deltas` overrules the policy in
+        this. Ctrl-C stops it.
         """
     def namespaces(self) -> builtins.list[str]:
         """Names of all namespaces; the default one is ""."""
@@ -232,8 +234,8 @@ class StoreCore:
         """
     @property
     def tier_policy(self) -> dict[str, Any]:
-        """The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins. Set it to
-        change it for all processes; what is left out has its default.
+        """The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins. Set it
+        to change it for all processes; what is left out has its default.
         """
     def transaction(self) -> Transaction:
         """A transaction, for use in a `with` block: committed at its end, given up on an exception."""
@@ -376,6 +378,11 @@ def jaccard(a: ArrayLike, b: ArrayLike) -> float:
 def quantize_blocks(array: ArrayLike, affine: bool, block: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Codes, scales and zero points of an array, in that order; `block` 0 is one scale for all."""
 
+def repair(path: str | os.PathLike[str], *, rebuild_catalog: bool = False, without_cold: bool = False, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+    """Repairs a store that nobody has open; `rebuild_catalog` makes its catalog anew from the segments, `without_cold` although
+    the cold directory is away. Returns a dict of what was done; `findings` are sentences about what could not be read.
+    """
+
 def safetensors_layout(data: bytes) -> builtins.list[tuple[str, str, builtins.list[int], int, int]]:
     """Name, type, shape, start and end of each tensor in the bytes of a safetensors file, by their place. Everything the
     header says was checked.
@@ -383,6 +390,13 @@ def safetensors_layout(data: bytes) -> builtins.list[tuple[str, str, builtins.li
 
 def serialize_safetensors(tensors: builtins.list[tuple[str, ArrayLike]], metadata: dict[str, str] | None = None) -> bytes:
     """The bytes of a safetensors file of named arrays, as the reference makes them."""
+
+def set_cold_directory(path: str | os.PathLike[str], directory: str | os.PathLike[str], *, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+    """Gives a store that nobody has open a cold directory, or moves the one it has: copied, synced, read back, switched over, then
+    deleted. A relative `directory` starts in the store. Raises BusyError while anybody has it open. Returns a dict of
+    segments_copied, bytes_copied and left_behind, the old directory where it could not be emptied. Ctrl-C stops it, and the
+    store goes on with the directory it had.
+    """
 
 def sqeuclidean(a: ArrayLike, b: ArrayLike) -> float:
     """Squared Euclidean distance of two vectors."""

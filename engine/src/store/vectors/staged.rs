@@ -200,9 +200,7 @@ impl WriteTxn {
             if let Some(staged) = self.staged().vectors.get(&name) {
                 return if staged.spec.dim == 0 { Err(not_found()) } else { Ok(name) };
             }
-            let (store, lsn) = (self.store().clone(), self.lsn());
-            let row = store.inner.catalog.read()?.view()?.vector_set(name.0, &name.1, lsn.min(LATEST))?;
-            let view = VectorSnapshot::load(&store, row.ok_or_else(not_found)?, lsn, &[])?;
+            let view = self.stored_vectors(&name)?.ok_or_else(not_found)?;
             let staged = StagedSet {
                 spec: view.spec().clone(),
                 is_new: false,
@@ -219,6 +217,19 @@ impl WriteTxn {
         };
         let name = open().map_err(|e| e.during("open vector set").key(address.key))?;
         Ok(VectorWriter { txn: self, name, companions: Companions::Auto, control: Control::new() })
+    }
+
+    /// A set that others made, as the transaction began, or as it is now where that moment was forgotten meanwhile.
+    fn stored_vectors(&self, name: &SetName) -> Result<Option<VectorSnapshot>> {
+        let (store, mut lsn) = (self.store(), self.lsn());
+        loop {
+            let row = store.inner.catalog.read()?.view()?.vector_set(name.0, &name.1, lsn.min(LATEST))?;
+            let view = row.map(|row| VectorSnapshot::load(store, row, lsn, &[]));
+            match store.inner.check_moment(lsn) {
+                Err(e) if e.kind() == ErrorKind::Forgotten => lsn = store.inner.current_lsn()?,
+                other => return other.and_then(|()| view.transpose()),
+            }
+        }
     }
 
     /// Creates a vector set. Fails with `AlreadyExists` now or at commit, with `InvalidKey` unless the name is a valid
