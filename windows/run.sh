@@ -52,12 +52,20 @@ stage_check() {
 # The library, the language extension and the command line.
 stage_build() {
   windows_cargo build --lib --bins -p tensoratom-c -p tensoratom-extension -p tensoratom-cli
-  # A symbol that is not ours would be in the way of one of the program that loads the library.
-  x86_64-w64-mingw32-objdump -p "$target/$triple/debug/tensoratom.dll" |
-    awk '/Ordinal\/Name Pointer/ { names = 1; next } NF == 0 { names = 0 } names { print $NF }' >"$target/exports"
+  checked_library
+}
+
+# The library brings no symbol that could be in the way of one of the program that loads it, and needs no library of its compiler.
+checked_library() {
+  x86_64-w64-mingw32-objdump -p "$target/$triple/debug/tensoratom.dll" >"$target/headers"
+  awk '/Ordinal\/Name Pointer/ { names = 1; next } NF == 0 { names = 0 } names { print $NF }' "$target/headers" >"$target/exports"
   grep -q '^ta_store_open$' "$target/exports"
   if grep -v '^ta_' "$target/exports"; then
     echo "the library exports these, which are not its own"
+    exit 1
+  fi
+  if grep -iE 'DLL Name: (lib|vcruntime)' "$target/headers"; then
+    echo "the library needs these, which are no part of Windows"
     exit 1
   fi
 }
