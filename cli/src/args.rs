@@ -134,6 +134,7 @@ Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; de
     #[command(after_help = "Examples:
   tensoratom tier models --to cold
   tensoratom tier models minilm/encoder.layer.3 --to cold
+  tensoratom tier models tuned/ --to cold --base minilm/  # tuned/x as what differs from minilm/x
   tensoratom tier models minilm/ --to warm
   tensoratom tier models --policy show > policy.json  # to start from
   tensoratom tier models --policy policy.json
@@ -143,13 +144,13 @@ Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; de
   tensoratom tier models --apply  # do it; for a nightly job
   tensoratom tier models --cold slow-disk/models  # another disk
 
-JSON: with --to {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, commits},
+JSON: with --to {payloads_moved, payloads_there, raw_bytes, stored_bytes_before, stored_bytes_after, deltas, commits},
 with --apply also {payloads_told, planned, skipped, damaged} and the counts of gc, with --plan {moves: [{namespace, name, digest, bytes,
-stored_bytes, from, to, reason}]}, with --pin, --unpin and --policy FILE {changed}, with --cold {segments_copied, bytes_copied,
+stored_bytes, from, to, reason, base}]}, with --pin, --unpin and --policy FILE {changed}, with --cold {segments_copied, bytes_copied,
 left_behind}.
 Every new copy is read back and verified before the old one gives way. Interrupted, run it again.
-A policy: {hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules: [{namespace, prefix, hot_days, warm_days, tier, codec}],
-pins: [{namespace, prefix, exact, integer}]}; what is left out has its default. A codec is auto, raw, lz4, zstd, zstd:1 to
+A policy: {hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules: [{namespace, prefix, hot_days, warm_days, tier,
+codec}], pins: [{namespace, prefix, exact, integer}]}; what is left out has its default. A codec is auto, raw, lz4, zstd, zstd:1 to
 zstd:19, or float.")]
     Tier(Tier),
     /// Reclaim space: garbage, and with --keep history that is older
@@ -576,6 +577,13 @@ pub(crate) struct Tier {
     /// With --pin and --unpin: this integer key
     #[arg(long, conflicts_with_all = ["to", "plan", "apply", "policy", "exact"])]
     pub(crate) int: bool,
+    /// With --to cold: code each atom against the one of the same name under this prefix instead of PREFIX, where that makes
+    /// it clearly smaller
+    #[arg(long, value_name = "PREFIX", conflicts_with_all = ["plan", "apply", "policy", "pin", "unpin", "cold"])]
+    pub(crate) base: Option<String>,
+    /// With --to cold: do not code anything against its parents or its earlier version
+    #[arg(long, conflicts_with_all = ["plan", "apply", "policy", "pin", "unpin", "cold"])]
+    pub(crate) no_deltas: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

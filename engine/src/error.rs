@@ -207,6 +207,12 @@ impl Error {
         self
     }
 
+    /// Says whose fault it is, in front of what is wrong.
+    pub(crate) fn of(mut self, whose: impl fmt::Display) -> Self {
+        self.0.what = format!("{whose}: {}", self.0.what);
+        self
+    }
+
     /// Takes over what another error was caused by.
     pub(crate) fn source_of(mut self, other: Error) -> Self {
         self.0.source = other.0.source;

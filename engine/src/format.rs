@@ -6,6 +6,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Version of segments, records and the commit log that this code writes, and the newest it reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
+/// Version of records that are coded against a base; what came before such records refuses them as newer.
+pub(crate) const RECORD_VERSION_DELTA: u8 = 2;
 
 /// Names inside a store directory.
 pub(crate) mod names {
@@ -159,7 +161,8 @@ layout! {
         key_kind: u8,
         version: u8,
         encoding_bytes: U32,
-        reserved: [u8; 44],
+        base: [u8; 32],
+        reserved: [u8; 12],
     }
 }
 
@@ -283,11 +286,14 @@ pub enum Codec {
     Zstd = 3,
     /// Each chunk of floats split into planes: exponents are entropy-coded, mantissas stored as they are.
     Float = 4,
+    /// What differs from another payload of the same length, its base: each chunk of the exclusive or of both, in planes
+    /// as for [`Codec::Float`].
+    Delta = 5,
 }
 
 impl Codec {
     /// Every codec, in the order of the numbers.
-    pub const ALL: &'static [Codec] = &[Codec::Raw, Codec::Lz4, Codec::Zstd, Codec::Float];
+    pub const ALL: &'static [Codec] = &[Codec::Raw, Codec::Lz4, Codec::Zstd, Codec::Float, Codec::Delta];
 
     /// The number in the format; never 0.
     pub const fn number(self) -> u8 {
@@ -301,6 +307,7 @@ impl Codec {
             2 => Some(Codec::Lz4),
             3 => Some(Codec::Zstd),
             4 => Some(Codec::Float),
+            5 => Some(Codec::Delta),
             _ => None,
         }
     }
@@ -312,6 +319,7 @@ impl Codec {
             Codec::Lz4 => "lz4",
             Codec::Zstd => "zstd",
             Codec::Float => "float",
+            Codec::Delta => "delta",
         }
     }
 }

@@ -118,9 +118,9 @@ pub use segment::{DecodeCacheStat, decode_cache, set_decode_cache_bytes};
 pub use store::{
     Accounted, Address, ApplyReport, AsOf, AtomInfo, Atoms, Change, Changes, CodecStat, ColdReport, ColdStat,
     CompactOptions, Companions, Damage, Durability, Expect, GcOptions, GcReport, Holder, ListOptions, MaintainReport,
-    Matrix, MoveReport, Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions, RepairReport,
-    Snapshot, Stat, Store, TierStat, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter, VerifyOptions,
-    VerifyReport, WriteTxn, repair, set_cold_directory,
+    Matrix, MoveOptions, MoveReport, Namespace, Options, Payload, PayloadWriter, PutOptions, ReadMode, RepairOptions,
+    RepairReport, Snapshot, Stat, Store, TierStat, VectorSet, VectorSetInfo, VectorSnapshot, VectorWriter,
+    VerifyOptions, VerifyReport, WriteTxn, repair, set_cold_directory,
 };
 pub use tensor::{Tensor, TensorView};
 pub use tier::{MoveReason, TierCodec, TierMove, TierPin, TierPlan, TierPolicy, TierRule};

@@ -124,9 +124,30 @@ BUGS = [
     Bug(
         "a forgotten payload keeps its copies",
         "catalog/reclaim.rs",
-        "        self.run(&format!(\"DELETE FROM copy WHERE payload IN (SELECT id FROM payload WHERE {UNUSED})\"), [])?;\n",
+        "        self.run(&format!(\"DELETE FROM copy WHERE payload IN (SELECT id FROM payload WHERE {unused})\"), [])?;\n",
         "",
         (("gc", ""),),
+    ),
+    Bug(
+        "a base is forgotten although something is coded against it",
+        "catalog/reclaim.rs",
+        "format!(\"all_refs = 0 AND id NOT IN {BASES}\")",
+        "format!(\"all_refs = 0 AND '{BASES}' <> ''\")",
+        (("deltas", "a_base_stays"),),
+    ),
+    Bug(
+        "what is collected is no longer tied to its base",
+        "store/gc.rs",
+        "base: source.base().cloned(),",
+        "base: None,",
+        (("deltas", "a_base_stays"),),
+    ),
+    Bug(
+        "something is coded against what is coded itself",
+        "catalog/deltas.rs",
+        "AND b.id <> p.id AND b.base IS NULL AND",
+        "AND b.id <> p.id AND",
+        (("deltas", "a_base_that_another"),),
     ),
     Bug(
         "forgetting is as durable as the handle's commits",

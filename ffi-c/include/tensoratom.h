@@ -1489,7 +1489,7 @@ int32_t ta_txn_vectors_delete(uint64_t txn,
                               ta_error *error);
 
 /*
- The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins}.
+ The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins}.
  */
 int32_t ta_tier_policy(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
 
@@ -1524,7 +1524,7 @@ int32_t ta_tier_pin_key(uint64_t store, const ta_key *key, int32_t exact, ta_err
 int32_t ta_tier_unpin_key(uint64_t store, const ta_key *key, int32_t exact, ta_error *error);
 
 /*
- What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason}]}.
+ What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason, base}]}.
  */
 int32_t ta_tier_plan(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
 

@@ -11,7 +11,7 @@ use crate::report::{answer, facts};
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle};
 
-/// The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins}.
+/// The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins}.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_tier_policy(
     store: u64,
@@ -90,7 +90,7 @@ pub extern "C" fn ta_tier_unpin_key(store: u64, key: *const ta_key, exact: i32, 
     })
 }
 
-/// What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason}]}.
+/// What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason, base}]}.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_tier_plan(
     store: u64,

@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tensoratom::kernels::Metric;
 use tensoratom::{
-    Control, DType, Durability, ExportOptions, ExportReport, GcOptions, ImportOptions, KeyRef, Options, ReadMode,
-    SqlValue, Store, Tier, TierPin, TierPlan, TierPolicy, VerifyOptions,
+    Control, DType, Durability, ExportOptions, ExportReport, GcOptions, ImportOptions, KeyRef, MoveOptions, Options,
+    ReadMode, SqlValue, Store, Tier, TierPin, TierPlan, TierPolicy, VerifyOptions,
 };
 
 use crate::atom::{PyAtom, PyAtomInfo, is_long};
@@ -451,8 +451,8 @@ impl PyStore {
         Ok(dict)
     }
 
-    /// The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins. Set it to
-    /// change it for all processes; what is left out has its default.
+    /// The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins. Set it
+    /// to change it for all processes; what is left out has its default.
     #[getter]
     fn tier_policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let store = self.store()?;
@@ -509,22 +509,30 @@ impl PyStore {
     }
 
     /// Moves what starts with a prefix to the tier `cold` or `warm`, whatever the policy says. Returns a dict of counts.
-    /// Ctrl-C stops it.
-    #[pyo3(signature = (prefix, tier, *, namespace = None, progress = None))]
+    /// On the way to cold what was made from something else (a parent, an earlier version, or with `base` the atom of the same
+    /// name under that prefix) is stored as what differs, where that is clearly smaller; `deltas` overrules the policy in
+    /// this. Ctrl-C stops it.
+    #[expect(clippy::too_many_arguments, reason = "options are keywords in Python")]
+    #[pyo3(signature = (prefix, tier, *, base = None, deltas = None, namespace = None, progress = None))]
     fn move_to_tier<'py>(
         &self,
         py: Python<'py>,
         prefix: &str,
         tier: &str,
+        base: Option<&str>,
+        deltas: Option<bool>,
         namespace: Option<&str>,
         progress: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let store = self.store()?;
+        let options = base.into_iter().fold(MoveOptions::new(), MoveOptions::base);
+        let options = deltas.into_iter().fold(options, MoveOptions::deltas);
         let unknown = || tensoratom::Error::invalid_argument(format!("'{tier}' is no tier: cold or warm"));
         let tier = Tier::from_name(tier).ok_or_else(unknown).raise()?;
         let namespace = store.namespace(namespace.unwrap_or_default()).raise()?;
-        let report =
-            long(py, "tier", progress.as_ref(), |control| store.move_to_tier(Some(&namespace), prefix, tier, control))?;
+        let report = long(py, "tier", progress.as_ref(), |control| {
+            store.move_to_tier_with(Some(&namespace), prefix, tier, &options, control)
+        })?;
         facts_dict(py, &report.facts())
     }
 

@@ -88,7 +88,8 @@ fn print_tiers(stat: &tensoratom::Stat) -> Result<()> {
     let headings = [("TIER", Align::Left), ("PAYLOADS", Align::Right), ("RAW", Align::Right), ("STORED", Align::Right)];
     let mut table = Table::new(headings.into_iter().chain([("RATIO", Align::Right)]));
     let [warm, cold] = stat.tiers;
-    table.print([row("warm", warm), row("cold", cold)])?;
+    let deltas = Some(stat.deltas).filter(|deltas| deltas.payloads > 0).map(|deltas| row("of these deltas", deltas));
+    table.print([row("warm", warm), row("cold", cold)].into_iter().chain(deltas))?;
     if stat.hot.payloads > 0 {
         let (pinned, resident) = (stat.hot.raw_bytes, stat.hot_resident_bytes);
         let share = 100.0 * resident as f64 / pinned.max(1) as f64;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::json;
-use tensoratom::{Error, MoveReport, Result, Store, TierPin, TierPlan, TierPolicy};
+use tensoratom::{Error, MoveOptions, MoveReport, Result, Store, TierPin, TierPlan, TierPolicy};
 
 use super::key;
 use crate::args::{Tier, TierName};
@@ -73,14 +73,22 @@ fn move_to(store: &Store, args: &Tier, to: TierName) -> Result<Outcome> {
         TierName::Warm => tensoratom::Tier::Warm,
         TierName::Cold => tensoratom::Tier::Cold,
     };
-    let report =
-        Follow::new("tier").run(|control| store.move_to_tier(Some(&namespace), &args.prefix, tier, control))?;
+    let mut options = MoveOptions::new();
+    if let Some(base) = &args.base {
+        options = options.base(base);
+    }
+    if args.no_deltas {
+        options = options.deltas(false);
+    }
+    let report = Follow::new("tier")
+        .run(|control| store.move_to_tier_with(Some(&namespace), &args.prefix, tier, &options, control))?;
     if args.json {
         print_json(&facts_json(&report.facts()).into())?;
         return Ok(Outcome::Done);
     }
     let there = report.payloads_there;
-    print_moved(&report, &format!(" to {}", tier.name()), &format!("({there} there already)"))
+    let deltas = if report.deltas > 0 { format!("{} as deltas, ", report.deltas) } else { String::new() };
+    print_moved(&report, &format!(" to {}", tier.name()), &format!("({deltas}{there} there already)"))
 }
 
 fn maintain(store: &Store, as_json: bool) -> Result<Outcome> {
@@ -123,7 +131,9 @@ fn print_plan(plan: &TierPlan, as_json: bool) -> Result<Outcome> {
     table.print(plan.moves.iter().map(|planned| {
         let whose = if planned.namespace.is_empty() { String::new() } else { format!("{}: ", planned.namespace) };
         let path = format!("{} to {}", planned.from.name(), planned.to.name());
-        vec![plain_text(&format!("{whose}{}", planned.name)), size(planned.bytes), path, planned.reason.to_string()]
+        let base = planned.base.as_ref().map(|base| format!(", perhaps as a delta of {}", plain_text(base)));
+        let why = format!("{}{}", planned.reason, base.unwrap_or_default());
+        vec![plain_text(&format!("{whose}{}", planned.name)), size(planned.bytes), path, why]
     }))?;
     for to in [tensoratom::Tier::Cold, tensoratom::Tier::Warm] {
         let (payloads, bytes) = plan.totals(to);

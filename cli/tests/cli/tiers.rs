@@ -22,6 +22,34 @@ fn an_atom_goes_to_cold_and_back_with_the_same_bytes() {
     place.run(["verify", "store"]).ok();
 }
 
+// Two checkpoints that share most of their bits must not take twice the space, and the bytes must be the second one's.
+#[test]
+fn a_checkpoint_is_frozen_as_what_differs_from_another() {
+    let place = Place::new();
+    let mut state = 1_u32;
+    let mut random = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let mut bytes: Vec<u8> = (0..60_000).map(|_| random()).collect();
+    for (name, first) in [("base/a", 1), ("tuned/a", 2), ("tuned/b", 3)] {
+        bytes[0] = first;
+        place.write("f", &bytes);
+        place.run(["put", "store", name, "f"]).ok();
+    }
+    let moved = place.run(["tier", "store", "tuned/", "--to", "cold", "--base", "base/", "--json"]).json();
+    assert_eq!((moved["payloads_moved"].as_u64(), moved["deltas"].as_u64()), (Some(2), Some(1)), "{moved}");
+    place.run(["rm", "store", "base/a"]).ok();
+    place.run(["gc", "store", "--keep", "0s"]).ok();
+    let text = place.run(["stat", "store"]).ok();
+    assert!(text.contains("of these deltas") && text.contains("bases"), "{text}");
+    place.run(["get", "store", "tuned/b", "-o", "back"]).ok();
+    assert_eq!(place.read("back"), bytes);
+    place.run(["verify", "store"]).ok();
+    let refused = place.run(["tier", "store", "--plan", "--base", "base/"]);
+    assert_eq!(refused.code, Some(64));
+}
+
 // An operator who reclaims space wants to know beforehand what goes, and afterwards that nothing else did.
 #[test]
 fn gc_says_what_it_would_free_and_then_frees_it() {

@@ -1,6 +1,6 @@
 //! Carries a commit out on the catalog: the same code live, when a log is rolled forward, and in a rebuild. Keeps the
 //! reference counts of payloads and the dead bytes of segments exact. SQL of changes is here, in
-//! [`super::apply_vectors`], [`super::apply_tiers`] and [`super::reclaim`], nowhere else.
+//! [`super::apply_vectors`], [`super::apply_tiers`], [`super::deltas`] and [`super::reclaim`], nowhere else.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -55,8 +55,10 @@ impl<'c> Changes<'c> {
                 self.run(sql, params![id, name, to_db(self.lsn)])?;
             }
         }
+        // Bases that copies given up were coded against: perhaps nothing needs them any more.
+        let mut former_bases = Vec::new();
         for copy in &commit.copies {
-            self.add_copy(copy)?;
+            former_bases.extend(self.add_copy(copy)?);
         }
         for operation in &commit.operations {
             match operation {
@@ -74,8 +76,10 @@ impl<'c> Changes<'c> {
                 Operation::DropPart { set, part } => self.drop_part(*set, *part)?,
                 Operation::DropVectorSet { set } => self.drop_vector_set(*set)?,
                 Operation::Forget(forget) => self.forget(forget)?,
+                Operation::CodeAgainst(code) => self.code_against(code)?,
             }
         }
+        former_bases.into_iter().try_for_each(|base| self.drop_unneeded(base))?;
         let (segment, offset, extent_bytes) = place;
         let sql =
             "INSERT INTO commit_log (lsn, time_us, id, segment, offset, extent_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -137,11 +141,12 @@ impl<'c> Changes<'c> {
         Ok(())
     }
 
-    fn payload_id(&self, namespace: u32, digest: &Digest) -> Result<Option<PayloadId>> {
+    pub(super) fn payload_id(&self, namespace: u32, digest: &Digest) -> Result<Option<PayloadId>> {
         self.number("SELECT id FROM payload WHERE ns = ?1 AND digest = ?2", params![namespace, digest.0])
     }
 
-    pub(super) fn add_copy(&self, copy: &NewCopy) -> Result<()> {
+    /// Returns what the payload was coded against so far, where this copy takes the place of such a one.
+    pub(super) fn add_copy(&self, copy: &NewCopy) -> Result<Option<PayloadId>> {
         let payload = match self.payload_id(copy.namespace, &copy.digest)? {
             Some(id) => {
                 // After damage a rebuild may know a manifest's header by name only; now its length is known too.
@@ -149,14 +154,12 @@ impl<'c> Changes<'c> {
                 self.run(sql, params![id, to_db(copy.raw_bytes)])?;
                 id
             }
-            None => {
-                let sql = "INSERT INTO payload (ns, digest, raw_bytes, lsn, live_refs, all_refs) VALUES (?1, ?2, ?3, ?4, 0, 0)";
-                self.run(sql, params![copy.namespace, copy.digest.0, to_db(copy.raw_bytes), to_db(self.lsn)])?;
-                self.connection.last_insert_rowid()
-            }
+            None => self.add_payload(copy.namespace, &copy.digest, copy.raw_bytes)?,
         };
         let live = self.number("SELECT live_refs FROM payload WHERE id = ?1", [payload])?.unwrap_or(0) > 0;
+        let mut former_base = None;
         if copy.replaces {
+            former_base = self.forget_base(payload)?;
             if live {
                 let sql = "UPDATE segment SET dead_bytes = dead_bytes + \
                      (SELECT sum(c.extent_bytes) FROM copy c WHERE c.payload = ?1 AND c.segment = segment.id) \
@@ -174,7 +177,14 @@ impl<'c> Changes<'c> {
         if live {
             self.add_dead(copy.segment, -extent)?;
         }
-        Ok(())
+        Ok(former_base)
+    }
+
+    /// A payload that nothing uses yet.
+    pub(super) fn add_payload(&self, namespace: u32, digest: &Digest, raw_bytes: u64) -> Result<PayloadId> {
+        let sql = "INSERT INTO payload (ns, digest, raw_bytes, lsn, live_refs, all_refs) VALUES (?1, ?2, ?3, ?4, 0, 0)";
+        self.run(sql, params![namespace, digest.0, to_db(raw_bytes), to_db(self.lsn)])?;
+        Ok(self.connection.last_insert_rowid())
     }
 
     /// A version, manifest or vector set starts to use a payload.
@@ -182,11 +192,7 @@ impl<'c> Changes<'c> {
         let payload = match self.payload_id(namespace, digest)? {
             Some(id) => id,
             // Only after damage: a rebuild keeps the version, whose reads then say what is missing.
-            None => {
-                let sql = "INSERT INTO payload (ns, digest, raw_bytes, lsn, live_refs, all_refs) VALUES (?1, ?2, ?3, ?4, 0, 0)";
-                self.run(sql, params![namespace, digest.0, to_db(raw_bytes), to_db(self.lsn)])?;
-                self.connection.last_insert_rowid()
-            }
+            None => self.add_payload(namespace, digest, raw_bytes)?,
         };
         self.reference_again(payload)?;
         Ok(payload)

@@ -62,6 +62,7 @@ pub(crate) enum Operation {
     DropPart { set: u32, part: u32 },
     DropVectorSet { set: u32 },
     Forget(Forget),
+    CodeAgainst(CodeAgainst),
 }
 
 /// History that is given up: versions, manifests, parts and tombstones that ended at or before a commit, except those
@@ -79,6 +80,14 @@ impl Forget {
     pub(crate) fn shows(&self, lsn: u64) -> bool {
         lsn >= self.horizon || self.kept.binary_search(&lsn).is_ok()
     }
+}
+
+/// The copy of a payload that the same commit brings is coded against another payload of the namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CodeAgainst {
+    pub(crate) namespace: u32,
+    pub(crate) payload: Digest,
+    pub(crate) base: Digest,
 }
 
 /// A set of vectors and its number, which no other set of the store ever had.
@@ -139,6 +148,7 @@ const SET_COMPANION: u8 = 9;
 const DROP_PART: u8 = 10;
 const DROP_VECTOR_SET: u8 = 11;
 const FORGET: u8 = 16;
+const CODE_AGAINST: u8 = 17;
 
 const KEY_INT: u8 = 2;
 const KEY_NAME: u8 = 3;
@@ -326,6 +336,12 @@ impl Operation {
                 forget.kept.iter().for_each(|&lsn| w.u64(lsn));
                 FORGET
             }
+            Operation::CodeAgainst(CodeAgainst { namespace, payload, base }) => {
+                w.u32(*namespace);
+                w.0.extend_from_slice(&payload.0);
+                w.0.extend_from_slice(&base.0);
+                CODE_AGAINST
+            }
         };
         Ok((kind, w.0))
     }
@@ -352,9 +368,15 @@ impl Operation {
             DROP_PART => Self::decode_drop_part(&mut r),
             DROP_VECTOR_SET => r.u32().map(|set| Operation::DropVectorSet { set }),
             FORGET => Self::decode_forget(&mut r),
+            CODE_AGAINST => Self::decode_code_against(&mut r),
             other => return Err(newer(&format!("operation {other}"))),
         };
         Ok(operation.filter(|_| r.0.is_empty()))
+    }
+
+    fn decode_code_against(r: &mut Reader<'_>) -> Option<Self> {
+        let (namespace, payload, base) = (r.u32()?, Digest(r.array()?), Digest(r.array()?));
+        (payload != base).then_some(Operation::CodeAgainst(CodeAgainst { namespace, payload, base }))
     }
 
     fn decode_namespace(r: &mut Reader<'_>) -> Option<Self> {

@@ -9,8 +9,10 @@ use crate::error::{Error, ErrorKind, Result};
 use super::page::PAGE_BYTES;
 use super::vfs::{self, Mount, VFS_NAME};
 
-/// `PRAGMA user_version` of the schema this code writes.
+/// `PRAGMA user_version` of a new catalog.
 pub(super) const SCHEMA_VERSION: i64 = 1;
+/// The same once a payload is coded against another, and the newest that this code knows.
+pub(super) const SCHEMA_VERSION_DELTA: i64 = 2;
 /// Tables and public views of a new catalog.
 pub(super) const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA application_id`: "TADB".

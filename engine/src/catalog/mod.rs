@@ -8,6 +8,7 @@ mod apply_vectors;
 mod changes;
 mod commit;
 mod connection;
+mod deltas;
 mod interrupt;
 mod page;
 mod public_views;
@@ -28,12 +29,13 @@ use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, ffi};
 
 use crate::control::{Control, deadline};
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::{ForkGuard, Volume};
 use crate::format::names;
 
 pub(crate) use commit::{
-    AppendPart, Commit, CommitId, Forget, NewCopy, Operation, PutAtom, PutManifest, VectorSetSpec,
+    AppendPart, CodeAgainst, Commit, CommitId, Forget, NewCopy, Operation, PutAtom, PutManifest, VectorSetSpec,
 };
 pub(crate) use query::{LATEST, Span, View};
 pub(crate) use reclaim::{Forgettable, Moved};
@@ -109,8 +111,8 @@ impl Catalog {
             return Err(connection::damaged("the catalog file is not a catalog"));
         }
         let version = pragma("PRAGMA user_version")?;
-        if version > connection::SCHEMA_VERSION {
-            let what = format!("catalog schema {version} is newer than {}", connection::SCHEMA_VERSION);
+        if version > connection::SCHEMA_VERSION_DELTA {
+            let what = format!("catalog schema {version} is newer than {}", connection::SCHEMA_VERSION_DELTA);
             return Err(
                 Error::new(ErrorKind::NewerFormat, what).hint("open the store with a newer version of this library")
             );
@@ -373,11 +375,21 @@ impl Transaction<'_> {
         self.changes(0)?.set_segment_state(segment, SegmentState::Deleted)
     }
 
-    /// Gives a payload a copy that no commit names any more, in place of the copies it has.
-    pub(crate) fn adopt(&self, copy: &NewCopy, segment: &SegmentUse) -> Result<()> {
+    /// Gives a payload a copy that no commit names any more, in place of the copies it has. `base` is what it is coded against.
+    pub(crate) fn adopt(&self, copy: &NewCopy, base: Option<Digest>, segment: &SegmentUse) -> Result<()> {
         let changes = self.changes(self.view()?.head()?.lsn)?;
         changes.use_segment(segment)?;
-        changes.add_copy(copy)
+        let former_base = changes.add_copy(copy)?;
+        base.map_or(Ok(()), |base| {
+            changes.code_against(&CodeAgainst { namespace: copy.namespace, payload: copy.digest, base })
+        })?;
+        former_base.map_or(Ok(()), |base| changes.drop_unneeded(base))
+    }
+
+    /// Gives a payload up if nothing uses it and nothing is coded against it.
+    pub(crate) fn drop_unneeded(&self, namespace: u32, digest: &Digest) -> Result<()> {
+        let changes = self.changes(0)?;
+        changes.payload_id(namespace, digest)?.map_or(Ok(()), |payload| changes.drop_unneeded(payload))
     }
 
     /// Marks segments without a file as deleted, as far as nothing lies in them.

@@ -14,7 +14,7 @@ use super::connection::{SCHEMA, error};
 use super::query::View;
 
 /// Counts up when a view changes. A library with a smaller number leaves the views of a greater one alone.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Setting that holds the number of the library that made the views; 1 when it is not there.
 const SETTING: &str = "public_views";
 /// Where the views begin in the text of the schema.

@@ -1,5 +1,5 @@
 //! Every question the engine asks the catalog; those about vector sets are in [`super::query_vectors`], those about tiers
-//! in [`super::query_tiers`]. SQL of questions is in these three files and in [`super::reclaim`], nowhere else.
+//! in [`super::query_tiers`], about deltas in [`super::deltas`]. SQL of questions is in these and in [`super::reclaim`].
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -17,6 +17,7 @@ use crate::segment::encoding_from_text;
 use super::apply_vectors::PAYLOAD_USES;
 use super::commit::CommitId;
 use super::connection::{damaged, error};
+use super::deltas::BASES;
 use super::rows::{
     CommitRow, CopyRow, Found, Head, ManifestRow, PayloadId, SegmentRow, SegmentState, SegmentSums, StoredRow, Totals,
     VersionRow,
@@ -499,14 +500,18 @@ impl<'c> View<'c> {
 
     /// Bytes of each segment's records by use.
     pub(crate) fn segment_sums(self) -> Result<HashMap<u64, SegmentSums>> {
-        let copies = "SELECT c.segment, sum(CASE WHEN p.live_refs > 0 THEN c.extent_bytes ELSE 0 END), \
-                    sum(CASE WHEN p.live_refs = 0 AND p.all_refs > 0 THEN c.extent_bytes ELSE 0 END) \
-               FROM copy c JOIN payload p ON p.id = c.payload GROUP BY c.segment";
+        let copies = format!(
+            "SELECT c.segment, sum(CASE WHEN p.live_refs > 0 THEN c.extent_bytes ELSE 0 END), \
+                    sum(CASE WHEN p.live_refs = 0 AND p.all_refs > 0 THEN c.extent_bytes ELSE 0 END), \
+                    sum(CASE WHEN p.all_refs = 0 AND p.id IN {BASES} THEN c.extent_bytes ELSE 0 END) \
+               FROM copy c JOIN payload p ON p.id = c.payload GROUP BY c.segment"
+        );
         let mut sums: HashMap<u64, SegmentSums> = HashMap::new();
-        let rows = self.all(copies, [], |row| Ok((u64_at(row, 0)?, u64_at(row, 1)?, u64_at(row, 2)?)))?;
-        for (segment, live, history) in rows {
-            sums.insert(segment, SegmentSums { live, history, log: 0 });
-        }
+        let sums_at = |row: &Row<'_>| {
+            let (live, history, bases) = (u64_at(row, 1)?, u64_at(row, 2)?, u64_at(row, 3)?);
+            Ok((u64_at(row, 0)?, SegmentSums { live, history, bases, log: 0 }))
+        };
+        sums.extend(self.all(&copies, [], sums_at)?);
         let log = "SELECT segment, sum(extent_bytes) FROM commit_log GROUP BY segment";
         for (segment, bytes) in self.all(log, [], |row| Ok((u64_at(row, 0)?, u64_at(row, 1)?)))? {
             sums.entry(segment).or_default().log = bytes;
@@ -521,7 +526,7 @@ impl<'c> View<'c> {
                SELECT payload, sum(live) AS live, count(*) AS total FROM ({PAYLOAD_USES}) GROUP BY payload) u \
                  ON u.payload = p.id WHERE p.live_refs <> coalesce(u.live, 0) OR p.all_refs <> coalesce(u.total, 0)"
         );
-        let checks: [(&str, &str); 6] = [
+        let checks: [(&str, &str); 7] = [
             ("payload reference counts", &references),
             (
                 "dead bytes of segments",
@@ -539,6 +544,12 @@ impl<'c> View<'c> {
                 "versions without their payload",
                 "SELECT count(*) FROM atom_version v LEFT JOIN payload p ON p.id = v.payload AND p.ns = v.ns \
                     AND p.digest = v.digest WHERE p.id IS NULL",
+            ),
+            (
+                "payloads that do not agree with their base",
+                "SELECT count(*) FROM copy c JOIN payload p ON p.id = c.payload LEFT JOIN payload b ON b.id = p.base \
+                  WHERE (c.codec = 5) <> (p.base IS NOT NULL) \
+                     OR (p.base IS NOT NULL AND (b.id IS NULL OR b.base IS NOT NULL OR b.ns <> p.ns OR b.raw_bytes <> p.raw_bytes))",
             ),
             (
                 "vector sets of one name",

@@ -7,6 +7,7 @@ use crate::dtype::{DType, Encoding};
 use crate::error::Result;
 use crate::key::{Key, KeyRef};
 
+use super::deltas::KEEPS_ITS_BASE_ALONE;
 use super::query::{Sql, VERSION_COLUMNS, View, bad, codec_at, digest_at, key_at, tier_at, u64_at, version_at};
 use super::rows::{PayloadId, TierSums, UsageRow, VersionRow};
 
@@ -35,11 +36,13 @@ impl View<'_> {
 
     /// Every payload that is used and has a copy, in order of payload.
     pub(crate) fn payload_usage(self, mut each: impl FnMut(UsageRow)) -> Result<()> {
-        let sql = "SELECT p.id, p.ns, p.digest, p.raw_bytes, min(c.tier), c.stored_bytes, coalesce(l.time_us, 0), \
-               coalesce(p.last_used_us, 0), EXISTS (SELECT 1 FROM payload d WHERE d.base = p.id) \
+        let sql = format!(
+            "SELECT p.id, p.ns, p.digest, p.raw_bytes, min(c.tier), c.stored_bytes, coalesce(l.time_us, 0), \
+               coalesce(p.last_used_us, 0), {KEEPS_ITS_BASE_ALONE} \
              FROM payload p JOIN copy c ON c.payload = p.id LEFT JOIN commit_log l ON l.lsn = p.lsn \
-             WHERE p.all_refs > 0 GROUP BY p.id ORDER BY p.id";
-        self.each(sql, |row| {
+             WHERE p.all_refs > 0 GROUP BY p.id ORDER BY p.id"
+        );
+        self.each(&sql, |row| {
             each(UsageRow {
                 payload: row.get(0)?,
                 namespace: row.get(1)?,
@@ -49,7 +52,7 @@ impl View<'_> {
                 stored_bytes: u64_at(row, 5)?,
                 written_us: u64_at(row, 6)?,
                 last_used_us: u64_at(row, 7)?,
-                is_base: row.get(8)?,
+                keeps_its_base_alone: row.get(8)?,
             });
             Ok(())
         })

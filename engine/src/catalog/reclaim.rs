@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use super::apply::Changes;
 use super::commit::{CommitId, Forget};
 use super::connection::damaged;
+use super::deltas::BASES;
 use super::query::{
     COMMIT_COLUMNS, COPY_COLUMNS, STORED_COLUMNS, View, commit_at, copy_at, digest_at, from_db, stored_at, to_db,
     u64_at,
@@ -34,9 +35,6 @@ const FORGOTTEN_PART: &str = "lsn_to <= ?1 AND NOT EXISTS \
        AND c.part = vector_part.part AND (c.lsn_to IS NULL OR c.lsn_to > ?1)) \
      AND (part < (SELECT max(m.part) FROM vector_part m WHERE m.vector_set = vector_part.vector_set) \
        OR EXISTS (SELECT 1 FROM vector_set s WHERE s.id = vector_part.vector_set AND s.lsn_to IS NOT NULL))";
-
-/// Payloads that nothing uses, not even as the base another one is coded against.
-const UNUSED: &str = "all_refs = 0 AND id NOT IN (SELECT base FROM payload WHERE base IS NOT NULL)";
 
 /// Payloads of the forgotten rows, once per use.
 fn forgotten_uses() -> String {
@@ -105,8 +103,12 @@ impl Changes<'_> {
         for sql in &statements {
             self.run(sql, params![horizon, kept])?;
         }
-        self.run(&format!("DELETE FROM copy WHERE payload IN (SELECT id FROM payload WHERE {UNUSED})"), [])?;
-        self.run(&format!("DELETE FROM payload WHERE {UNUSED}"), [])?;
+        // What nothing uses, not even as a base; then the bases that were there only for what has just gone.
+        let unused = format!("all_refs = 0 AND id NOT IN {BASES}");
+        for _ in 0..2 {
+            self.run(&format!("DELETE FROM copy WHERE payload IN (SELECT id FROM payload WHERE {unused})"), [])?;
+            self.run(&format!("DELETE FROM payload WHERE {unused}"), [])?;
+        }
         let all: Vec<u64> = std::iter::once(forget.horizon).chain(forget.kept.iter().copied()).collect();
         self.set_setting(HISTORY, &list(&all))
     }
@@ -188,9 +190,11 @@ impl View<'_> {
         );
         let rows = self.one(&count, params![horizon, kept], |row| u64_at(row, 0))?.unwrap_or(0);
         let sql = format!(
-            "SELECT c.segment, sum(c.extent_bytes) FROM copy c JOIN payload p ON p.id = c.payload \
-               JOIN (SELECT payload, count(*) AS uses FROM ({}) GROUP BY payload) u ON u.payload = p.id \
-              WHERE p.all_refs = u.uses AND p.id NOT IN (SELECT base FROM payload WHERE base IS NOT NULL) \
+            "WITH gone (id) AS (SELECT p.id FROM payload p LEFT JOIN \
+                 (SELECT payload, count(*) AS uses FROM ({}) GROUP BY payload) u ON u.payload = p.id \
+               WHERE p.all_refs = coalesce(u.uses, 0)) \
+             SELECT c.segment, sum(c.extent_bytes) FROM copy c WHERE c.payload IN (SELECT id FROM gone) \
+                AND c.payload NOT IN (SELECT d.base FROM payload d WHERE d.base IS NOT NULL AND d.id NOT IN (SELECT id FROM gone)) \
               GROUP BY c.segment",
             forgotten_uses()
         );
@@ -223,14 +227,16 @@ impl View<'_> {
         self.all(&sql, [to_db(segment)], commit_at)
     }
 
-    /// Payloads that something uses and of which no copy lies in a segment that `is_there`: namespace and digest.
+    /// Payloads that something uses, if only as a base, and of which no copy lies in a segment that `is_there`: namespace and digest.
     pub(crate) fn unplaced(self, is_there: impl Fn(u64) -> bool) -> Result<HashSet<(u32, Digest)>> {
-        let sql = "SELECT p.ns, p.digest, c.segment FROM payload p LEFT JOIN copy c ON c.payload = p.id \
-             WHERE p.all_refs > 0 ORDER BY p.id";
+        let sql = format!(
+            "SELECT p.ns, p.digest, c.segment FROM payload p LEFT JOIN copy c ON c.payload = p.id \
+              WHERE p.all_refs > 0 OR p.id IN {BASES} ORDER BY p.id"
+        );
         let mut unplaced = HashSet::new();
         // Rows of one payload follow each other.
         let mut placed: Option<(u32, Digest)> = None;
-        self.each(sql, |row| {
+        self.each(&sql, |row| {
             let payload: (u32, Digest) = (row.get(0)?, digest_at(row, 1)?);
             let segment: Option<i64> = row.get(2)?;
             if segment.is_some_and(|segment| is_there(from_db(segment))) {

@@ -170,6 +170,8 @@ impl VersionRow {
 pub(crate) struct SegmentSums {
     pub(crate) live: u64,
     pub(crate) history: u64,
+    /// Of payloads that others are coded against and nothing else uses.
+    pub(crate) bases: u64,
     pub(crate) log: u64,
 }
 
@@ -210,8 +212,8 @@ pub(crate) struct UsageRow {
     pub(crate) written_us: u64,
     /// 0 for never.
     pub(crate) last_used_us: u64,
-    /// Other payloads are coded against it.
-    pub(crate) is_base: bool,
+    /// It is coded against a payload that nothing else needs.
+    pub(crate) keeps_its_base_alone: bool,
 }
 
 /// Reads of a payload by one process since it last told.

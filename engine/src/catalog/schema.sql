@@ -174,7 +174,9 @@ CREATE VIEW payloads AS
     SELECT n.name AS namespace, lower(hex(p.digest)) AS digest, p.raw_bytes AS bytes, p.live_refs, p.all_refs,
            c.segment, c.offset, c.stored_bytes,
            CASE c.tier WHEN 1 THEN 'hot' WHEN 2 THEN 'warm' WHEN 3 THEN 'cold' END AS tier,
-           CASE c.codec WHEN 1 THEN 'raw' WHEN 2 THEN 'lz4' WHEN 3 THEN 'zstd' WHEN 4 THEN 'float' END AS codec
+           CASE c.codec WHEN 1 THEN 'raw' WHEN 2 THEN 'lz4' WHEN 3 THEN 'zstd' WHEN 4 THEN 'float'
+                        WHEN 5 THEN 'delta' END AS codec,
+           (SELECT lower(hex(b.digest)) FROM payload b WHERE b.id = p.base) AS base
       FROM payload p JOIN namespace n ON n.id = p.ns LEFT JOIN copy c ON c.payload = p.id;
 
 CREATE VIEW segments AS

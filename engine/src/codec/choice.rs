@@ -4,7 +4,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::format::Codec;
 
-use super::{encode, plane_width};
+use super::{Coding, encode, plane_width};
 
 /// Places in a payload, in eighths, whose chunks are tried.
 pub(crate) const SAMPLES: [u64; 3] = [0, 4, 7];
@@ -25,6 +25,16 @@ pub(crate) fn choose(dtype: DType, samples: &[Vec<u8>]) -> Result<Codec> {
     let slack = samples.iter().map(Vec::len).sum::<usize>() / 50;
     let good = sizes.iter().find(|&&(_, bytes)| bytes <= least.saturating_add(slack));
     Ok(good.map_or(Codec::Zstd, |&(codec, _)| codec))
+}
+
+/// Whether coding the samples as differences from a base takes at most nine tenths of what the codec takes that was chosen
+/// for them: less is not worth depending on another payload.
+pub(crate) fn delta_pays(dtype: DType, plain: Coding, samples: &[Vec<u8>], differences: &[Vec<u8>]) -> Result<bool> {
+    let width = plane_width(dtype);
+    let size = |coding: Coding, chunks: &[Vec<u8>]| -> Result<usize> {
+        chunks.iter().map(|chunk| encode(coding, width, chunk).map(|coded| coded.len())).sum()
+    };
+    Ok(size(Codec::Delta.into(), differences)?.saturating_mul(10) <= size(plain, samples)?.saturating_mul(9))
 }
 
 /// What may suit a type, the fastest to decode first.

@@ -2,6 +2,7 @@
 //! apart into byte planes; planes of few values are entropy-coded, mantissas stay as they are.
 
 use super::huffman;
+use super::planes::{self, WIDTH_MAX};
 use crate::error::{Error, Result};
 use crate::memory::resize;
 
@@ -9,23 +10,22 @@ use crate::memory::resize;
 const RAW: u8 = 1;
 const SAME: u8 = 2;
 const CODED: u8 = 3;
-/// Widest element.
-const MAX_WIDTH: usize = 8;
 
 /// Room that encoding `len` bytes takes at most on its way, for its width, forms, and writes of whole words.
 pub(super) fn encoded_bound(len: usize) -> usize {
     len.saturating_mul(2).saturating_add(1024)
 }
 
-/// Appends the planes of `raw`, highest first. Gives up with `false` when they take as much room as `raw`.
-pub(super) fn encode(raw: &[u8], width: usize, planes: &mut [u8], out: &mut Vec<u8>) -> bool {
+/// Appends the planes of `raw`, highest first, of elements turned left by `TURN` bits. Gives up with `false` when they take
+/// as much room as `raw`.
+pub(super) fn encode<const TURN: u32>(raw: &[u8], width: usize, planes: &mut [u8], out: &mut Vec<u8>) -> bool {
     let rows = raw.len() / width;
     if rows == 0 {
         return false;
     }
     let limit = out.len() + raw.len();
     let (body, rest) = raw.split_at(rows * width);
-    split(body, width, planes);
+    planes::split::<TURN>(body, width, planes);
     for plane in planes.chunks_exact(rows).take(width).rev() {
         if huffman::looks_random(plane) {
             out.push(RAW);
@@ -54,12 +54,12 @@ pub(super) fn encode(raw: &[u8], width: usize, planes: &mut [u8], out: &mut Vec<
 }
 
 /// Decodes exactly `stored` into exactly `raw`. Fails with `Corrupt`, or `OutOfMemory` without room for the coded planes.
-pub(super) fn decode(stored: &[u8], width: usize, raw: &mut [u8]) -> Result<()> {
+pub(super) fn decode<const TURN: u32>(stored: &[u8], width: usize, raw: &mut [u8]) -> Result<()> {
     let damaged = || Error::corrupt("a chunk of the float codec cannot be decoded");
     let rows = raw.len().checked_div(width).ok_or_else(damaged)?;
     let (body, rest) = raw.split_at_mut(rows * width);
-    let mut planes = [&[][..]; MAX_WIDTH];
-    let mut decoded: [Vec<u8>; MAX_WIDTH] = Default::default();
+    let mut planes = [&[][..]; WIDTH_MAX];
+    let mut decoded: [Vec<u8>; WIDTH_MAX] = Default::default();
     let mut left = stored;
     for (plane, target) in planes.iter_mut().zip(&mut decoded).take(width).rev() {
         let (form, after) = Form::read(left, rows).ok_or_else(damaged)?;
@@ -82,7 +82,7 @@ pub(super) fn decode(stored: &[u8], width: usize, raw: &mut [u8]) -> Result<()> 
         return Err(damaged());
     }
     rest.copy_from_slice(left);
-    join(&planes, width, body);
+    planes::join::<TURN>(&planes, width, body);
     Ok(())
 }
 
@@ -107,46 +107,6 @@ impl<'a> Form<'a> {
             }
             _ => None,
         }
-    }
-}
-
-/// Takes elements apart; planes lie one behind the other, lowest byte first.
-fn split(body: &[u8], width: usize, planes: &mut [u8]) {
-    macro_rules! split {
-        ($type:ty) => {
-            for (byte, plane) in planes.chunks_exact_mut(body.len() / width).take(width).enumerate() {
-                for (out, element) in plane.iter_mut().zip(body.as_chunks::<{ size_of::<$type>() }>().0) {
-                    *out = (<$type>::from_le_bytes(*element).rotate_left(1) >> (byte * 8)) as u8;
-                }
-            }
-        };
-    }
-    match width {
-        2 => split!(u16),
-        4 => split!(u32),
-        8 => split!(u64),
-        _ => planes[..body.len()].copy_from_slice(body),
-    }
-}
-
-/// Inverse of [`split`].
-fn join(planes: &[&[u8]; MAX_WIDTH], width: usize, body: &mut [u8]) {
-    let [a, b, c, d, e, f, g, h] = *planes;
-    macro_rules! join {
-        ($type:ty, $($plane:ident)*) => {{
-            let elements = body.as_chunks_mut::<{ size_of::<$type>() }>().0;
-            let rows = elements.len();
-            $(let $plane = &$plane[..rows];)*
-            for (row, element) in elements.iter_mut().enumerate() {
-                *element = <$type>::from_le_bytes([$($plane[row]),*]).rotate_right(1).to_le_bytes();
-            }
-        }};
-    }
-    match width {
-        2 => join!(u16, a b),
-        4 => join!(u32, a b c d),
-        8 => join!(u64, a b c d e f g h),
-        _ => body.copy_from_slice(a),
     }
 }
 
@@ -192,11 +152,17 @@ mod tests {
     // Encoder and decoder that share a mistake agree with each other and with no reader that a stranger writes.
     #[test]
     fn a_decoder_after_the_written_format_reads_what_is_encoded() {
+        check_after_the_format::<1>();
+        // The exclusive or of two payloads, as it is coded against a base.
+        check_after_the_format::<0>();
+    }
+
+    fn check_after_the_format<const TURN: u32>() {
         let numbers: Vec<u32> = (0..5003).map(|i| ((i as f32 * 0.37).sin() * 0.05).to_bits()).collect();
         let mut raw: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         raw.extend([1, 2, 3]);
         let mut stored = Vec::new();
-        assert!(encode(&raw, 4, &mut vec![0; raw.len()], &mut stored));
+        assert!(encode::<TURN>(&raw, 4, &mut vec![0; raw.len()], &mut stored));
         let (rows, mut left, mut elements) = (numbers.len(), &stored[..], vec![0_u32; numbers.len()]);
         let mut coded_planes = 0;
         for _ in 0..4 {
@@ -216,7 +182,7 @@ mod tests {
                 *element = *element << 8 | u32::from(byte);
             }
         }
-        let back: Vec<u32> = elements.iter().map(|element| element.rotate_right(1)).collect();
+        let back: Vec<u32> = elements.iter().map(|element| element.rotate_right(TURN)).collect();
         assert!(back == numbers && coded_planes > 0);
         assert_eq!(left, [1, 2, 3], "the incomplete last element");
     }

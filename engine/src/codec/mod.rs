@@ -7,7 +7,7 @@ mod huffman;
 mod lz4;
 mod planes;
 
-pub(crate) use choice::{SAMPLE_BYTES, SAMPLES, choose};
+pub(crate) use choice::{SAMPLE_BYTES, SAMPLES, choose, delta_pays};
 
 use std::ops::RangeInclusive;
 
@@ -47,12 +47,19 @@ pub(crate) fn plane_width(dtype: DType) -> u8 {
     }
 }
 
-/// Encodes a chunk of elements of `width` bytes. What does not get smaller is stored, with one byte in front.
+/// Turns the bytes of one payload into their difference from another's, and back.
+pub(crate) fn xor(target: &mut [u8], other: &[u8]) {
+    target.iter_mut().zip(other).for_each(|(byte, other)| *byte ^= other);
+}
+
+/// Encodes a chunk of elements of `width` bytes; for [`Codec::Delta`] the [`xor`] of it and of the base's. What does not get
+/// smaller is stored, with one byte in front.
 pub(crate) fn encode(coding: impl Into<Coding>, width: u8, raw: &[u8]) -> Result<Vec<u8>> {
     let Coding { codec, zstd_level } = coding.into();
     let coded = match codec {
         Codec::Raw => return Ok(raw.to_vec()),
-        Codec::Float => encode_float(width, raw)?,
+        Codec::Float => encode_float::<1>(width, raw)?,
+        Codec::Delta => encode_float::<0>(width, raw)?,
         Codec::Lz4 => encode_planes(width, raw, lz4::encode)?,
         // Too little room is how Zstandard says that the chunk does not get smaller.
         Codec::Zstd => {
@@ -92,7 +99,9 @@ pub(crate) fn decode(codec: Codec, stored: &[u8], raw: &mut [u8]) -> Result<()> 
     let width = usize::from(form);
     let decoded = match codec {
         Codec::Raw => None,
-        Codec::Float => return float::decode(coded, width, raw),
+        Codec::Float => return float::decode::<1>(coded, width, raw),
+        // Where the signs are equal nothing is gained by moving them behind the exponent, and the lowest plane stays random.
+        Codec::Delta => return float::decode::<0>(coded, width, raw),
         Codec::Lz4 => decode_planes(width, raw, |target| lz4::decode(coded, target))?,
         Codec::Zstd => decode_planes(width, raw, |target| {
             let len = zstd::bulk::decompress_to_buffer(coded, target).ok()?;
@@ -113,7 +122,7 @@ fn encode_planes(
     *first = width;
     let len = if width > 1 {
         let mut planes = zeroed(raw.len())?;
-        planes::split(raw, width.into(), &mut planes);
+        planes::split_all(raw, width.into(), &mut planes);
         compress(&planes, room)
     } else {
         compress(raw, room)
@@ -131,17 +140,17 @@ fn decode_planes(width: usize, raw: &mut [u8], inflate: impl FnOnce(&mut [u8]) -
     let mut planes = zeroed(raw.len())?;
     let inflated = inflate(&mut planes);
     if inflated.is_some() {
-        planes::join(&planes, width, raw);
+        planes::join_all(&planes, width, raw);
     }
     Ok(inflated)
 }
 
-fn encode_float(width: u8, raw: &[u8]) -> Result<Option<Vec<u8>>> {
+fn encode_float<const TURN: u32>(width: u8, raw: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut planes = zeroed(raw.len())?;
     let mut coded = Vec::new();
     reserve(&mut coded, float::encoded_bound(raw.len()))?;
     coded.push(width);
-    Ok(float::encode(raw, width.into(), &mut planes, &mut coded).then_some(coded))
+    Ok(float::encode::<TURN>(raw, width.into(), &mut planes, &mut coded).then_some(coded))
 }
 
 #[cfg(test)]
@@ -153,7 +162,7 @@ mod tests {
         (0..len / 4).flat_map(|i| ((i as f32 * 0.37).sin() * 0.05).to_le_bytes()).collect()
     }
 
-    const CODED: [Codec; 3] = [Codec::Lz4, Codec::Zstd, Codec::Float];
+    const CODED: [Codec; 4] = [Codec::Lz4, Codec::Zstd, Codec::Float, Codec::Delta];
 
     /// Weights of an element width: f8 by its pattern, bf16, f32, f64.
     fn wide_weights(width: u8, len: usize) -> Vec<u8> {
@@ -195,6 +204,7 @@ mod tests {
                 let steep: Vec<u8> = (0..len).map(|_| random().leading_zeros().min(kinds - 1) as u8).collect();
                 for (width, raw) in [1, 2, 4, 8].into_iter().flat_map(|width| [(width, &even), (width, &steep)]) {
                     round_trip(Codec::Float, width, raw);
+                    round_trip(Codec::Delta, width, raw);
                 }
             }
         }

@@ -189,6 +189,7 @@ finishes! {
 
 /// 0 of a finite number. Two choices by conditions cost a short pair more than all its multiplications.
 #[inline(always)]
+#[allow(clippy::eq_op)] // which is NaN of infinities and NaN, and the point
 fn nan_unless_finite(x: f64) -> f64 {
     x - x
 }

@@ -651,6 +651,8 @@ pub(super) struct Body {
     digest: DigestBuilder,
     /// Given by the caller instead of being computed.
     known_digest: Option<Digest>,
+    /// Of what the payload is coded against.
+    base: Option<Digest>,
     chunk_bytes: u32,
 }
 
@@ -677,8 +679,8 @@ impl Body {
     }
 
     /// The payload is written in coded form; its digest is that of the raw bytes, which the caller knows.
-    pub(super) fn assume_digest(&mut self, digest: Digest, codec: Codec) {
-        (self.known_digest, self.codec) = (Some(digest), Some(codec));
+    pub(super) fn assume_digest(&mut self, digest: Digest, codec: Codec, base: Option<Digest>) {
+        (self.known_digest, self.codec, self.base) = (Some(digest), Some(codec), base);
     }
 
     /// Writes the next chunk of a coded payload.
@@ -772,6 +774,7 @@ impl Body {
             table_crc32: crc32fast::hash(&table),
             codec: self.codec.unwrap_or(Codec::Raw),
             digest: self.known_digest.unwrap_or_else(|| self.digest.finish()),
+            base: self.base,
         };
         Ok((record, table))
     }

@@ -17,6 +17,8 @@ pub(crate) struct Recoded<'a> {
     pub(crate) raw_bytes: u64,
     pub(crate) digest: Digest,
     pub(crate) coding: Coding,
+    /// What it is coded against; with codec delta, and only then.
+    pub(crate) base: Option<&'a PayloadCopy>,
     /// Fills a buffer with the raw bytes from an offset on.
     pub(crate) read: &'a (dyn Fn(u64, &mut [u8]) -> Result<()> + Sync),
 }
@@ -45,7 +47,8 @@ impl Appender {
         let record = source.record();
         self.start_writing()?;
         let mut body = Body::start(self, &record.description, is_large(record.raw_bytes))?;
-        body.assume_digest(record.digest, record.codec);
+        // What a delta is coded against stays the same payload, wherever that lies by now.
+        body.assume_digest(record.digest, record.codec, record.base);
         for chunk in 0..u64::from(record.chunk_count) {
             check_cancel()?;
             let (stored, entry) = source.stored_chunk(chunk)?;
@@ -56,7 +59,7 @@ impl Appender {
     }
 
     /// Appends a payload in the form asked for. Without a trace in the segment when it fails. Encodes on all cores of
-    /// `pool`; holds about two blocks of memory.
+    /// `pool`; holds about two blocks of memory, three with a base.
     pub(crate) fn append_recoded(&mut self, payload: Recoded<'_>, pool: &rayon::ThreadPool) -> Result<Written> {
         let mark = self.tail();
         let result = self.append_recoded_unguarded(payload, pool);
@@ -67,11 +70,11 @@ impl Appender {
     }
 
     fn append_recoded_unguarded(&mut self, payload: Recoded<'_>, pool: &rayon::ThreadPool) -> Result<Written> {
-        let Recoded { description, raw_bytes, digest, coding, read } = payload;
+        let Recoded { description, raw_bytes, digest, coding, base, read } = payload;
         self.start_writing()?;
         let width = codec::plane_width(description.dtype);
         let mut body = Body::start(self, &description, is_large(raw_bytes))?;
-        body.assume_digest(digest, coding.codec);
+        body.assume_digest(digest, coding.codec, base.map(|base| base.record().digest));
         let chunk_bytes = body.chunk_bytes() as usize;
         let block_bytes = BLOCK_BYTES.max(chunk_bytes) as u64;
         let mut at = 0;
@@ -79,6 +82,11 @@ impl Appender {
             let end = raw_bytes.min(at.saturating_add(block_bytes));
             let mut block = zeroed((end - at) as usize)?;
             read(at, &mut block)?;
+            if let Some(base) = base {
+                let mut other = zeroed(block.len())?;
+                base.read_into(at, &mut other)?;
+                codec::xor(&mut block, &other);
+            }
             let encode = |chunk: &[u8]| codec::encode(coding, width, chunk);
             let coded: Vec<Vec<u8>> =
                 pool.install(|| block.par_chunks(chunk_bytes).map(encode).collect::<Result<_>>())?;

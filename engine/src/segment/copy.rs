@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use crate::bytes::{AlignedBuffer, Bytes};
+use crate::codec;
 use crate::control::Control;
 use crate::digest::{Digest, DigestBuilder, Leaf};
 use crate::error::{Error, ErrorKind, Result};
@@ -40,6 +41,17 @@ pub(crate) struct PayloadCopy {
     /// Where the chunks of a coded payload start, from its first stored byte on; empty for a raw one.
     starts: Box<[u64]>,
     verified: Verified,
+    /// The payload this one is coded against. None for a copy without one, and until [`PayloadCopy::on_base`].
+    base: Option<Arc<PayloadCopy>>,
+}
+
+/// How the raw bytes of a base are touched when a payload coded against it is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BaseAccess {
+    /// As a slice of its map, verified once per process.
+    Map,
+    /// By positioned reads, verified each time.
+    Calls,
 }
 
 /// Which chunks this process has verified through the map.
@@ -84,7 +96,7 @@ impl PayloadCopy {
             start
         };
         let starts = if is_coded { table.iter().map(start).collect() } else { Box::default() };
-        PayloadCopy { reader, record, table, starts, verified }
+        PayloadCopy { reader, record, table, starts, verified, base: None }
     }
 
     /// Reads header and chunk table of the record at `offset` and compares them with what the catalog expects.
@@ -98,8 +110,30 @@ impl PayloadCopy {
         Ok(PayloadCopy::new(reader, record, table))
     }
 
+    /// The same copy, with the payload it is coded against. Without it, only checksums can be compared.
+    pub(crate) fn on_base(self, base: Arc<PayloadCopy>) -> Result<Self> {
+        // One step and no more: reading a chunk takes two decodings at most, and nothing can go round in circles.
+        let fits = self.record.base == Some(base.record.digest)
+            && base.record.raw_bytes == self.record.raw_bytes
+            && base.record.base.is_none();
+        if !fits {
+            return Err(self.damage("the payload it is coded against is another", self.record.offset));
+        }
+        Ok(PayloadCopy { base: Some(base), ..self })
+    }
+
     pub(crate) fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// Segment and offset of the record.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.reader.id(), self.record.offset)
+    }
+
+    /// What this copy is coded against.
+    pub(crate) fn base(&self) -> Option<&Arc<PayloadCopy>> {
+        self.base.as_ref()
     }
 
     /// True when the payload is read into a buffer and is never a slice of the map: it has to be decoded, or its disk may
@@ -108,9 +142,9 @@ impl PayloadCopy {
         self.is_coded() || self.reader.is_cold()
     }
 
-    /// True when its segment has to be opened anew: its disk failed, or was taken away.
+    /// True when its segment, or that of its base, has to be opened anew: its disk failed, or was taken away.
     pub(crate) fn has_failed(&self) -> bool {
-        self.reader.has_failed()
+        self.reader.has_failed() || self.base.as_ref().is_some_and(|base| base.reader.has_failed())
     }
 
     fn is_coded(&self) -> bool {
@@ -170,10 +204,10 @@ impl PayloadCopy {
             let take = (chunk_len - in_chunk).min(target.len() - filled);
             let part = &mut target[filled..filled + take];
             if take == chunk_len {
-                self.read_chunk(chunk, part)?;
+                self.read_chunk(chunk, part, BaseAccess::Calls)?;
             } else {
                 resize(&mut scratch, chunk_len)?;
-                self.read_chunk(chunk, &mut scratch)?;
+                self.read_chunk(chunk, &mut scratch, BaseAccess::Calls)?;
                 part.copy_from_slice(&scratch[in_chunk..in_chunk + take]);
             }
             filled += take;
@@ -186,6 +220,7 @@ impl PayloadCopy {
     pub(crate) fn decoded<'p>(
         &self,
         range: Range<u64>,
+        access: BaseAccess,
         control: &Control<'_>,
         helpers: impl FnOnce() -> Option<&'p rayon::ThreadPool>,
     ) -> Result<Bytes> {
@@ -196,11 +231,11 @@ impl PayloadCopy {
         let mut buffer = AlignedBuffer::zeroed(len)?;
         let is_whole = len as u64 == self.record.raw_bytes && len > 0;
         if !is_whole {
-            self.decode_into(range.start, buffer.as_mut_slice(), control)?;
+            self.decode_into(range.start, buffer.as_mut_slice(), access, control)?;
             return Ok(Bytes::owned(buffer));
         }
         let pool = if len >= PARALLEL_DECODE_BYTES { helpers() } else { None };
-        self.decode_whole(buffer.as_mut_slice(), pool, control)?;
+        self.decode_whole(buffer.as_mut_slice(), access, pool, control)?;
         let bytes = Bytes::owned(buffer);
         decoded::keep(self.piece(None), &bytes);
         Ok(bytes)
@@ -217,12 +252,12 @@ impl PayloadCopy {
                 target.copy_from_slice(&whole[from..from + len]);
                 Ok(())
             }
-            None => self.decode_into(start, target, &Control::new()),
+            None => self.decode_into(start, target, BaseAccess::Calls, &Control::new()),
         }
     }
 
     /// Fills `target`, which lies inside the payload, from decoded chunks.
-    fn decode_into(&self, start: u64, target: &mut [u8], control: &Control<'_>) -> Result<()> {
+    fn decode_into(&self, start: u64, target: &mut [u8], access: BaseAccess, control: &Control<'_>) -> Result<()> {
         let chunk_bytes = u64::from(self.record.chunk_bytes);
         let is_scan = target.len() as u64 / chunk_bytes > CHUNKS_KEPT;
         let mut filled = 0;
@@ -237,10 +272,10 @@ impl PayloadCopy {
             let number = u32::try_from(chunk).map_err(|_| Error::internal("chunk number"))?;
             match self.decoded_before(Some(number)) {
                 Some(bytes) => part.copy_from_slice(&bytes[in_chunk..in_chunk + take]),
-                None if is_scan && take == chunk_len => self.read_chunk(chunk, part)?,
+                None if is_scan && take == chunk_len => self.read_chunk(chunk, part, access)?,
                 None => {
                     let mut buffer = AlignedBuffer::zeroed(chunk_len)?;
-                    self.read_chunk(chunk, buffer.as_mut_slice())?;
+                    self.read_chunk(chunk, buffer.as_mut_slice(), access)?;
                     let bytes = Bytes::owned(buffer);
                     part.copy_from_slice(&bytes[in_chunk..in_chunk + take]);
                     decoded::keep(self.piece(Some(number)), &bytes);
@@ -251,11 +286,17 @@ impl PayloadCopy {
         Ok(())
     }
 
-    fn decode_whole(&self, target: &mut [u8], pool: Option<&rayon::ThreadPool>, control: &Control<'_>) -> Result<()> {
+    fn decode_whole(
+        &self,
+        target: &mut [u8],
+        access: BaseAccess,
+        pool: Option<&rayon::ThreadPool>,
+        control: &Control<'_>,
+    ) -> Result<()> {
         let chunk_bytes = self.record.chunk_bytes as usize;
         let decode = |(chunk, part): (usize, &mut [u8])| {
             control.check()?;
-            self.read_chunk(chunk as u64, part)
+            self.read_chunk(chunk as u64, part, access)
         };
         if let Some(pool) = pool {
             let done = pool.install(|| target.par_chunks_mut(chunk_bytes).enumerate().try_for_each(decode));
@@ -287,13 +328,25 @@ impl PayloadCopy {
         for chunk in 0..u64::from(self.record.chunk_count) {
             check_cancel()?;
             resize(&mut buffer, self.record.raw_chunk_bytes(chunk) as usize)?;
-            self.read_chunk(chunk, &mut buffer)?;
+            self.read_chunk(chunk, &mut buffer, BaseAccess::Calls)?;
             digest.push(Leaf::new(chunk * u64::from(self.record.chunk_bytes), &buffer));
         }
         if digest.finish() != self.record.digest {
             return Err(self.damage("the payload differs from its digest", self.record.data_offset));
         }
         Ok(u64::from(self.record.chunk_count))
+    }
+
+    /// Reads everything again as it is stored, and verifies the checksums alone: what can be said of a payload whose base
+    /// is elsewhere. Its digest was compared before the record of its commit was written.
+    pub(crate) fn verify_stored(&self) -> Result<()> {
+        let mut buffer = Vec::new();
+        for (chunk, entry) in (0..).zip(&self.table) {
+            resize(&mut buffer, entry.stored_bytes as usize)?;
+            self.reader.read_exact(&mut buffer, self.stored_offset(chunk))?;
+            self.check_chunk(chunk, &buffer)?;
+        }
+        Ok(())
     }
 
     /// Start and length of a range; fails with `InvalidArgument` outside the payload.
@@ -372,9 +425,10 @@ impl PayloadCopy {
     }
 
     /// Reads one chunk and verifies it. `buffer` has the chunk's raw length.
-    fn read_chunk(&self, chunk: u64, buffer: &mut [u8]) -> Result<()> {
+    fn read_chunk(&self, chunk: u64, buffer: &mut [u8], access: BaseAccess) -> Result<()> {
         if self.is_coded() {
-            return self.read_coded_chunk(chunk, buffer);
+            self.read_coded_chunk(chunk, buffer)?;
+            return self.add_base(chunk, buffer, access);
         }
         let offset = self.record.data_offset + chunk * u64::from(self.record.chunk_bytes);
         read_exact_at(self.reader.file(), buffer, offset).map_err(|e| self.reader.read_error(e, offset))?;
@@ -396,6 +450,30 @@ impl PayloadCopy {
         read_exact_at(self.reader.file(), &mut stored, offset).map_err(|e| self.reader.read_error(e, offset))?;
         self.check_chunk(chunk, &stored)?;
         Ok((stored, entry))
+    }
+
+    /// Turns a decoded difference into the payload's bytes. Of the base only the chunks that lie there are touched.
+    fn add_base(&self, chunk: u64, buffer: &mut [u8], access: BaseAccess) -> Result<()> {
+        let Some(digest) = self.record.base else { return Ok(()) };
+        let base = self.base.as_ref().ok_or_else(|| {
+            self.damage(&format!("the payload {digest} that it is coded against is not there"), self.record.offset)
+        })?;
+        let start = chunk * u64::from(self.record.chunk_bytes);
+        let end = start + buffer.len() as u64;
+        let mut add = || -> Result<()> {
+            if access == BaseAccess::Map && !base.is_buffered() {
+                codec::xor(buffer, &base.slice(start..end, || None)?);
+            } else {
+                let mut raw = zeroed(buffer.len())?;
+                base.read_into(start, &mut raw)?;
+                codec::xor(buffer, &raw);
+            }
+            Ok(())
+        };
+        add().map_err(|e| match &base.record.description.key {
+            Some(key) => e.of(format_args!("its base '{key}'")),
+            None => e.of(format_args!("its base {digest}")),
+        })
     }
 
     /// Where a chunk lies in the file.

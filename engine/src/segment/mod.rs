@@ -18,7 +18,7 @@ mod speed;
 
 pub(crate) use appender::{Appender, DeletionLease, Lease, Placement, Stream, Written};
 pub(crate) use coded::Recoded;
-pub(crate) use copy::{PayloadCopy, read_payload};
+pub(crate) use copy::{BaseAccess, PayloadCopy, read_payload};
 pub use decoded::{DecodeCacheStat, decode_cache, set_decode_cache_bytes};
 pub(crate) use footer::{FooterEntry, read_footer};
 pub(crate) use header::SegmentHeader;

@@ -11,7 +11,7 @@ use crate::dtype::{DType, Encoding, PAYLOAD_BYTES_MAX, RANK_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
     ALIGN_LARGE, ALIGN_LARGE_FROM, ALIGN_SMALL, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, ChunkEntryBytes, Codec,
-    FORMAT_VERSION, RECORD_HEADER_BYTES_MAX, RECORD_MAGIC, RecordHeaderBytes, RecordKind, SEGMENT_BYTES_MAX,
+    RECORD_HEADER_BYTES_MAX, RECORD_MAGIC, RECORD_VERSION_DELTA, RecordHeaderBytes, RecordKind, SEGMENT_BYTES_MAX,
     TEXT_BYTES_MAX, align_up,
 };
 use crate::key::{Key, KeyRef};
@@ -111,6 +111,8 @@ pub(crate) struct Record {
     pub(crate) table_crc32: u32,
     pub(crate) codec: Codec,
     pub(crate) digest: Digest,
+    /// Digest of the payload this one is coded against; with codec delta, and only then.
+    pub(crate) base: Option<Digest>,
 }
 
 /// Checksum and stored length of one chunk.
@@ -217,9 +219,10 @@ impl Record {
             namespace: d.namespace.into(),
             key_bytes: u16::try_from(key.len()).map_err(|_| too_big("key"))?.into(),
             key_kind,
-            version: 1,
+            version: if self.base.is_some() { RECORD_VERSION_DELTA } else { 1 },
             encoding_bytes: u32::try_from(encoding.len()).map_err(|_| too_big("encoding"))?.into(),
-            reserved: [0; 44],
+            base: self.base.unwrap_or(Digest([0; 32])).0,
+            reserved: [0; 12],
         };
         if let Some(head) = bytes.get_mut(..RecordHeaderBytes::LEN) {
             head.copy_from_slice(fixed.as_bytes());
@@ -252,7 +255,7 @@ impl Record {
         if fixed.salt.get() != salt || fixed.segment.get() != segment || fixed.record_offset.get() != offset {
             return Err(damaged("belongs to another place"));
         }
-        if u32::from(fixed.version) > FORMAT_VERSION {
+        if fixed.version > RECORD_VERSION_DELTA {
             return Err(Error::new(ErrorKind::NewerFormat, format!("record format {} is newer", fixed.version))
                 .segment(segment)
                 .offset(offset));
@@ -292,8 +295,12 @@ impl Record {
         if end > limit || offset.checked_add(fixed.extent_bytes.get()) != Some(end) {
             return Err("reaches past the end of the segment");
         }
-        if fixed.reserved != [0; 44] {
+        let base = Some(Digest(fixed.base)).filter(|base| base.0 != [0; 32]);
+        if fixed.reserved != [0; 12] || (fixed.version < RECORD_VERSION_DELTA && base.is_some()) {
             return Err("reserved bytes are used");
+        }
+        if (codec == Codec::Delta) != base.is_some() || fixed.base == fixed.digest {
+            return Err("codec and base do not belong together");
         }
         Ok(Record {
             description: Description::commit(0, 0),
@@ -309,6 +316,7 @@ impl Record {
             table_crc32: fixed.table_crc32.get(),
             codec,
             digest: Digest(fixed.digest),
+            base,
         })
     }
 
@@ -425,6 +433,7 @@ mod tests {
             table_crc32: crc32fast::hash(&build_table(&[entry])),
             codec: Codec::Raw,
             digest: Digest([3; 32]),
+            base: None,
         }
     }
 
@@ -444,6 +453,22 @@ mod tests {
             let bytes = record.build(4, 0xabcd).unwrap();
             assert_eq!(bytes.len() as u64, record.header_bytes);
             assert_eq!(parse(&bytes).unwrap(), record);
+        }
+    }
+
+    // A reader that does not look for a base would hand out differences as if they were the payload.
+    #[test]
+    fn a_base_and_the_codec_that_needs_it_come_together_and_are_newer_than_other_records() {
+        let delta = Record { codec: Codec::Delta, base: Some(Digest([8; 32])), ..sample(None, Encoding::Plain) };
+        let bytes = delta.build(4, 0xabcd).unwrap();
+        assert_eq!(parse(&bytes).unwrap(), delta);
+        assert_eq!((bytes[143], sample(None, Encoding::Plain).build(4, 0xabcd).unwrap()[143]), (2, 1));
+        for wrong in [
+            Record { base: None, ..delta.clone() },
+            Record { codec: Codec::Float, ..delta.clone() },
+            Record { base: Some(delta.digest), ..delta },
+        ] {
+            assert_eq!(parse(&wrong.build(4, 0xabcd).unwrap()).unwrap_err().kind(), ErrorKind::Corrupt);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::MapSlice;
 use crate::format::{Codec, Tier};
 use crate::key::Key;
-use crate::segment::{PayloadCopy, SegmentReader};
+use crate::segment::{BaseAccess, PayloadCopy, SegmentReader};
 use crate::tensor::TensorView;
 
 use super::options::ReadMode;
@@ -114,11 +114,15 @@ impl Atom {
     pub(crate) fn new(row: VersionRow, place: Option<CopyRow>, tier: Option<Tier>, segments: Arc<Segments>) -> Self {
         let uses = UseCount::new(row.payload, row.digest);
         let lease = |place: &CopyRow| segments.reader(place.site, place.key()).ok();
+        let is_delta = |place: &&CopyRow| place.codec == Codec::Delta;
+        // The base's segment has to be kept as well, and where it lies only the catalog knows.
+        let open = |place: &CopyRow| segments.open_copy(place, &row.digest, row.raw_bytes).ok();
+        let copy = place.as_ref().filter(is_delta).and_then(open).map_or_else(OnceLock::new, OnceLock::from);
         let version = Version {
             info: AtomInfo::new(row, tier),
             _lease: place.as_ref().and_then(lease),
             place,
-            copy: OnceLock::new(),
+            copy,
             damaged: AtomicBool::new(false),
             segments,
         };
@@ -347,7 +351,8 @@ impl Payload {
 
     /// Bytes of a cold copy, from the process's cache where they are in it.
     fn decoded(&self, atom: &Atom, range: Range<u64>, control: &Control<'_>) -> Result<Bytes> {
-        let decoded = atom.copy()?.decoded(range, control, || atom.segments.helpers());
+        let access = if self.mode == ReadMode::Mapped { BaseAccess::Map } else { BaseAccess::Calls };
+        let decoded = atom.copy()?.decoded(range, access, control, || atom.segments.helpers());
         decoded.map_err(|e| self.explain(e, "get"))
     }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::catalog::{Commit, NewCopy, Operation, PutAtom, PutManifest, SegmentState, SegmentUse, Transaction};
+use crate::catalog::{
+    CodeAgainst, Commit, NewCopy, Operation, PutAtom, PutManifest, SegmentState, SegmentUse, Transaction,
+};
 use crate::control::Control;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -365,6 +367,17 @@ impl<'s> Attempt<'s> {
             if stored.is_none_or(|stored| (stored.copy.segment, stored.copy.offset) != staged.from) {
                 return Err(Error::new(ErrorKind::Conflict, "a payload got another copy while it was being moved")
                     .hint("run the move again"));
+            }
+            if let Some(base) = &staged.base {
+                let base = base.record().digest;
+                let view = self.transaction()?.view()?;
+                // The base may have become a delta meanwhile, or this payload a base.
+                if !view.may_code_against(staged.namespace, &written.digest, &base)? {
+                    return Err(Error::new(ErrorKind::Conflict, "a payload can no longer be coded against its base")
+                        .hint("run the move again"));
+                }
+                let (namespace, payload) = (staged.namespace, written.digest);
+                commit.operations.push(Operation::CodeAgainst(CodeAgainst { namespace, payload, base }));
             }
             commit.copies.push(new_copy(staged.namespace, written, staged.codec, staged.tier, true));
         }

@@ -320,6 +320,7 @@ impl Store {
                 written,
                 codec: stored.copy.codec,
                 tier: stored.copy.tier,
+                base: source.base().cloned(),
             });
         }
         let bytes: u64 = staged.moves.iter().map(|moved| moved.written.extent_bytes).sum();
@@ -427,7 +428,7 @@ fn candidates(view: View<'_>, options: &GcOptions, forgettable: &Forgettable) ->
         }
         let sums = sums.get(&row.id).copied().unwrap_or_default();
         let forgotten = forgettable.bytes.get(&row.id).copied().unwrap_or(0);
-        let payload_bytes = (sums.live + sums.history).saturating_sub(forgotten);
+        let payload_bytes = (sums.live + sums.history + sums.bases).saturating_sub(forgotten);
         let used = row.used_bytes.saturating_sub(SEGMENT_HEADER_AREA);
         let dead = used.saturating_sub(payload_bytes + sums.log);
         if dead == 0 || (payload_bytes > 0 && (dead as f64) < options.dead_share * used as f64) {

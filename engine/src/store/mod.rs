@@ -1,10 +1,12 @@
 //! The store: the interface of the library, and the protocols that tie segments and catalog together.
 
+mod adopt;
 mod atom;
 mod cache;
 mod changes;
 mod cold;
 mod commit;
+mod delta;
 mod gc;
 mod history;
 mod hot;
@@ -45,6 +47,7 @@ use crate::tensor::Tensor;
 
 pub use atom::{AtomInfo, Payload};
 pub use changes::{Change, Changes};
+pub use delta::MoveOptions;
 pub use gc::{GcOptions, GcReport};
 pub use namespace::Namespace;
 pub use options::{Durability, Options, ReadMode};

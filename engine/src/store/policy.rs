@@ -12,6 +12,7 @@ use crate::key::KeyRef;
 use crate::tier::{PayloadState, TierMove, TierPin, TierPlan, TierPolicy, Wish, plan};
 
 use super::Store;
+use super::delta::Bases;
 use super::gc::{GcOptions, GcReport};
 use super::tier::{MoveReport, step_len};
 
@@ -168,7 +169,40 @@ impl Store {
     fn plan_inner(&self, control: &Control<'_>) -> Result<TierPlan> {
         let (policy, states) = self.survey(control)?;
         let now_us = u64::try_from(self.inner.segments.now_us()).unwrap_or(0);
-        Ok(plan(&policy, &states, now_us))
+        let mut plan = plan(&policy, &states, now_us);
+        self.name_bases(&policy, &mut plan)?;
+        Ok(plan)
+    }
+
+    /// Says of what goes to cold what it may be coded against there.
+    fn name_bases(&self, policy: &TierPolicy, plan: &mut TierPlan) -> Result<()> {
+        let bases = Bases::by_policy(policy.deltas);
+        let reader = self.inner.catalog.read()?;
+        reader.consistently(|view| {
+            let numbers: HashMap<String, u32> = view.namespaces()?.into_iter().map(|(id, name)| (name, id)).collect();
+            let mut to_cold: HashMap<(u32, Digest), &mut TierMove> = HashMap::new();
+            for one in plan.moves.iter_mut().filter(|one| policy.deltas && one.to == Tier::Cold) {
+                to_cold.extend(numbers.get(&one.namespace).map(|&number| ((number, one.digest), one)));
+            }
+            if to_cold.is_empty() {
+                return Ok(());
+            }
+            let mut versions: Vec<(u32, VersionRow)> = Vec::new();
+            let mut seen: HashSet<(u32, Digest)> = HashSet::new();
+            view.descriptions(
+                |namespace, digest| to_cold.contains_key(&(namespace, *digest)) && seen.insert((namespace, *digest)),
+                |namespace, version| versions.push((namespace, version)),
+            )?;
+            for (namespace, version) in versions {
+                let found = bases.candidates(view, namespace, &version)?;
+                if let (Some(base), Some(one)) = (found.first(), to_cold.get_mut(&(namespace, version.digest)))
+                    && !view.is_base(version.payload)?
+                {
+                    one.base = Some(base.key.to_string());
+                }
+            }
+            Ok(())
+        })
     }
 
     /// The policy, and what is known of every payload.
@@ -190,13 +224,14 @@ impl Store {
             ..Progress::default()
         };
         let candidates = self.still_sensible(plan)?;
+        let bases = Bases::by_policy(policy_in(self.inner.catalog.read()?.view()?)?.deltas);
         report.skipped = (plan.moves.len() as u64).saturating_sub(candidates.len() as u64);
         let mut rest = &candidates[..];
         while let Some(first) = rest.first() {
             // A step goes from one namespace to one tier.
             let alike = rest.iter().take_while(|one| (one.namespace, one.to) == (first.namespace, first.to)).count();
             let (step, later) = rest.split_at(step_len(rest[..alike].iter().map(|one| one.version.raw_bytes)));
-            self.apply_step(step, control, &mut progress, &mut report)?;
+            self.apply_step(step, bases, control, &mut progress, &mut report)?;
             rest = later;
         }
         Ok(report)
@@ -206,6 +241,7 @@ impl Store {
     fn apply_step(
         &self,
         step: &[Candidate],
+        bases: Bases<'_>,
         control: &Control<'_>,
         progress: &mut Progress,
         report: &mut ApplyReport,
@@ -213,7 +249,8 @@ impl Store {
         let Some(first) = step.first() else { return Ok(()) };
         let versions: Vec<&VersionRow> = step.iter().map(|one| &one.version).collect();
         let (before, moved_before) = (*progress, report.moved.payloads_moved);
-        let moved = self.move_step(first.namespace, &versions, first.to, control, progress, &mut report.moved);
+        let moved =
+            self.move_step((first.namespace, &versions), (first.to, bases), control, progress, &mut report.moved);
         match moved {
             Ok(()) => {
                 let moved = report.moved.payloads_moved - moved_before;
@@ -223,7 +260,7 @@ impl Store {
             Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::Corrupt) => {
                 *progress = before;
                 if step.len() > 1 {
-                    return step.chunks(1).try_for_each(|one| self.apply_step(one, control, progress, report));
+                    return step.chunks(1).try_for_each(|one| self.apply_step(one, bases, control, progress, report));
                 }
                 let counter = if e.kind() == ErrorKind::Corrupt { &mut report.damaged } else { &mut report.skipped };
                 *counter += 1;
@@ -246,7 +283,7 @@ impl Store {
             for state in survey(view, &policy)? {
                 let one = planned.get(&(state.namespace.as_str(), state.digest));
                 let Some(one) = one.filter(|one| one.from == state.tier) else { continue };
-                let allowed = one.to == Tier::Warm || (one.to == Tier::Cold && !state.wish.is_pinned && !state.is_base);
+                let allowed = one.to == Tier::Warm || (one.to == Tier::Cold && !state.wish.is_pinned);
                 if allowed && let Some(&number) = numbers.get(&state.namespace) {
                     sensible.insert((number, state.digest));
                 }
@@ -337,7 +374,6 @@ fn survey(view: View<'_>, policy: &TierPolicy) -> Result<Vec<PayloadState>> {
             stored_bytes: row.stored_bytes,
             tier: if row.tier == Tier::Hot { Tier::Warm } else { row.tier },
             wish: Wish { is_pinned: false, tier: None, hot_us: 0, warm_us: 0 },
-            is_base: row.is_base,
             written_us: row.written_us,
             last_used_us: row.last_used_us,
         });

@@ -4,17 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Commit, CommitId, NewCopy, SegmentState, SegmentUse, Transaction, remove_files};
+use crate::catalog::{Catalog, Commit, CommitId, SegmentState, SegmentUse, Transaction, remove_files};
 use crate::control::{Control, Progress};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::file::{File, ForkGuard, Open, OsVolume, Volume, read_exact_at};
-use crate::format::{
-    Codec, RecordHeaderBytes, RecordKind, SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier, TrailerBytes, names,
-};
-use crate::segment::{
-    PayloadCopy, Record, Scan, ScanStop, SegmentHeader, SegmentKey, SegmentReader, Site, read_footer,
-};
+use crate::format::{RecordHeaderBytes, SEGMENT_HEADER_AREA, SegmentHeaderBytes, Tier, TrailerBytes, names};
+use crate::segment::{Record, Scan, ScanStop, SegmentHeader, SegmentKey, SegmentReader, Site, read_footer};
 
+use super::adopt::adopt;
 use super::cold::Sites;
 use super::identity::StoreIdentity;
 use super::open::{Gate, check_medium, no_directory, not_a_store};
@@ -137,14 +134,20 @@ pub(crate) fn repair_volume(
 }
 
 /// A segment file and what identifies it.
-struct Found {
-    id: u64,
-    salt: u64,
-    capacity_bytes: u64,
-    site: Site,
+pub(super) struct Found {
+    pub(super) id: u64,
+    pub(super) salt: u64,
+    pub(super) capacity_bytes: u64,
+    pub(super) site: Site,
     store_uuid: Option<[u8; 16]>,
     chunk_bytes: Option<u32>,
     created_us: u64,
+}
+
+impl Found {
+    pub(super) fn key(&self) -> SegmentKey {
+        SegmentKey { id: self.id, salt: self.salt, capacity_bytes: self.capacity_bytes }
+    }
 }
 
 fn find_segments(site: &Site, report: &mut RepairReport) -> Result<Vec<Found>> {
@@ -294,8 +297,7 @@ fn rebuild(
 /// Reads the commits logged in a segment. True when the segment is sealed.
 fn read_log(segment: &Found, logged: &mut Vec<Logged>, report: &mut RepairReport) -> Result<bool> {
     let id = segment.id;
-    let key = SegmentKey { id, salt: segment.salt, capacity_bytes: segment.capacity_bytes };
-    let reader = Arc::new(SegmentReader::open(&segment.site, key)?);
+    let reader = Arc::new(SegmentReader::open(&segment.site, segment.key())?);
     let footer = read_footer(reader.file(), segment.salt).ok();
     let limit = footer.as_ref().map_or(reader.len()?, |footer| footer.records_end);
     report.segments_scanned += 1;
@@ -388,73 +390,6 @@ fn replay(
         transaction.apply(commit, entry.place, &uses)?;
     }
     Ok(away)
-}
-
-/// Looks for copies of payloads that something uses and that lie nowhere: the commit that moved or stored them is lost, and
-/// the segment of older copies with its space. A record says itself what payload it holds; it is believed after all of it was
-/// read and compared with the digest.
-fn adopt(
-    transaction: &Transaction<'_>,
-    segments: &[&Found],
-    away: &BTreeSet<u64>,
-    control: &Control<'_>,
-    report: &mut RepairReport,
-) -> Result<()> {
-    let known: BTreeSet<u64> = segments.iter().map(|segment| segment.id).chain(away.iter().copied()).collect();
-    let mut wanted = transaction.view()?.unplaced(|id| known.contains(&id))?;
-    // The newest first: what was moved lies there.
-    for segment in segments.iter().rev() {
-        if wanted.is_empty() {
-            break;
-        }
-        let id = segment.id;
-        let key = SegmentKey { id, salt: segment.salt, capacity_bytes: segment.capacity_bytes };
-        let reader = Arc::new(SegmentReader::open(&segment.site, key)?);
-        let limit = read_footer(reader.file(), segment.salt).map_or(reader.len()?, |footer| footer.records_end);
-        let mut scan = Scan::resync(&reader, SEGMENT_HEADER_AREA, limit);
-        while let Some(found) = scan.next()? {
-            control.check()?;
-            let record = found.record;
-            let payload = (record.description.namespace, record.digest);
-            if record.description.kind != RecordKind::Payload || !wanted.contains(&payload) {
-                continue;
-            }
-            let copy = PayloadCopy::open(Arc::clone(&reader), record.offset, &record.digest, record.raw_bytes)?;
-            match copy.verify_all(&|| control.check()) {
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::Corrupt => {
-                    report.findings.push(e.to_string());
-                    continue;
-                }
-                Err(e) => return Err(e),
-            }
-            wanted.remove(&payload);
-            report.payloads_adopted += 1;
-            report
-                .findings
-                .push(format!("segment {id}: the payload at {} is used, and no commit says so", record.offset));
-            let (salt, capacity_bytes, tier, used_bytes) =
-                (segment.salt, segment.capacity_bytes, segment.site.tier(), record.end());
-            transaction
-                .adopt(&copy_of(&record, segment), &SegmentUse { id, tier, salt, capacity_bytes, used_bytes })?;
-        }
-    }
-    Ok(())
-}
-
-fn copy_of(record: &Record, segment: &Found) -> NewCopy {
-    NewCopy {
-        namespace: record.description.namespace,
-        digest: record.digest,
-        raw_bytes: record.raw_bytes,
-        segment: segment.id,
-        offset: record.offset,
-        extent_bytes: record.extent_bytes,
-        stored_bytes: record.stored_bytes,
-        codec: record.codec,
-        tier: if record.codec == Codec::Raw { segment.site.tier() } else { Tier::Cold },
-        replaces: true,
-    }
 }
 
 fn finish(

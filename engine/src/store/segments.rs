@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::catalog::{Catalog, CopyRow, PayloadId, SegmentRow, SegmentState};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::file::{ForkGuard, Volume, open_files_limit};
+use crate::file::{ForkGuard, Volume, is_out_of_handles, open_files_limit};
 use crate::format::{SEGMENT_HEADER_AREA, Tier, names};
 use crate::segment::{Appender, Description, Lease, PayloadCopy, Placement, SegmentKey, SegmentReader};
 
@@ -140,7 +140,7 @@ impl Segments {
         }
         let open = || SegmentReader::open(&self.sites.of(tier)?, key);
         let reader = match open() {
-            Err(e) if matches!(e.os_code(), Some(libc::EMFILE | libc::ENFILE)) => {
+            Err(e) if e.os_code().is_some_and(is_out_of_handles) => {
                 self.close_idle();
                 open()
             }
@@ -222,19 +222,73 @@ impl Segments {
     }
 
     fn open_copy_at(&self, place: &CopyRow, digest: &Digest, raw_bytes: u64) -> Result<Arc<PayloadCopy>> {
-        let key = (place.segment, place.offset);
-        let known = self.copies.lock().get(&key).and_then(Weak::upgrade);
-        if let Some(copy) = known.filter(|copy| copy.record().digest == *digest && !copy.has_failed()) {
+        if let Some(copy) = self.known_copy(place, digest)
+            && self.is_on_base_of_now(&copy, place.payload)?
+        {
             return Ok(copy);
         }
         let reader = self.reader(place.site, place.key())?;
-        let copy = Arc::new(PayloadCopy::open(reader, place.offset, digest, raw_bytes)?);
+        let copy = PayloadCopy::open(reader, place.offset, digest, raw_bytes)?;
+        Ok(self.remember(place, self.with_base(copy, place.payload)?))
+    }
+
+    /// Whether a copy is read through the copy of its base that the catalog knows: one that was damaged may have been healed.
+    fn is_on_base_of_now(&self, copy: &PayloadCopy, payload: PayloadId) -> Result<bool> {
+        let (Some(base), Some(catalog)) = (copy.base(), self.catalog.upgrade()) else { return Ok(true) };
+        let now = catalog.read()?.view()?.base_of(payload, &base.record().digest)?;
+        Ok(now.is_some_and(|now| (now.segment, now.offset) == base.place()))
+    }
+
+    /// The same copy with the payload it is coded against, if it is, as the catalog places that now.
+    pub(crate) fn with_base(&self, copy: PayloadCopy, payload: PayloadId) -> Result<PayloadCopy> {
+        let Some(digest) = copy.record().base else { return Ok(copy) };
+        let raw_bytes = copy.record().raw_bytes;
+        let catalog = self.catalog.upgrade().ok_or_else(|| {
+            Error::new(ErrorKind::Closed, "the store was closed before the payload's base was looked up")
+        })?;
+        let mut error = Error::corrupt(format!("the payload {digest} that it is coded against is not there"));
+        let mut tried = None;
+        loop {
+            let place = catalog.read()?.view()?.base_of(payload, &digest)?;
+            let Some(place) = place.filter(|place| tried != Some((place.segment, place.offset))) else {
+                return Err(error);
+            };
+            match self.open_base_at(&place, &digest, raw_bytes) {
+                Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                    error = e.of(format_args!("its base {digest}"));
+                }
+                base => return copy.on_base(base?),
+            }
+            // Moved since: it lies elsewhere now, in a newer segment.
+            tried = Some((place.segment, place.offset));
+        }
+    }
+
+    /// A payload that others are coded against; it is coded against none itself, which [`PayloadCopy::on_base`] checks.
+    fn open_base_at(&self, place: &CopyRow, digest: &Digest, raw_bytes: u64) -> Result<Arc<PayloadCopy>> {
+        if let Some(copy) = self.known_copy(place, digest) {
+            return Ok(copy);
+        }
+        let reader = self.reader(place.site, place.key())?;
+        let copy = PayloadCopy::open(reader, place.offset, digest, raw_bytes)?;
+        // Kept for others only if it is whole, which one that needs a base is not.
+        let is_whole = copy.record().base.is_none();
+        Ok(if is_whole { self.remember(place, copy) } else { Arc::new(copy) })
+    }
+
+    fn known_copy(&self, place: &CopyRow, digest: &Digest) -> Option<Arc<PayloadCopy>> {
+        let known = self.copies.lock().get(&(place.segment, place.offset)).and_then(Weak::upgrade);
+        known.filter(|copy| copy.record().digest == *digest && !copy.has_failed())
+    }
+
+    fn remember(&self, place: &CopyRow, copy: PayloadCopy) -> Arc<PayloadCopy> {
+        let (key, copy) = ((place.segment, place.offset), Arc::new(copy));
         let mut copies = self.copies.lock();
         if copies.len() >= 1024 && copies.len().is_power_of_two() {
             copies.retain(|_, copy| copy.strong_count() > 0);
         }
         copies.insert(key, Arc::downgrade(&copy));
-        Ok(copy)
+        copy
     }
 
     /// An appender with room for a payload (`None`: of unknown length) in a segment of a tier: one of ours, one whose owner

@@ -10,7 +10,7 @@ use crate::dtype::{DType, Encoding};
 use crate::error::{Error, Result};
 use crate::format::{Codec, Tier};
 use crate::key::Key;
-use crate::segment::{Appender, Description, Written};
+use crate::segment::{Appender, Description, PayloadCopy, Written};
 
 use super::segments::Segments;
 use super::vectors::{SetName, StagedSet};
@@ -71,6 +71,8 @@ pub(crate) struct StagedMove {
     pub(crate) written: Written,
     pub(crate) codec: Codec,
     pub(crate) tier: Tier,
+    /// What the new copy is coded against.
+    pub(crate) base: Option<Arc<PayloadCopy>>,
 }
 
 #[derive(Clone, Debug)]

@@ -38,6 +38,8 @@ pub struct Stat {
     pub stored_bytes: u64,
     /// Payloads by the tier their fastest copy is in: warm, cold. Past versions' payloads are counted too.
     pub tiers: [TierStat; 2],
+    /// Of the cold ones, those that are coded against another payload.
+    pub deltas: TierStat,
     /// Of the warm ones, those that are pinned.
     pub hot: TierStat,
     /// Bytes of pinned payloads that are in memory now, as the system counts pages.
@@ -159,6 +161,9 @@ impl Stat {
             ("cold_payloads", cold.payloads),
             ("cold_raw_bytes", cold.raw_bytes),
             ("cold_stored_bytes", cold.stored_bytes),
+            ("delta_payloads", self.deltas.payloads),
+            ("delta_raw_bytes", self.deltas.raw_bytes),
+            ("delta_stored_bytes", self.deltas.stored_bytes),
             ("decode_cache_budget_bytes", self.decode_cache.budget_bytes),
             ("decode_cache_bytes", self.decode_cache.bytes),
             ("decode_cache_hits", self.decode_cache.hits),
@@ -190,6 +195,8 @@ accounted! {
     live,
     /// Records of payloads that only older versions use.
     history,
+    /// Records of payloads that nothing uses any more but cold payloads that are coded against them.
+    bases,
     /// Committed bytes that nothing uses.
     dead,
     /// Segments given up, to be deleted by the next `gc`.
@@ -300,6 +307,7 @@ impl Store {
             raw_bytes: totals.raw_bytes,
             stored_bytes: totals.stored_bytes,
             tiers: [sum(&|sums| sums.tier < Tier::Cold), sum(&|sums| sums.tier == Tier::Cold)],
+            deltas: sum(&|sums| sums.codec == Codec::Delta),
             codecs,
             holders,
             hot,
@@ -351,7 +359,7 @@ impl Store {
             }
             let sums = sums.get(&id).copied().unwrap_or_default();
             let used = row.map_or(SEGMENT_HEADER_AREA, |row| row.used_bytes);
-            let dead = used.saturating_sub(SEGMENT_HEADER_AREA + sums.live + sums.history + sums.log);
+            let dead = used.saturating_sub(SEGMENT_HEADER_AREA + sums.live + sums.history + sums.bases + sums.log);
             let sealed = row.is_some_and(|row| row.state == SegmentState::Sealed);
             // Each part takes at most what is left of the file, so that the parts add up even if it was cut.
             let mut left = entry.len_bytes;
@@ -363,6 +371,7 @@ impl Store {
             accounted.headers += take(SEGMENT_HEADER_AREA);
             accounted.live += take(sums.live);
             accounted.history += take(sums.history);
+            accounted.bases += take(sums.bases);
             accounted.log += take(sums.log);
             accounted.dead += take(dead);
             if sealed {

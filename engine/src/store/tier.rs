@@ -16,6 +16,7 @@ use crate::tier::{TierCodec, TierPolicy};
 
 use super::Store;
 use super::commit::sync_appended;
+use super::delta::{Bases, MoveOptions, Samples, choose_base};
 use super::namespace::Namespace;
 use super::policy::{hot_is_pinned, policy_in};
 use super::staging::{Staged, StagedMove};
@@ -39,19 +40,22 @@ pub struct MoveReport {
     pub stored_bytes_before: u64,
     /// Bytes their new copies take.
     pub stored_bytes_after: u64,
+    /// Of the moved payloads, those that are coded against another now.
+    pub deltas: u64,
     /// Commits that were made.
     pub commits: u64,
 }
 
 impl MoveReport {
     /// Name and value of each count and sum, in a fixed order.
-    pub fn facts(&self) -> [(&'static str, u64); 6] {
+    pub fn facts(&self) -> [(&'static str, u64); 7] {
         [
             ("payloads_moved", self.payloads_moved),
             ("payloads_there", self.payloads_there),
             ("raw_bytes", self.raw_bytes),
             ("stored_bytes_before", self.stored_bytes_before),
             ("stored_bytes_after", self.stored_bytes_after),
+            ("deltas", self.deltas),
             ("commits", self.commits),
         ]
     }
@@ -60,8 +64,10 @@ impl MoveReport {
 impl Store {
     /// Moves the payloads whose name starts with a prefix to a tier: [`Tier::Cold`] codes them, [`Tier::Warm`] decodes
     /// them. Names are those of atoms, past versions included, of vector sets and of imported files. An empty prefix means
-    /// everything in the namespace, integers included. The policy is asked for the codec and nothing else; the next
-    /// [`Store::apply`] of a plan may bring back what it pins.
+    /// everything in the namespace, integers included. On the way to cold a payload may be coded against what it was made
+    /// from, as [`TierPolicy::deltas`](crate::TierPolicy::deltas) says; see [`MoveOptions`]. One whose base only it still
+    /// keeps is coded anew, without. Beyond deltas and the codec the policy is not asked; the next [`Store::apply`] of a plan
+    /// may bring back what it pins.
     ///
     /// Every new copy is synced, read back and compared with the payload's digest before a commit, always durable, lets
     /// the old copy go. Cancelled or failed in the middle, what was committed stays and a second call goes on from
@@ -78,15 +84,36 @@ impl Store {
         tier: Tier,
         control: &Control<'_>,
     ) -> Result<MoveReport> {
-        let namespace = namespace.map_or(0, Namespace::id);
-        self.move_inner(namespace, prefix, tier, control).map_err(|e| e.during("move"))
+        self.move_to_tier_with(namespace, prefix, tier, &MoveOptions::new(), control)
     }
 
-    fn move_inner(&self, namespace: u32, prefix: &str, tier: Tier, control: &Control<'_>) -> Result<MoveReport> {
+    /// As [`Store::move_to_tier`], with a say in how payloads are coded.
+    pub fn move_to_tier_with(
+        &self,
+        namespace: Option<&Namespace>,
+        prefix: &str,
+        tier: Tier,
+        options: &MoveOptions,
+        control: &Control<'_>,
+    ) -> Result<MoveReport> {
+        let namespace = namespace.map_or(0, Namespace::id);
+        self.move_inner(namespace, prefix, tier, options, control).map_err(|e| e.during("move"))
+    }
+
+    fn move_inner(
+        &self,
+        namespace: u32,
+        prefix: &str,
+        tier: Tier,
+        options: &MoveOptions,
+        control: &Control<'_>,
+    ) -> Result<MoveReport> {
         self.inner.check_writable()?;
         if tier == Tier::Hot {
             return Err(hot_is_pinned());
         }
+        let (policy, _) = self.how_to_code(namespace)?;
+        let bases = Bases::new(options, prefix, policy.deltas);
         let mut report = MoveReport::default();
         let candidates = self.candidates(namespace, prefix, tier, &mut report)?;
         let mut progress = Progress {
@@ -98,7 +125,7 @@ impl Store {
         while !rest.is_empty() {
             let (step, later) = rest.split_at(step_len(rest.iter().map(|version| version.raw_bytes)));
             let step: Vec<&VersionRow> = step.iter().collect();
-            self.move_step(namespace, &step, tier, control, &mut progress, &mut report)?;
+            self.move_step((namespace, &step), (tier, bases), control, &mut progress, &mut report)?;
             rest = later;
         }
         Ok(report)
@@ -108,19 +135,19 @@ impl Store {
     fn candidates(&self, namespace: u32, prefix: &str, tier: Tier, report: &mut MoveReport) -> Result<Vec<VersionRow>> {
         let reader = self.inner.catalog.read()?;
         reader.consistently(|view| {
-            let mut places: HashMap<PayloadId, (Digest, Tier)> = HashMap::new();
+            let mut places: HashMap<PayloadId, (Digest, bool)> = HashMap::new();
             view.payload_usage(|row| {
                 if row.namespace == namespace {
-                    places.insert(row.payload, (row.digest, row.tier));
+                    places.insert(row.payload, (row.digest, row.tier == tier && !row.keeps_its_base_alone));
                 }
             })?;
             let mut wanted: HashSet<Digest> = HashSet::new();
             let mut there: Vec<Digest> = Vec::new();
             view.payload_names(|payload, key, _| {
                 if key.starts_with(prefix)
-                    && let Some((digest, current)) = places.remove(&payload)
+                    && let Some((digest, is_there)) = places.remove(&payload)
                 {
-                    if current == tier {
+                    if is_there {
                         there.push(digest);
                     } else {
                         wanted.insert(digest);
@@ -150,9 +177,8 @@ impl Store {
     /// One bounded step: new copies, one sync, all of them read back, one commit.
     pub(super) fn move_step(
         &self,
-        namespace: u32,
-        step: &[&VersionRow],
-        to: Tier,
+        (namespace, step): (u32, &[&VersionRow]),
+        (to, bases): (Tier, Bases<'_>),
         control: &Control<'_>,
         progress: &mut Progress,
         report: &mut MoveReport,
@@ -163,22 +189,21 @@ impl Store {
         let (policy, namespace_name) = if to == Tier::Cold { self.how_to_code(namespace)? } else { Default::default() };
         for version in step {
             control.check()?;
-            let stored = inner.catalog.read()?.view()?.payload(namespace, &version.digest)?;
             let explain = |e: Error| e.key(&version.key);
             // Deleted meanwhile together with its payload, or moved by somebody else.
-            let Some(stored) = stored.filter(|stored| !self.is_in(stored, to)) else { continue };
+            let Some(stored) = self.to_move(namespace, &version.digest, to)? else { continue };
             let wanted = match to {
                 Tier::Cold => policy.codec(&namespace_name, version.key.as_ref()),
                 _ => TierCodec::Raw,
             };
-            let (codec, written) =
-                self.write_copy(&mut staged, version, &stored, (to, wanted), control).map_err(explain)?;
+            let moved =
+                self.write_copy(&mut staged, version, &stored, (to, wanted, bases), control).map_err(explain)?;
             done.payloads_moved += 1;
             done.raw_bytes += version.raw_bytes;
             done.stored_bytes_before += stored.copy.stored_bytes;
-            done.stored_bytes_after += written.stored_bytes;
-            let from = (stored.copy.segment, stored.copy.offset);
-            staged.moves.push(StagedMove { namespace, from, written, codec, tier: to });
+            done.stored_bytes_after += moved.written.stored_bytes;
+            done.deltas += u64::from(moved.base.is_some());
+            staged.moves.push(moved);
             progress.items_done += 1;
             progress.bytes_done += version.raw_bytes;
             control.report(*progress);
@@ -191,11 +216,23 @@ impl Store {
         report.raw_bytes += done.raw_bytes;
         report.stored_bytes_before += done.stored_bytes_before;
         report.stored_bytes_after += done.stored_bytes_after;
+        report.deltas += done.deltas;
         report.commits += 1;
         Ok(())
     }
 
-    /// The policy, for the codecs it names, and the name of a namespace. A policy that cannot be read names none.
+    /// A payload that is not in the tier yet, or that should be coded there without its base.
+    fn to_move(&self, namespace: u32, digest: &Digest, to: Tier) -> Result<Option<StoredRow>> {
+        let reader = self.inner.catalog.read()?;
+        let view = reader.view()?;
+        match view.payload(namespace, digest)? {
+            Some(stored) if !self.is_in(&stored, to) || view.keeps_its_base_alone(stored.payload)? => Ok(Some(stored)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The policy, for how it codes, and the name of a namespace. One that cannot be read counts as the default: payloads
+    /// move all the same.
     fn how_to_code(&self, namespace: u32) -> Result<(TierPolicy, String)> {
         let reader = self.inner.catalog.read()?;
         let view = reader.view()?;
@@ -212,7 +249,7 @@ impl Store {
         let inner = &self.inner;
         sync_appended(inner, &mut staged)?;
         for moved in &staged.moves {
-            self.read_back(&moved.written, control)?;
+            self.read_back(moved, control)?;
         }
         // Durable whatever the handle says: the old copy is gone from the catalog when this returns.
         let lsn = inner.queue.submit(inner, staged, true)?;
@@ -227,9 +264,9 @@ impl Store {
         staged: &mut Staged,
         version: &VersionRow,
         stored: &StoredRow,
-        (tier, wanted): (Tier, TierCodec),
+        (tier, wanted, bases): (Tier, TierCodec, Bases<'_>),
         control: &Control<'_>,
-    ) -> Result<(Codec, Written)> {
+    ) -> Result<StagedMove> {
         let source = self.inner.segments.open_copy(&stored.copy, &version.digest, version.raw_bytes)?;
         let description = Description {
             kind: RecordKind::Payload,
@@ -241,11 +278,13 @@ impl Store {
             encoding: version.encoding.clone(),
             created_us: version.created_us,
         };
-        let coding = match wanted.coding() {
-            Some(coding) => coding,
-            None => choose_codec(version, &source, control)?.into(),
+        let (coding, base) = match tier {
+            Tier::Cold => self.choose_form(staged, (stored.namespace, version), &source, (wanted, bases), control)?,
+            _ => (Codec::Raw.into(), None),
         };
-        Ok((coding.codec, self.append_copy(staged, &source, description, (tier, coding), control)?))
+        let written = self.append_copy(staged, &source, description, (tier, coding), base.as_deref(), control)?;
+        let from = (stored.copy.segment, stored.copy.offset);
+        Ok(StagedMove { namespace: stored.namespace, from, written, codec: coding.codec, tier, base })
     }
 
     /// Writes a payload once more, for a tier and in the form of a codec, to a segment of the transaction.
@@ -255,6 +294,7 @@ impl Store {
         source: &PayloadCopy,
         description: Description,
         (tier, coding): (Tier, Coding),
+        base: Option<&PayloadCopy>,
         control: &Control<'_>,
     ) -> Result<Written> {
         let (raw_bytes, digest) = (source.record().raw_bytes, source.record().digest);
@@ -263,7 +303,7 @@ impl Store {
             control.check()?;
             source.read_into(offset, target)
         };
-        let payload = Recoded { description, raw_bytes, digest, coding, read: &read };
+        let payload = Recoded { description, raw_bytes, digest, coding, base, read: &read };
         appender.append_recoded(payload, self.inner.segments.pool()?)
     }
 
@@ -282,32 +322,62 @@ impl Store {
         if record.chunk_bytes == appender.chunk_bytes() {
             return appender.append_same(source, &|| control.check());
         }
-        self.append_copy(staged, source, description.clone(), (tier, record.codec.into()), control)
+        let base = source.base().map(|base| &**base);
+        self.append_copy(staged, source, description.clone(), (tier, record.codec.into()), base, control)
     }
 
     /// Reads a new copy through a way of its own, from the file, and compares it with the digest.
-    fn read_back(&self, written: &Written, control: &Control<'_>) -> Result<()> {
+    fn read_back(&self, moved: &StagedMove, control: &Control<'_>) -> Result<()> {
+        let written = &moved.written;
         let reader = self.inner.segments.reader(written.site, written.key())?;
         let copy = PayloadCopy::open(reader, written.offset, &written.digest, written.raw_bytes)?;
+        let copy = match &moved.base {
+            Some(base) => copy.on_base(Arc::clone(base))?,
+            None => copy,
+        };
         copy.verify_all(&|| control.check())?;
         Ok(())
     }
+
+    /// The codec for a payload that goes to cold, and what it is coded against, tried on a few pieces of the size of a chunk.
+    fn choose_form(
+        &self,
+        staged: &Staged,
+        payload: (u32, &VersionRow),
+        source: &PayloadCopy,
+        (wanted, bases): (TierCodec, Bases<'_>),
+        control: &Control<'_>,
+    ) -> Result<(Coding, Option<Arc<PayloadCopy>>)> {
+        let bases = if wanted == TierCodec::Auto { bases } else { bases.asked_for() };
+        let coding = wanted.coding();
+        if let Some(coding) = coding.filter(|_| bases.is_none()) {
+            return Ok((coding, None));
+        }
+        let samples = take_samples(payload.1, source, control)?;
+        let plain = match coding {
+            Some(coding) => coding,
+            None => codec::choose(payload.1.dtype, &samples.pieces)?.into(),
+        };
+        let base = choose_base(&self.inner, staged, payload, bases, (plain, &samples), control)?;
+        Ok((if base.is_some() { Codec::Delta.into() } else { plain }, base))
+    }
 }
 
-/// The codec for a payload, tried on a few pieces of the size of a chunk.
-fn choose_codec(version: &VersionRow, source: &PayloadCopy, control: &Control<'_>) -> Result<Codec> {
-    let mut samples = Vec::new();
+/// A few pieces of a payload, of the size of a chunk.
+fn take_samples(version: &VersionRow, source: &PayloadCopy, control: &Control<'_>) -> Result<Samples> {
+    let mut samples = Samples::default();
     for place in codec::SAMPLES {
         let from = (version.raw_bytes / 8).saturating_mul(place) / 64 * 64;
         let mut sample = zeroed(version.raw_bytes.saturating_sub(from).min(codec::SAMPLE_BYTES) as usize)?;
         control.check()?;
         source.read_into(from, &mut sample)?;
-        samples.push(sample);
+        samples.offsets.push(from);
+        samples.pieces.push(sample);
         if version.raw_bytes <= codec::SAMPLE_BYTES {
             break; // that was all of it
         }
     }
-    codec::choose(version.dtype, &samples)
+    Ok(samples)
 }
 
 /// How many payloads of these lengths one step takes: at least one.

@@ -203,7 +203,8 @@ impl Store {
         control.check()?;
         let reader = self.inner.segments.reader(place.site, place.key())?;
         // Opened anew, not from the cache: header and chunk table are verified as well.
-        PayloadCopy::open(reader, place.offset, &row.digest, row.raw_bytes)?.verify_all(&|| control.check())
+        let copy = PayloadCopy::open(reader, place.offset, &row.digest, row.raw_bytes)?;
+        self.inner.segments.with_base(copy, row.payload)?.verify_all(&|| control.check())
     }
 
     /// Number of atoms and their payloads under a prefix.

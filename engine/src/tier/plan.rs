@@ -65,6 +65,10 @@ pub struct TierMove {
     pub to: Tier,
     /// Why.
     pub reason: MoveReason,
+    /// Key whose version it may be coded against when it goes to cold, where that makes it clearly smaller: a parent, or
+    /// its own name for an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 /// Moves that a policy asks for; made by [`Store::plan`](crate::Store::plan), carried out by
@@ -89,7 +93,8 @@ impl TierPlan {
         self.moves.is_empty()
     }
 
-    /// The plan as JSON: `{"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason}]}`.
+    /// The plan as JSON: `{"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason, base}]}`; `base` only
+    /// where there is one.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|e| Error::internal("a plan without a text").source_box(e.into()))
     }
@@ -112,15 +117,13 @@ pub(crate) struct PayloadState {
     pub(crate) tier: Tier,
     /// What the policy wants for its names.
     pub(crate) wish: Wish,
-    /// Other payloads are coded against it.
-    pub(crate) is_base: bool,
     /// When it was last stored under a name, microseconds since the Unix epoch.
     pub(crate) written_us: u64,
     /// When it was last read, about; 0 for never.
     pub(crate) last_used_us: u64,
 }
 
-/// Which payloads should move at `now_us`. Bases and pinned payloads never go to cold.
+/// Which payloads should move at `now_us`. Pinned payloads never go to cold.
 pub(crate) fn plan(policy: &TierPolicy, states: &[PayloadState], now_us: u64) -> TierPlan {
     let mut wanted: Vec<(Tier, MoveReason)> = states.iter().map(|state| desired(policy, state, now_us)).collect();
     if let Some(limit) = policy.warm_bytes_max {
@@ -137,6 +140,7 @@ pub(crate) fn plan(policy: &TierPolicy, states: &[PayloadState], now_us: u64) ->
             from: state.tier,
             to,
             reason,
+            base: None,
         })
         .collect();
     fn order(planned: &TierMove) -> impl Ord + '_ {
@@ -148,7 +152,7 @@ pub(crate) fn plan(policy: &TierPolicy, states: &[PayloadState], now_us: u64) ->
 
 /// Whether a payload stays where it is, whatever its age.
 fn is_fixed(policy: &TierPolicy, state: &PayloadState) -> bool {
-    state.is_base || state.bytes < policy.min_bytes
+    state.bytes < policy.min_bytes
 }
 
 /// Where a payload should lie if there were space for all.
@@ -243,7 +247,6 @@ mod tests {
             stored_bytes: 1 << 20,
             tier,
             wish: policy.wish("", KeyRef::Name(name)),
-            is_base: false,
             written_us: NOW - written_days * DAY,
             last_used_us: used_days.map_or(0, |days| NOW - days * DAY),
         }
@@ -295,7 +298,7 @@ mod tests {
 
     prop_compose! {
         fn any_state()(
-            number in 0..40_u32, bytes in 0..20_000_u64, cold in any::<bool>(), is_base in any::<bool>(),
+            number in 0..40_u32, bytes in 0..20_000_u64, cold in any::<bool>(),
             written in 0..200_u64, used in prop::option::of(0..200_u64), rule in 0..4_u8, pinned in prop::bool::weighted(0.2),
         ) -> PayloadState {
             let policy = TierPolicy::default();
@@ -303,15 +306,15 @@ mod tests {
             let mut state = state(&policy, &format!("n{number}"), tier, written, used);
             state.wish.is_pinned = pinned;
             state.wish.tier = [None, None, Some(Tier::Warm), Some(Tier::Cold)][usize::from(rule)];
-            PayloadState { bytes, is_base: is_base && number % 4 == 0, ..state }
+            PayloadState { bytes, ..state }
         }
     }
 
     proptest! {
-        // A plan that undoes itself the next night moves the same gigabytes for ever; one that freezes a base or a pinned
-        // payload makes slow what somebody said must be fast.
+        // A plan that undoes itself the next night moves the same gigabytes for ever; one that freezes a pinned payload makes
+        // slow what somebody said must be fast.
         #[test]
-        fn a_plan_spares_pins_and_bases_and_once_carried_out_leaves_nothing_to_do(
+        fn a_plan_spares_pins_and_once_carried_out_leaves_nothing_to_do(
             mut states in prop::collection::vec(any_state(), 0..60), limit in prop::option::of(0..200_000_u64),
         ) {
             let mut seen = std::collections::HashSet::new();
@@ -323,7 +326,7 @@ mod tests {
             prop_assert_eq!(&first, &plan(&policy, &reversed, NOW));
             for planned in &first.moves {
                 let state = states.iter().find(|state| state.digest == planned.digest).unwrap();
-                prop_assert!(planned.to != Tier::Cold || !(state.wish.is_pinned || state.is_base), "{:?}", planned);
+                prop_assert!(planned.to != Tier::Cold || !state.wish.is_pinned, "{:?}", planned);
             }
             for state in &mut states {
                 if let Some(planned) = first.moves.iter().find(|planned| planned.digest == state.digest) {

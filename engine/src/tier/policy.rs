@@ -37,6 +37,10 @@ pub struct TierPolicy {
     /// Raw bytes that may be warm; beyond them what was used longest ago goes to cold, whatever its age. Default: no
     /// limit. Pinned payloads stay and count.
     pub warm_bytes_max: Option<u64>,
+    /// Whether what goes to cold may be coded against what it was made from, the parents of its version or the version
+    /// before it, where those have the same type and shape and it gets smaller by a tenth or more. Only where the codec is
+    /// [`TierCodec::Auto`]: a codec that is named is used. Default true.
+    pub deltas: bool,
     /// How cold copies made from now on are coded. Those there are stay as they are. Default: [`TierCodec::Auto`].
     pub codec: TierCodec,
     /// Other ages or another codec for names of a prefix, or a tier whatever the age. Of several prefixes that fit the longest
@@ -89,6 +93,7 @@ impl Default for TierPolicy {
             warm_days: 90.0,
             min_bytes: 4096,
             warm_bytes_max: None,
+            deltas: true,
             codec: TierCodec::Auto,
             rules: Vec::new(),
             pins: Vec::new(),

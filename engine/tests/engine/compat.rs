@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tensoratom::testing::golden;
 use tensoratom::testing::oracle::check_integrity;
+use tensoratom::testing::random::Random;
 use tensoratom::{Control, Options, ReadMode, RepairOptions, SqlValue, Store, Tensor, Tier, repair};
 
 /// A copy of the fixture of a format version, to be changed at will.
@@ -82,6 +83,16 @@ fn stores_of_every_version_can_be_written_to() {
         let (_dir, path) = fixture(version);
         let store = Store::open(&path, &Options::new()).unwrap();
         store.put("new", &Tensor::from_slice(&[2], &[1.0_f32, 2.0]).unwrap()).unwrap();
+        // The first payload that is coded against another changes the catalog's schema.
+        let mut bytes = Random::new(1).bytes(9_000);
+        for change in [0, 1] {
+            bytes[0] ^= change;
+            store.put("new", &Tensor::from_slice(&[9_000], &bytes).unwrap()).unwrap();
+        }
+        let moved = store.move_to_tier(None, "new", Tier::Cold, &Control::new()).unwrap();
+        let sql = "SELECT base FROM payloads WHERE codec = 'delta' AND base IS NOT NULL";
+        assert_eq!((moved.deltas, store.query(sql, 9).unwrap().rows.len()), (1, 1), "{version}");
+        assert_eq!(*store.get("new").unwrap().bytes().unwrap(), *bytes, "{version}");
         store.delete("new").unwrap();
         drop(store);
         let store = Store::open(&path, &Options::new()).unwrap();

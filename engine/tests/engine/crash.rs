@@ -10,6 +10,13 @@ fn put(key: &str, len: usize) -> Step {
     Step::Put(Key::from(key), bytes, Some(format!("{{\"len\":{len}}}")))
 }
 
+/// The bytes that [`put`] stores, but for a few: what goes to cold as a delta of them.
+fn near(key: &str, len: usize, change: u8) -> Step {
+    let mut bytes = Random::new(len as u64).bytes(len);
+    bytes.iter_mut().step_by(97).for_each(|byte| *byte ^= change);
+    Step::Put(Key::from(key), bytes, None)
+}
+
 /// Bytes that a codec makes smaller.
 fn text(key: &str, len: usize) -> Step {
     Step::Put(Key::from(key), (0..len).map(|i| (i / 7) as u8).collect(), None)
@@ -89,6 +96,17 @@ fn workloads() -> Vec<(&'static str, Workload)> {
                 vec![text("t/b", 21_000), Step::DeleteVectors("set".into(), vec![3, 4])],
                 vec![Step::Maintain(r#"{"warm_days": 0, "pins": [{"prefix": "s"}]}"#.into())],
                 vec![put("v", 9_000)],
+            ],
+        ),
+        (
+            "deltas",
+            vec![
+                vec![put("d/a", 9_000), put("e", 9_000)],
+                vec![near("d/a", 9_000, 3)],
+                vec![Step::Move("d/".into(), Tier::Cold)],
+                vec![near("d/a", 9_000, 4), Step::Delete("e".into()), Step::Gc(true)],
+                vec![Step::Move(String::new(), Tier::Cold), Step::Gc(true)],
+                vec![Step::Move(String::new(), Tier::Warm), Step::Gc(true)],
             ],
         ),
         (

@@ -9,6 +9,7 @@ mod cold;
 mod compat;
 mod crash;
 mod damage;
+mod deltas;
 mod faults;
 mod interchange;
 mod model;

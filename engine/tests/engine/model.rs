@@ -36,7 +36,12 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
     // Few distinct payloads, so that duplicates are common; some empty, some of several chunks, some with segments of
     // their own.
     let len = prop_oneof![Just(0), 1..200_usize, Just(4096), 4000..20_000_usize, Just(70_000), Just(250_000)];
-    (len, 0..3_u64).prop_map(|(len, seed)| Random::new(seed).bytes(len))
+    // Some differ from others in few bytes: as versions of one key they go to cold as deltas.
+    (len, 0..3_u64, 0..3_u8).prop_map(|(len, seed, change)| {
+        let mut bytes = Random::new(seed).bytes(len);
+        bytes.iter_mut().step_by(101).for_each(|byte| *byte ^= change);
+        bytes
+    })
 }
 
 fn metadata() -> impl Strategy<Value = Option<String>> {

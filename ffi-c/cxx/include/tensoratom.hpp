@@ -857,7 +857,7 @@ public:
             return self().query(detail::str(sql), row_limit, listener, cancel, failure);
         });
     }
-    /// The policy of the tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins}.
+    /// The policy of the tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins}.
     std::string tier_policy() const {
         return detail::call([&](auto& failure) { return std::string(self().tier_policy(failure)); });
     }

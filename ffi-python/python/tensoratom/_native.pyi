@@ -198,9 +198,11 @@ class StoreCore:
     @property
     def mode(self) -> str:
         """How it was opened: r, rw or x."""
-    def move_to_tier(self, prefix: str, tier: str, *, namespace: str | None = None, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
+    def move_to_tier(self, prefix: str, tier: str, *, base: str | None = None, deltas: bool | None = None, namespace: str | None = None, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
         """Moves what starts with a prefix to the tier `cold` or `warm`, whatever the policy says. Returns a dict of counts.
-        Ctrl-C stops it.
+        On the way to cold what was made from something else (a parent, an earlier version, or with `base` the atom of the same
+        name under that prefix) is stored as what differs, where that is clearly smaller; `deltas` overrules the policy in
+        this. Ctrl-C stops it.
         """
     def namespaces(self) -> builtins.list[str]:
         """Names of all namespaces; the default one is ""."""
@@ -232,8 +234,8 @@ class StoreCore:
         """
     @property
     def tier_policy(self) -> dict[str, Any]:
-        """The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, codec, rules, pins. Set it to
-        change it for all processes; what is left out has its default.
+        """The policy of the tiers as a dict: hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins. Set it
+        to change it for all processes; what is left out has its default.
         """
     def transaction(self) -> Transaction:
         """A transaction, for use in a `with` block: committed at its end, given up on an exception."""
