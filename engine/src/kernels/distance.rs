@@ -33,9 +33,10 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// Sums of f32, f16 and bf16 are made in f32 with fused multiply-add, 4 registers at a time, in blocks of 16,384 that
 /// are added in f64 (the bound is that of recursive summation per lane, Higham, *Accuracy and Stability of Numerical
-/// Algorithms*, section 4.2). Where such a sum overflows, or one of squares comes below 2⁻¹⁰⁰, the pair is computed anew
-/// in f64 with scaling, so that results are infinite only when the distance exceeds the range of f64 or an element is
-/// infinite, and small vectors do not look like zero vectors. Subnormal elements are never flushed.
+/// Algorithms*, section 4.2). Where such a sum overflows, or one of squares comes below 2⁻¹⁰⁰ (of bf16 2⁻⁷⁰), the
+/// pair is computed anew in f64 with scaling, so that results are infinite only when the distance exceeds the range of f64
+/// or an element is infinite, and small vectors do not look like zero vectors. Subnormal elements count: none is flushed
+/// where these bounds would show it.
 ///
 /// NaN elements, and infinite ones where the definition has `∞ - ∞` or `∞ / ∞`, give NaN. Vectors of dimension 0 have
 /// distance 0 by every metric.
