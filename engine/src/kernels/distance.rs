@@ -269,9 +269,16 @@ pub(super) fn cosine(ab: f64, aa: f64, bb: f64) -> f64 {
     }
     // One root where the product allows: it makes the distance of equal vectors exactly 0.
     let product = aa * bb;
-    let lengths = if product.is_normal() { product.sqrt() } else { aa.sqrt() * bb.sqrt() };
+    let lengths = if product.is_normal() { product.sqrt() } else { roots_apart(aa, bb) };
     // `clamp` keeps NaN.
     (1.0 - ab / lengths).clamp(0.0, 2.0)
+}
+
+/// Rare, and so no work for each row of a scan.
+#[cold]
+#[inline(never)]
+fn roots_apart(aa: f64, bb: f64) -> f64 {
+    aa.sqrt() * bb.sqrt()
 }
 
 /// Hamming or Jaccard of one pair, over elements.

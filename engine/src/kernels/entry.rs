@@ -180,8 +180,8 @@ finishes! {
     MinusRaised: |_least, ab, sum, _bb| 128.0 * sum - ab;
     Squares: |least, ab, _aa, _bb| if ab >= least { ab + nan_unless_finite(ab) } else { f64::NAN };
     Cosine: |least, ab, aa, bb| {
-        let usable = aa >= least && aa.is_finite() && bb >= least && bb.is_finite() && ab.is_finite();
-        if usable { cosine(ab, aa, bb) } else { f64::NAN }
+        let check = nan_unless_finite(aa) + nan_unless_finite(bb) + nan_unless_finite(ab);
+        if aa >= least && bb >= least { cosine(ab, aa, bb) + check } else { f64::NAN }
     };
     /// Of bits.
     Jaccard: |_least, both, a, b| jaccard(both, a + b - both);
@@ -244,13 +244,8 @@ where
             if r == 1 && I::TWO_ROWS && count >= STREAMED_ROWS_MIN {
                 let rows = rows.wrapping_add(stride);
                 let streams = Streams { query, rows, stride, count: count - 1, dim, out: out.wrapping_add(1), aa };
-                r += if ROW {
-                    // SAFETY: these are the rows and places that the caller promises, but for the first.
-                    unsafe { streams.run::<I, A, B, O, F, ROW, 3>(isa) }
-                } else {
-                    // SAFETY: as above.
-                    unsafe { streams.run::<I, A, B, O, F, ROW, 4>(isa) }
-                };
+                // SAFETY: these are the rows and places that the caller promises, but for the first.
+                r += unsafe { streams.run::<I, A, B, O, F, ROW>(isa) };
             }
         }
         value
@@ -275,12 +270,12 @@ struct Streams {
 }
 
 impl Streams {
-    /// Takes as many rows as fill `R` streams of equal length; gives how many these are.
+    /// Takes as many rows as fill four streams of equal length; gives how many these are.
     ///
     /// # Safety
     /// As for [`Scan::run`].
     #[inline(always)]
-    unsafe fn run<I, A, B, O, F, const ROW: bool, const R: usize>(self, isa: I) -> usize
+    unsafe fn run<I, A, B, O, F, const ROW: bool>(self, isa: I) -> usize
     where
         I: Isa,
         A: Format,
@@ -288,6 +283,7 @@ impl Streams {
         O: Op<A::Arith>,
         F: Finish,
     {
+        const R: usize = 4;
         let len = self.count / R;
         for r in 0..len {
             let mut at = [self.rows; R];
