@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds everything for Windows and runs its tests under wine, with Debian packages alone. Usage: windows/run.sh [STAGE...]
-# Stages, all of them in this order when none is named: install prefix build engine c cli clr.
+# Stages, all of them in this order when none is named: install prefix build engine c extension cli clr.
 # Tests run for at most LIMIT seconds each program (900).
 set -euo pipefail
 
@@ -52,12 +52,20 @@ stage_check() {
 # The library, the language extension and the command line.
 stage_build() {
   windows_cargo build --lib --bins -p tensoratom-c -p tensoratom-extension -p tensoratom-cli
-  # A symbol that is not ours would be in the way of one of the program that loads the library.
-  x86_64-w64-mingw32-objdump -p "$target/$triple/debug/tensoratom.dll" |
-    awk '/Ordinal\/Name Pointer/ { names = 1; next } names && NF == 0 { exit } names { print $NF }' >"$target/exports"
+  checked_library
+}
+
+# The library brings no symbol that could be in the way of one of the program that loads it, and needs no library of its compiler.
+checked_library() {
+  x86_64-w64-mingw32-objdump -p "$target/$triple/debug/tensoratom.dll" >"$target/headers"
+  awk '/Ordinal\/Name Pointer/ { names = 1; next } NF == 0 { names = 0 } names { print $NF }' "$target/headers" >"$target/exports"
   grep -q '^ta_store_open$' "$target/exports"
   if grep -v '^ta_' "$target/exports"; then
     echo "the library exports these, which are not its own"
+    exit 1
+  fi
+  if grep -iE 'DLL Name: (lib|vcruntime)' "$target/headers"; then
+    echo "the library needs these, which are no part of Windows"
     exit 1
   fi
 }
@@ -66,19 +74,33 @@ stage_build() {
 engine_tests="engine defects gc tiers decode_cache tier_policy bad_input processes"
 
 stage_engine() {
-  windows_cargo test --no-run --message-format json -p tensoratom --lib $(printf ' --test %s' $engine_tests) |
-    sed -n 's/.*"executable":"\([^"]*\.exe\)".*/\1/p' | sort -u >"$target/programs"
+  windows_tests -p tensoratom --lib $(printf ' --test %s' $engine_tests)
+}
+
+# Builds programs of tests and runs each from the folder of the engine, where some look for files.
+windows_tests() {
+  windows_cargo test --no-run --message-format json "$@" |
+    sed -n '/"test":true},"features"/s/.*"executable":"\([^"]*\.exe\)".*/\1/p' | sort -u >"$target/programs"
   local program failed=0
   for program in $(cat "$target/programs"); do
-    echo "$(basename "$program")"
+    basename "$program"
     (cd engine && wine "$program" --quiet ${TEST_THREADS:+--test-threads=$TEST_THREADS} 2>&1 | tr -d '\r') || failed=1
   done
-  [ $failed = 0 ]
+  [ $failed = 0 ] && [ -s "$target/programs" ]
 }
 
 # The tests in C of `ffi-c/tests`, compiled by mingw against the library for Windows.
 stage_c() {
   TENSORATOM_C_WINDOWS=$target/$triple/debug timeout "$limit" cargo test --quiet --package tensoratom-c --test c
+}
+
+# The host that stands in for SQL Server's: loads the extension's library and streams columns of every type through it.
+stage_extension() {
+  local library=$target/$triple/debug/tensoratom_extension.dll
+  # With the packages of the build stage, whose engine serves here as well.
+  TENSORATOM_EXTENSION_LIBRARY="Z:${library//\//\\}" windows_tests \
+    -p tensoratom-c -p tensoratom-extension -p tensoratom-cli --test host --test cleanup
+  "$root/sqlclr-shim/extension/package.sh" "$library" "$target/extension"
 }
 
 # Import and export give the same bytes, and several processes on one store lose nothing.
@@ -127,7 +149,7 @@ END
 }
 
 stages=("$@")
-[ $# -gt 0 ] || stages=(install prefix build engine c cli clr)
+[ $# -gt 0 ] || stages=(install prefix build engine c extension cli clr)
 for stage in "${stages[@]}"; do
   started=$SECONDS
   "stage_$stage"

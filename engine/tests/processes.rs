@@ -315,14 +315,19 @@ fn a_killed_reader_frees_its_lease() {
     let mut lines = BufReader::new(reader.0.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("holding")));
     assert!(lease_is_held());
-    // An operator who wonders why space does not come back is told whom to ask.
     let store = Store::open(&path, &options()).unwrap();
     store.move_to_tier(None, "", Tier::Cold, &Control::new()).unwrap();
     assert_eq!(collect(&store, true).unwrap().segments_held, 1);
     let stat = store.stat().unwrap();
-    let [holder] = &stat.holders[..] else { panic!("{:?}", stat.holders) };
-    assert_eq!((holder.process, holder.bytes), (reader.0.id(), stat.accounted.held));
-    assert!(holder.program.as_deref().is_some_and(|program| program.starts_with("processes")), "{holder:?}");
+    assert!(stat.accounted.held > 0);
+    // An operator who wonders why space does not come back is told whom to ask, where the system says it.
+    match &stat.holders[..] {
+        [holder] => {
+            assert_eq!((holder.process, holder.bytes), (reader.0.id(), stat.accounted.held));
+            assert!(holder.program.as_deref().is_some_and(|program| program.starts_with("processes")), "{holder:?}");
+        }
+        others => assert!(others.is_empty() && cfg!(windows), "{others:?}"),
+    }
     reader.0.kill().unwrap();
     reader.0.wait().unwrap();
     assert!(!lease_is_held(), "the dead reader still holds the segment");

@@ -164,6 +164,60 @@ fn only_the_file_layer_touches_the_file_system_and_only_the_catalog_speaks_sql()
     complain(&complaints);
 }
 
+/// Names of functions in the first block of a text that begins with this line: all of a trait's, the public ones of a type.
+fn functions_of(text: &str, head: &str) -> BTreeSet<String> {
+    let block = text.split(&format!("\n{head} {{\n")).nth(1).unwrap_or_default().split("\n}").next().unwrap();
+    let is_trait = head.contains(" for ");
+    let names = block.lines().filter_map(|line| {
+        let (before, after) = line.strip_prefix("    ")?.split_once("fn ")?;
+        let counts = if is_trait { before.is_empty() } else { before.starts_with("pub") && !before.contains("//") };
+        counts.then(|| after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+    });
+    names.collect()
+}
+
+// Whoever works on one system builds that half only: what the other lacks would be noticed by the users of that system.
+#[test]
+fn both_systems_have_the_same_file_layer() {
+    let halves = ["engine/src/file/os.rs", "engine/src/file/windows"].map(|place| {
+        let of_half = files("engine/src/file", &[".rs"]).into_iter().filter(|(name, _)| name.starts_with(place));
+        of_half.map(|(_, text)| without_tests(&text).to_owned()).collect::<String>()
+    });
+    let mut complaints = Vec::new();
+    // Linux alone says who holds a lock; what a type answers only to its own half is not compared.
+    for (head, only_linux) in [
+        ("impl Volume for OsVolume", None),
+        ("impl File for OsFile", Some("lock_holders")),
+        ("impl OsVolume", None),
+        ("impl Replacement", None),
+    ] {
+        let [mut linux, windows] = halves.each_ref().map(|text| functions_of(text, head));
+        linux.retain(|name| Some(name.as_str()) != only_linux);
+        assert!(linux.len() > 1, "{head}: nothing to compare");
+        if linux != windows {
+            complaints.push(format!("{head}: {linux:?} on Linux, {windows:?} on Windows; give both the same"));
+        }
+    }
+    let seam = fs::read_to_string(root().join("engine/src/file/mod.rs")).unwrap();
+    let [linux, windows] = ["unix", "windows"].map(|system| -> BTreeSet<String> {
+        let mark = format!("#[cfg({system})]\n");
+        let uses = seam.split(&mark).skip(1).filter_map(|rest| {
+            let (how, names) = rest.split_once(';')?.0.split_once("use ")?;
+            Some((how.trim().to_owned(), names.rsplit("::").next()?.trim_matches(['{', '}']).to_owned()))
+        });
+        let all = uses.flat_map(|(how, names)| {
+            let names: Vec<&str> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+            names.into_iter().map(|name| format!("{how} {name}")).collect::<Vec<_>>()
+        });
+        all.collect()
+    });
+    assert!(linux.len() > 5, "nothing to compare: {linux:?}");
+    if linux != windows {
+        complaints.push(format!("file/mod.rs: {linux:?} on Linux, {windows:?} on Windows; give both the same"));
+    }
+    complain(&complaints);
+}
+
 #[test]
 fn every_source_file_says_what_lives_there_and_is_part_of_a_crate() {
     let mut complaints = Vec::new();

@@ -1,6 +1,7 @@
 //! What every [`Volume`] must do, as plain functions; each backend's tests call [`check`].
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{LockMode, Open, Volume, read_exact_at};
@@ -11,6 +12,7 @@ pub fn check(volume: &dyn Volume) {
     opening(volume);
     contents(volume);
     names(volume);
+    other_directories(volume);
     locks(volume);
     maps(volume);
     shared_memory(volume);
@@ -84,6 +86,20 @@ fn names(v: &dyn Volume) {
     v.sync_dir("").unwrap();
     v.remove("y").unwrap();
     assert!(v.remove("y").is_err());
+}
+
+#[allow(clippy::unwrap_used)]
+fn other_directories(v: &dyn Volume) {
+    let open = |path: &str, create| v.open_dir(Path::new(path), create);
+    assert_eq!(open("e", false).unwrap_err().kind(), io::ErrorKind::NotFound);
+    let made = open("e", true).unwrap();
+    made.open("x", Open::CreateNew).unwrap().write_at(b"123", 0).unwrap();
+    assert_eq!(v.open("e/x", Open::Read).unwrap().len().unwrap(), 3, "a relative path starts in the volume");
+    let again = open("e", false).unwrap();
+    assert_eq!(again.identity(), made.identity(), "one directory, however it was reached");
+    assert_ne!(again.identity(), v.identity());
+    again.remove("x").unwrap();
+    assert!(made.list("").unwrap().is_empty());
 }
 
 #[allow(clippy::unwrap_used)]

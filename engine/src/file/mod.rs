@@ -35,16 +35,16 @@ pub use map::{Map, MapSlice};
 #[cfg(unix)]
 use mapping::Mapping;
 #[cfg(unix)]
-pub(crate) use os::random_bytes;
-#[cfg(unix)]
 pub use os::{OsVolume, Replacement, memory_bytes, open_files_limit, open_source};
+#[cfg(unix)]
+pub(crate) use os::{is_out_of_handles, random_bytes};
 pub use shared::SharedMemory;
 #[cfg(windows)]
 use windows::Mapping;
 #[cfg(windows)]
-pub(crate) use windows::random_bytes;
-#[cfg(windows)]
 pub use windows::{OsVolume, Replacement, memory_bytes, open_files_limit, open_source};
+#[cfg(windows)]
+pub(crate) use windows::{is_out_of_handles, random_bytes};
 
 /// How a file is opened. Every mode refuses symbolic links and anything but a regular file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -484,6 +484,11 @@ pub(crate) fn random_bytes(buffer: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// True for the error number of a process or machine that can open no further file.
+pub(crate) fn is_out_of_handles(code: i32) -> bool {
+    matches!(code, libc::EMFILE | libc::ENFILE)
+}
+
 /// How many files this process may have open; `None` for no limit.
 pub fn open_files_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current

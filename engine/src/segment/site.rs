@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::file::{Entry, File, Open, Volume};
+use crate::file::{Entry, File, Open, Volume, is_out_of_handles};
 use crate::format::{Tier, names};
 
 /// What is needed to open a segment: its number, what every record in it repeats, and how large it may become.
@@ -107,7 +107,7 @@ impl Site {
 /// A disk that refuses; the cold one may have been taken away.
 pub(super) fn failed(is_cold: bool, what: &'static str, error: io::Error) -> Error {
     // Handles are the process's: no disk has anything to do with them.
-    let is_ours = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+    let is_ours = error.raw_os_error().is_some_and(is_out_of_handles);
     let failed = Error::io(what, error);
     if !is_cold || is_ours || failed.kind() != ErrorKind::Io {
         return failed;

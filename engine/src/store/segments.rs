@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::catalog::{Catalog, CopyRow, PayloadId, SegmentRow, SegmentState};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::file::{ForkGuard, Volume, open_files_limit};
+use crate::file::{ForkGuard, Volume, is_out_of_handles, open_files_limit};
 use crate::format::{SEGMENT_HEADER_AREA, Tier, names};
 use crate::segment::{Appender, Description, Lease, PayloadCopy, Placement, SegmentKey, SegmentReader};
 
@@ -140,7 +140,7 @@ impl Segments {
         }
         let open = || SegmentReader::open(&self.sites.of(tier)?, key);
         let reader = match open() {
-            Err(e) if matches!(e.os_code(), Some(libc::EMFILE | libc::ENFILE)) => {
+            Err(e) if e.os_code().is_some_and(is_out_of_handles) => {
                 self.close_idle();
                 open()
             }

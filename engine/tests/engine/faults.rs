@@ -184,7 +184,7 @@ fn each_call_that_changes_something_fails_in_every_way() {
         FaultKind::ShortWrite(libc::EIO),
     ] {
         for sticky in [false, true] {
-            if sticky && kind == FaultKind::Error(libc::EDQUOT) {
+            if sticky && kind == FaultKind::Error(EDQUOT) {
                 continue; // a quota that stays used up is a full disk by another name
             }
             let disks = if sticky { Disks::Two } else { Disks::One };

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_CALL_NOT_IMPLEMENTED, ERROR_INVALID_FUNCTION, ERROR_INVALID_HANDLE,
-    ERROR_INVALID_PARAMETER, ERROR_NOT_SUPPORTED, ERROR_SHARING_VIOLATION, GENERIC_WRITE,
+    ERROR_INVALID_PARAMETER, ERROR_NOT_SUPPORTED, ERROR_SHARING_VIOLATION, ERROR_TOO_MANY_OPEN_FILES, GENERIC_WRITE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ADD_FILE, FILE_ATTRIBUTE_REPARSE_POINT, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
@@ -54,7 +54,13 @@ impl OsVolume {
 
     /// Creates the directory and its parents where they are missing, then opens it.
     pub fn create(path: &Path) -> io::Result<Self> {
+        let missing: Vec<&Path> =
+            path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()).collect();
         fs::create_dir_all(path)?;
+        // Each new name must survive power loss together with what is put inside.
+        for dir in missing {
+            sync_names(dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        }
         Self::open(path)
     }
 
@@ -93,6 +99,11 @@ impl fmt::Debug for OsVolume {
 }
 
 impl Volume for OsVolume {
+    fn open_dir(&self, path: &Path, create: bool) -> io::Result<Arc<dyn Volume>> {
+        let path = self.root.join(path); // an absolute path stays what it is
+        Ok(Arc::new(if create { Self::create(&path)? } else { Self::open(&path)? }))
+    }
+
     fn open(&self, name: &str, how: Open) -> io::Result<Arc<dyn File>> {
         // std shares for reading, writing and deleting, which is what several processes on one store need.
         let mut options = fs::OpenOptions::new();
@@ -158,16 +169,7 @@ impl Volume for OsVolume {
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        let mut options = fs::OpenOptions::new();
-        options.access_mode(GENERIC_WRITE).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
-        match options.open(self.directory(dir)?).and_then(|directory| directory.sync_all()) {
-            // Where directories cannot be synced the file system keeps a journal of names, which the sync of a file writes
-            // out, and renames are written through.
-            Err(e) if is_one_of(&e, &NO_SUCH_CALL) || is_one_of(&e, &[ERROR_ACCESS_DENIED, ERROR_INVALID_HANDLE]) => {
-                Ok(())
-            }
-            other => other,
-        }
+        sync_names(&self.directory(dir)?)
     }
 
     fn medium(&self) -> io::Result<Medium> {
@@ -199,6 +201,18 @@ impl Volume for OsVolume {
 
     fn random(&self, buffer: &mut [u8]) -> io::Result<()> {
         system::random_bytes(buffer)
+    }
+}
+
+/// Makes the names in a directory durable, where that is a call of its own.
+fn sync_names(directory: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.access_mode(GENERIC_WRITE).custom_flags(FILE_FLAG_BACKUP_SEMANTICS);
+    match options.open(directory).and_then(|directory| directory.sync_all()) {
+        // Where directories cannot be synced the file system keeps a journal of names, which the sync of a file writes
+        // out, and renames are written through.
+        Err(e) if is_one_of(&e, &NO_SUCH_CALL) || is_one_of(&e, &[ERROR_ACCESS_DENIED, ERROR_INVALID_HANDLE]) => Ok(()),
+        other => other,
     }
 }
 
@@ -354,6 +368,11 @@ pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
         }
         other => other,
     }
+}
+
+/// True for the error number of a process or machine that can open no further file.
+pub(crate) fn is_out_of_handles(code: i32) -> bool {
+    code.cast_unsigned() == ERROR_TOO_MANY_OPEN_FILES
 }
 
 /// Handles are bounded by memory alone.

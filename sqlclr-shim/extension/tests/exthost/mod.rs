@@ -2,18 +2,24 @@
 #![allow(non_snake_case, clippy::too_many_arguments)] // names and arguments are those of the interface
 #![allow(dead_code)] // each program of tests calls what it needs
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+
+use libloading::Library;
 
 /// Identifies a session. Passed by value; laid out here anew, for the library is not to lend its own idea of it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Guid(pub(crate) u32, pub(crate) u16, pub(crate) u16, pub(crate) [u8; 8]);
 
-/// Path of the shared library, built on first use, for cargo builds none for tests.
+/// Path of the shared library: the one that is named, for another system perhaps, or one built on first use, for cargo builds none
+/// for tests.
 pub(crate) fn library() -> PathBuf {
+    if let Some(named) = std::env::var_os("TENSORATOM_EXTENSION_LIBRARY") {
+        return PathBuf::from(named);
+    }
     let profile = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
     let out = Command::new(env!("CARGO"))
         .args(["libraries", "--target-dir"])
@@ -25,22 +31,13 @@ pub(crate) fn library() -> PathBuf {
     profile.join("libtensoratom_extension.so")
 }
 
-/// Address of an export.
-fn symbol(name: &str) -> *mut c_void {
-    static HANDLE: OnceLock<usize> = OnceLock::new();
-    let handle = *HANDLE.get_or_init(|| {
-        let path = CString::new(library().to_str().unwrap()).unwrap();
-        // SAFETY: a text with NUL; what the library does when it is loaded is what is tested.
-        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-        assert!(!handle.is_null(), "{path:?} cannot be loaded");
-        handle.expose_provenance()
-    });
-    let name = CString::new(name).unwrap();
-    let name: *const c_char = name.as_ptr();
-    // SAFETY: a handle that dlopen gave and that stays open; a text with NUL.
-    let found = unsafe { libc::dlsym(std::ptr::with_exposed_provenance_mut(handle), name) };
-    assert!(!found.is_null(), "an export is missing");
-    found
+/// The library, loaded once and never closed.
+fn loaded() -> &'static Library {
+    static LOADED: OnceLock<Library> = OnceLock::new();
+    LOADED.get_or_init(|| {
+        // SAFETY: what the library does when it is loaded is what is tested.
+        unsafe { Library::new(library()) }.unwrap()
+    })
 }
 
 /// Functions that look an export up and call it with the signature of the interface's headers.
@@ -49,7 +46,7 @@ macro_rules! exports {
         pub(crate) fn $name($($argument: $type),*) -> $out {
             type Export = unsafe extern "C" fn($($type),*) -> $out;
             // SAFETY: the export has this signature, which the headers of the interface fix.
-            let export = unsafe { std::mem::transmute::<*mut c_void, Export>(symbol(stringify!($name))) };
+            let export = unsafe { loaded().get::<Export>(stringify!($name)) }.unwrap();
             // SAFETY: tests pass pointers to vectors and variables with the length beside them, or NULL.
             unsafe { export($($argument),*) }
         }
