@@ -290,6 +290,21 @@
 #define TA_COLD 3
 
 /*
+ What was made from something else is coded against it as the policy of the store says.
+ */
+#define TA_DELTAS_BY_POLICY 0
+
+/*
+ It is, where that is clearly smaller.
+ */
+#define TA_DELTAS_ON 1
+
+/*
+ It is not.
+ */
+#define TA_DELTAS_OFF 2
+
+/*
  Heed `allow`, even an empty one.
  */
 #define TA_SEARCH_ALLOW 1
@@ -1160,6 +1175,26 @@ int32_t ta_move_to_tier(uint64_t store,
                         ta_error *error);
 
 /*
+ As ta_move_to_tier, and on the way to TA_COLD coded against others where that is clearly smaller: against the atom of the same
+ name below the prefix `base`, where it is not NULL, and as `deltas` says against what it was made from (its parents, its
+ earlier version).
+ */
+int32_t ta_move_to_tier_with(uint64_t store,
+                             const char *ns,
+                             uint64_t ns_length,
+                             const char *prefix,
+                             uint64_t prefix_length,
+                             uint32_t tier,
+                             const char *base,
+                             uint64_t base_length,
+                             uint32_t deltas,
+                             uint64_t cancel,
+                             char *out,
+                             uint64_t capacity,
+                             uint64_t *length,
+                             ta_error *error);
+
+/*
  Lists the changes of a namespace (NULL for the default one) by commits after `since`, up to the newest one now, by commit
  and then by key. It shows what history still holds. Take them with ta_changes_next.
  */
@@ -1491,7 +1526,11 @@ int32_t ta_txn_vectors_delete(uint64_t txn,
 /*
  The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins}.
  */
-int32_t ta_tier_policy(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+int32_t ta_tier_policy(uint64_t store,
+                       char *out,
+                       uint64_t capacity,
+                       uint64_t *length,
+                       ta_error *error);
 
 /*
  Replaces the policy, pins included, durably and for all processes. What is left out has its default. Moves nothing.
@@ -1526,7 +1565,11 @@ int32_t ta_tier_unpin_key(uint64_t store, const ta_key *key, int32_t exact, ta_e
 /*
  What the policy would move now, as JSON: {"moves": [{namespace, name, digest, bytes, stored_bytes, from, to, reason, base}]}.
  */
-int32_t ta_tier_plan(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+int32_t ta_tier_plan(uint64_t store,
+                     char *out,
+                     uint64_t capacity,
+                     uint64_t *length,
+                     ta_error *error);
 
 /*
  As ta_tier_plan, ended with TA_CANCELLED soon after the cancel handle is set or its deadline has passed.

@@ -85,26 +85,33 @@ pub const TA_NORM_MAX: u32 = 11;
 pub const TA_LOG_SUM_EXP: u32 = 12;
 
 /// A type by its number.
+#[inline(always)]
 pub(crate) fn dtype(number: u32) -> Outcome<DType> {
-    let found = u8::try_from(number).ok().and_then(DType::from_number);
-    found.ok_or_else(|| Failure::argument(format!("no dtype has the number {number}")))
+    u8::try_from(number).ok().and_then(DType::from_number).ok_or_else(|| unknown("dtype", number))
 }
 
 /// A metric by its number.
+#[inline(always)]
 pub(crate) fn metric(number: u32) -> Outcome<Metric> {
-    let found = u8::try_from(number).ok().and_then(Metric::from_number);
-    found.ok_or_else(|| Failure::argument(format!("no metric has the number {number}")))
+    u8::try_from(number).ok().and_then(Metric::from_number).ok_or_else(|| unknown("metric", number))
 }
 
-/// Rows over memory of the caller; `stride` 0 means without gaps. Inlined, as all checks of short calls are, because what is
-/// known of an argument then costs nothing.
-#[inline]
+#[cold]
+fn unknown(what: &str, number: u32) -> Failure {
+    Failure::argument(format!("no {what} has the number {number}"))
+}
+
+/// Bytes of `dim` elements of a type that has numbers.
+#[inline(always)]
+fn width(dtype: DType, dim: u64) -> Outcome<u64> {
+    let width = Rows::width_bytes(dtype, size(dim)?)? as u64;
+    if width <= PAYLOAD_BYTES_MAX { Ok(width) } else { Err(too_long(dtype, dim)) }
+}
+
+/// Rows over memory of the caller; `stride` 0 means without gaps.
 pub(crate) fn rows<'a>(data: *const c_void, kind: u32, count: u64, dim: u64, stride: u64) -> Outcome<Rows<'a>> {
     let dtype = dtype(kind)?;
-    let width = Rows::width_bytes(dtype, size(dim)?)? as u64;
-    if width > PAYLOAD_BYTES_MAX {
-        return Err(too_long(dtype, dim));
-    }
+    let width = width(dtype, dim)?;
     let stride = if stride == 0 { width } else { stride };
     let len = match count.checked_sub(1) {
         None => Some(0),
@@ -120,7 +127,6 @@ fn too_long(dtype: DType, dim: u64) -> Failure {
 }
 
 /// Where rows lie, for [`apart`].
-#[inline]
 pub(crate) fn extent(rows: &Rows<'_>) -> (usize, u64) {
     match rows.rows() {
         0 => (0, 0),
@@ -132,7 +138,7 @@ pub(crate) fn extent(rows: &Rows<'_>) -> (usize, u64) {
 }
 
 /// What `of` makes of the distance of two vectors.
-#[inline]
+#[inline(always)]
 fn pair(
     metric: Outcome<Metric>,
     (a, b): (*const c_void, *const c_void),
@@ -140,11 +146,13 @@ fn pair(
     out: *mut f64,
     of: impl FnOnce(f64) -> f64,
 ) -> Outcome {
-    let place = [span(out, 1)];
-    let out = One::at(out)?;
-    let (a, b) = (rows(a, dtype, 1, count, 0)?, rows(b, dtype, 1, count, 0)?);
-    apart(&place, &[extent(&a), extent(&b)])?;
-    out.set(of(kernels::distance(metric?, a, b)?))
+    // As `rows`, but for checks that are the same for both: a short distance takes no longer than they do.
+    let (place, out, dtype) = (span(out, 1), One::at(out)?, self::dtype(dtype)?);
+    let (width, dim) = (width(dtype, count)?, size(count)?);
+    let vector = |at| -> Outcome<Rows<'_>> { Ok(Rows::new(dtype, 1, dim, bytes(at, width)?)?) };
+    let (rows_a, rows_b) = (vector(a)?, vector(b)?);
+    apart(&[place], &[(a.addr(), width), (b.addr(), width)])?;
+    out.set(of(kernels::distance(metric?, rows_a, rows_b)?))
 }
 
 /// Distance of two vectors of one type. `a` and `b` may lie anywhere and be the same.

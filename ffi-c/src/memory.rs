@@ -1,7 +1,8 @@
 //! Memory of the caller. The only file that follows raw pointers.
 //!
 //! What each proof rests on is the contract of the header: a pointer with a length covers that many elements during the
-//! call, and nobody else writes to them. NULL, alignment, size and overlap are checked here.
+//! call, and nobody else writes to them. NULL, alignment, size and overlap are checked here; what all calls check is inlined,
+//! because a short distance takes no longer than checks that are not.
 
 use std::ffi::c_char;
 use std::mem::{align_of, size_of};
@@ -23,7 +24,7 @@ impl Plain for half::f16 {}
 impl Plain for half::bf16 {}
 
 /// Elements that the caller lends for reading.
-#[inline]
+#[inline(always)]
 pub(crate) fn input<'a, T: Plain>(pointer: *const T, count: u64) -> Outcome<&'a [T]> {
     if count == 0 {
         return Ok(&[]);
@@ -44,6 +45,7 @@ pub(crate) fn output<'a, T: Plain>(pointer: *mut T, count: u64) -> Outcome<&'a m
 }
 
 /// Bytes behind an untyped pointer.
+#[inline(always)]
 pub(crate) fn bytes<'a>(pointer: *const std::ffi::c_void, count: u64) -> Outcome<&'a [u8]> {
     input(pointer.cast::<u8>(), count)
 }
@@ -76,7 +78,7 @@ pub(crate) fn required<T: Copy>(pointer: *const T, what: &str) -> Outcome<T> {
 }
 
 /// Refuses outputs that overlap an input, or another output. Pairs of address and length in bytes.
-#[inline]
+#[inline(always)]
 pub(crate) fn apart(outputs: &[(usize, u64)], inputs: &[(usize, u64)]) -> Outcome {
     let overlap = |a: &(usize, u64), b: &(usize, u64)| {
         let (a_end, b_end) = ((a.0 as u64).saturating_add(a.1), (b.0 as u64).saturating_add(b.1));
@@ -97,6 +99,7 @@ fn overlapping() -> Failure {
 }
 
 /// Address and length in bytes, for [`apart`].
+#[inline(always)]
 pub(crate) fn span<T>(pointer: *const T, count: u64) -> (usize, u64) {
     (pointer.addr(), count.saturating_mul(size_of::<T>() as u64))
 }
@@ -106,13 +109,13 @@ pub(crate) struct One<T>(*mut T);
 
 impl<T> One<T> {
     /// Fails for NULL and for places that are not aligned.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at(pointer: *mut T) -> Outcome<Self> {
         check(pointer, 1)?;
         Ok(One(pointer))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(self, value: T) -> Outcome {
         // SAFETY: not NULL and aligned (`at`); writable by the header's contract. T is Copy-like plain data of C.
         unsafe { self.0.write(value) };
@@ -159,7 +162,7 @@ impl<T: Plain> Out<T> {
 }
 
 /// Writes the text of an error, as much as fits, and its length. Never fails: NULL and nonsense are passed over.
-#[inline]
+#[inline(always)]
 pub(crate) fn write_error(error: *mut ta_error, text: &str) {
     // NULL is common, and saying why it is refused costs as much as a short call.
     if !error.is_null() && is_usable(error, 1) {
@@ -192,18 +195,23 @@ pub(crate) fn zeroed<T: Plain + Default>(count: usize) -> Outcome<Vec<T>> {
 }
 
 /// A number of elements or bytes as an index.
-#[inline]
+#[inline(always)]
 pub(crate) fn size(count: u64) -> Outcome<usize> {
-    usize::try_from(count).map_err(|_| Failure::argument(format!("{count} is beyond the address space")))
+    usize::try_from(count).map_err(|_| beyond(count))
 }
 
-#[inline]
+#[inline(always)]
 fn check<T>(pointer: *const T, count: u64) -> Outcome<usize> {
     if is_usable(pointer, count) { size(count) } else { Err(unusable(pointer, count)) }
 }
 
+#[cold]
+fn beyond(count: u64) -> Failure {
+    Failure::argument(format!("{count} is beyond the address space"))
+}
+
 /// Whether a pointer is there, aligned, and its elements fit the address space.
-#[inline]
+#[inline(always)]
 fn is_usable<T>(pointer: *const T, count: u64) -> bool {
     let bytes = count.checked_mul(size_of::<T>() as u64).filter(|&bytes| bytes <= isize::MAX as u64);
     let end = bytes.and_then(|bytes| (pointer.addr() as u64).checked_add(bytes));

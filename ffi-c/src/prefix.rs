@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use engine::{ListOptions, Namespace, Snapshot, Store, Tier};
+use engine::{ListOptions, MoveOptions, Namespace, Snapshot, Store, Tier};
 use serde_json::Value;
 
 use crate::memory::{One, optional_text, text};
@@ -15,6 +15,13 @@ use crate::{cancel, handle, report};
 pub const TA_WARM: u32 = 2;
 /// Coded.
 pub const TA_COLD: u32 = 3;
+
+/// What was made from something else is coded against it as the policy of the store says.
+pub const TA_DELTAS_BY_POLICY: u32 = 0;
+/// It is, where that is clearly smaller.
+pub const TA_DELTAS_ON: u32 = 1;
+/// It is not.
+pub const TA_DELTAS_OFF: u32 = 2;
 
 /// A namespace by its name; none for NULL and for the default one.
 pub(crate) fn namespace(store: &Store, ns: *const c_char, ns_length: u64) -> Outcome<Option<Namespace>> {
@@ -107,7 +114,53 @@ pub extern "C" fn ta_move_to_tier(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
+    ta_move_to_tier_with(
+        store,
+        ns,
+        ns_length,
+        prefix,
+        prefix_length,
+        tier,
+        std::ptr::null(),
+        0,
+        TA_DELTAS_BY_POLICY,
+        cancel,
+        out,
+        capacity,
+        length,
+        error,
+    )
+}
+
+/// As ta_move_to_tier, and on the way to TA_COLD coded against others where that is clearly smaller: against the atom of the same
+/// name below the prefix `base`, where it is not NULL, and as `deltas` says against what it was made from (its parents, its
+/// earlier version).
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_move_to_tier_with(
+    store: u64,
+    ns: *const c_char,
+    ns_length: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    tier: u32,
+    base: *const c_char,
+    base_length: u64,
+    deltas: u32,
+    cancel: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     report::answer(error, (out, capacity, length), || {
+        let mut options = match deltas {
+            TA_DELTAS_BY_POLICY => MoveOptions::new(),
+            TA_DELTAS_ON | TA_DELTAS_OFF => MoveOptions::new().deltas(deltas == TA_DELTAS_ON),
+            other => return Err(Failure::argument(format!("deltas of {other} are not known"))),
+        };
+        if let Some(base) = optional_text(base, base_length)? {
+            options = options.base(base);
+        }
         let tier = match tier {
             TA_WARM => Tier::Warm,
             TA_COLD => Tier::Cold,
@@ -116,7 +169,7 @@ pub extern "C" fn ta_move_to_tier(
         let (store, flag) = (handle::get::<Store>(store)?, cancel::flag(cancel)?);
         let space = namespace(&store, ns, ns_length)?;
         let control = cancel::control(&flag);
-        let moved = store.move_to_tier(space.as_ref(), text(prefix, prefix_length)?, tier, &control)?;
+        let moved = store.move_to_tier_with(space.as_ref(), text(prefix, prefix_length)?, tier, &options, &control)?;
         Ok(Value::from(report::facts(&moved.facts())))
     })
 }

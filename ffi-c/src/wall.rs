@@ -48,6 +48,7 @@ impl Failure {
 }
 
 impl From<engine::Error> for Failure {
+    #[cold]
     fn from(error: engine::Error) -> Self {
         Failure { status: i32::from(error.kind().number()), text: error.to_string() }
     }

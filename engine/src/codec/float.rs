@@ -2,6 +2,7 @@
 //! apart into byte planes; planes of few values are entropy-coded, mantissas stay as they are.
 
 use super::huffman;
+use super::planes::{self, WIDTH_MAX};
 use crate::error::{Error, Result};
 use crate::memory::resize;
 
@@ -9,8 +10,6 @@ use crate::memory::resize;
 const RAW: u8 = 1;
 const SAME: u8 = 2;
 const CODED: u8 = 3;
-/// Widest element.
-const MAX_WIDTH: usize = 8;
 
 /// Room that encoding `len` bytes takes at most on its way, for its width, forms, and writes of whole words.
 pub(super) fn encoded_bound(len: usize) -> usize {
@@ -26,7 +25,7 @@ pub(super) fn encode<const TURN: u32>(raw: &[u8], width: usize, planes: &mut [u8
     }
     let limit = out.len() + raw.len();
     let (body, rest) = raw.split_at(rows * width);
-    split::<TURN>(body, width, planes);
+    planes::split::<TURN>(body, width, planes);
     for plane in planes.chunks_exact(rows).take(width).rev() {
         if huffman::looks_random(plane) {
             out.push(RAW);
@@ -59,8 +58,8 @@ pub(super) fn decode<const TURN: u32>(stored: &[u8], width: usize, raw: &mut [u8
     let damaged = || Error::corrupt("a chunk of the float codec cannot be decoded");
     let rows = raw.len().checked_div(width).ok_or_else(damaged)?;
     let (body, rest) = raw.split_at_mut(rows * width);
-    let mut planes = [&[][..]; MAX_WIDTH];
-    let mut decoded: [Vec<u8>; MAX_WIDTH] = Default::default();
+    let mut planes = [&[][..]; WIDTH_MAX];
+    let mut decoded: [Vec<u8>; WIDTH_MAX] = Default::default();
     let mut left = stored;
     for (plane, target) in planes.iter_mut().zip(&mut decoded).take(width).rev() {
         let (form, after) = Form::read(left, rows).ok_or_else(damaged)?;
@@ -83,7 +82,7 @@ pub(super) fn decode<const TURN: u32>(stored: &[u8], width: usize, raw: &mut [u8
         return Err(damaged());
     }
     rest.copy_from_slice(left);
-    join::<TURN>(&planes, width, body);
+    planes::join::<TURN>(&planes, width, body);
     Ok(())
 }
 
@@ -108,46 +107,6 @@ impl<'a> Form<'a> {
             }
             _ => None,
         }
-    }
-}
-
-/// Takes elements apart; planes lie one behind the other, lowest byte first.
-fn split<const TURN: u32>(body: &[u8], width: usize, planes: &mut [u8]) {
-    macro_rules! split {
-        ($type:ty) => {
-            for (byte, plane) in planes.chunks_exact_mut(body.len() / width).take(width).enumerate() {
-                for (out, element) in plane.iter_mut().zip(body.as_chunks::<{ size_of::<$type>() }>().0) {
-                    *out = (<$type>::from_le_bytes(*element).rotate_left(TURN) >> (byte * 8)) as u8;
-                }
-            }
-        };
-    }
-    match width {
-        2 => split!(u16),
-        4 => split!(u32),
-        8 => split!(u64),
-        _ => planes[..body.len()].copy_from_slice(body),
-    }
-}
-
-/// Inverse of [`split`].
-fn join<const TURN: u32>(planes: &[&[u8]; MAX_WIDTH], width: usize, body: &mut [u8]) {
-    let [a, b, c, d, e, f, g, h] = *planes;
-    macro_rules! join {
-        ($type:ty, $($plane:ident)*) => {{
-            let elements = body.as_chunks_mut::<{ size_of::<$type>() }>().0;
-            let rows = elements.len();
-            $(let $plane = &$plane[..rows];)*
-            for (row, element) in elements.iter_mut().enumerate() {
-                *element = <$type>::from_le_bytes([$($plane[row]),*]).rotate_right(TURN).to_le_bytes();
-            }
-        }};
-    }
-    match width {
-        2 => join!(u16, a b),
-        4 => join!(u32, a b c d),
-        8 => join!(u64, a b c d e f g h),
-        _ => body.copy_from_slice(a),
     }
 }
 

@@ -122,7 +122,7 @@ fn encode_planes(
     *first = width;
     let len = if width > 1 {
         let mut planes = zeroed(raw.len())?;
-        planes::split(raw, width.into(), &mut planes);
+        planes::split_all(raw, width.into(), &mut planes);
         compress(&planes, room)
     } else {
         compress(raw, room)
@@ -140,7 +140,7 @@ fn decode_planes(width: usize, raw: &mut [u8], inflate: impl FnOnce(&mut [u8]) -
     let mut planes = zeroed(raw.len())?;
     let inflated = inflate(&mut planes);
     if inflated.is_some() {
-        planes::join(&planes, width, raw);
+        planes::join_all(&planes, width, raw);
     }
     Ok(inflated)
 }

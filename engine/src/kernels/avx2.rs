@@ -3,12 +3,13 @@
 use std::arch::x86_64::*;
 
 use super::Level;
+use super::avx512::Avx512;
 use super::entry::{Entry, Scan};
-use super::vector::{Isa, Kernel, intrinsics, loads};
+use super::vector::{Isa, Kernel, entry, intrinsics, loads};
 
-/// Proof that AVX2, FMA and F16C are present.
+/// Proof that AVX2, FMA and F16C are present; with `MANY` AVX-512 VL as well, which has twice as many of these registers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Avx2(());
+pub(super) struct Avx2<const MANY: bool = false>(());
 
 impl Avx2 {
     pub(super) fn detect() -> Option<Self> {
@@ -18,11 +19,18 @@ impl Avx2 {
     }
 }
 
-impl Isa for Avx2 {
+impl<const MANY: bool> Avx2<MANY> {
+    /// What every processor with AVX-512 has as well.
+    pub(super) fn of(_: Avx512) -> Self {
+        Avx2(())
+    }
+}
+
+impl<const MANY: bool> Isa for Avx2<MANY> {
     const LEVEL: Level = Level::Avx2;
     const BYTES: usize = 32;
     const TWO_QUERIES: bool = true;
-    const TWO_ROWS: bool = false;
+    const TWO_ROWS: bool = MANY;
 
     type F32 = __m256;
     type F64 = __m256d;
@@ -36,7 +44,7 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn enabled<K: Kernel>(isa: Avx2, kernel: K) -> K::Output {
+        fn enabled<const MANY: bool, K: Kernel>(isa: Avx2<MANY>, kernel: K) -> K::Output {
             kernel.run(isa)
         }
         // SAFETY: the instructions enabled are those `detect` looked for, without which there is no `Avx2`.
@@ -45,19 +53,11 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     fn entry<S: Scan>(self) -> Entry {
-        #[target_feature(enable = "avx2,fma,f16c")]
-        unsafe fn enabled<S: Scan>(
-            query: *const u8,
-            rows: *const u8,
-            stride: usize,
-            count: usize,
-            dim: usize,
-            out: *mut f64,
-        ) -> f64 {
-            // SAFETY: the caller promises what `run` asks for, and had a value of this type to get here.
-            unsafe { S::run(Avx2(()), query, rows, stride, count, dim, out) }
+        if MANY {
+            entry!("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c", S, Avx2::<true>(()))
+        } else {
+            entry!("avx2,fma,f16c", S, Avx2::<false>(()))
         }
-        enabled::<S>
     }
 
     intrinsics! {
@@ -111,6 +111,15 @@ impl Isa for Avx2 {
             let unsigned = _mm256_cvtepu8_epi16(_mm256_extracti128_si256::<1>(a));
             let signed = _mm256_cvtepi8_epi16(_mm256_extracti128_si256::<1>(b));
             _mm256_add_epi32(acc, _mm256_madd_epi16(unsigned, signed))
+        };
+
+        // Absolute differences are unsigned bytes, which are widened to 16 bits.
+        sq_diff_i8(acc: __m256i, a: __m256i, b: __m256i) -> __m256i = {
+            let apart = _mm256_sub_epi8(_mm256_max_epi8(a, b), _mm256_min_epi8(a, b));
+            let low = _mm256_unpacklo_epi8(apart, _mm256_setzero_si256());
+            let high = _mm256_unpackhi_epi8(apart, _mm256_setzero_si256());
+            let squares = _mm256_add_epi32(_mm256_madd_epi16(low, low), _mm256_madd_epi16(high, high));
+            _mm256_add_epi32(acc, squares)
         };
 
         // Counts of nibbles by table, summed per 64 bits (Muła, Kurz, Lemire, "Faster population counts using AVX2

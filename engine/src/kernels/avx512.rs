@@ -3,12 +3,13 @@
 use std::arch::x86_64::*;
 
 use super::Level;
+use super::avx2::Avx2;
 use super::entry::{Entry, Scan};
-use super::vector::{Isa, Kernel, intrinsics, loads};
+use super::vector::{Isa, Kernel, entry, intrinsics, loads};
 
-/// Proof that AVX-512 F, BW, DQ, VL, VNNI, BITALG and VPOPCNTDQ are present.
+/// Proof that AVX-512 F, BW, DQ, VL, VNNI, BITALG and VPOPCNTDQ are present, with AVX2, FMA and F16C; with `BF16` that as well.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512<const BF16: bool = false>(());
 
 impl Avx512 {
     pub(super) fn detect() -> Option<Self> {
@@ -19,13 +20,14 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512vnni")
             && is_x86_feature_detected!("avx512bitalg")
             && is_x86_feature_detected!("avx512vpopcntdq")
+            && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c");
         present.then_some(Avx512(()))
     }
 }
 
-impl Isa for Avx512 {
+impl<const BF16: bool> Isa for Avx512<BF16> {
     const LEVEL: Level = Level::Avx512;
     const BYTES: usize = 64;
     const TWO_QUERIES: bool = true;
@@ -45,7 +47,7 @@ impl Isa for Avx512 {
         #[target_feature(
             enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bitalg,avx512vpopcntdq,avx2,fma,f16c"
         )]
-        fn enabled<K: Kernel>(isa: Avx512, kernel: K) -> K::Output {
+        fn enabled<const BF16: bool, K: Kernel>(isa: Avx512<BF16>, kernel: K) -> K::Output {
             kernel.run(isa)
         }
         // SAFETY: the instructions enabled are those `detect` looked for, without which there is no `Avx512`.
@@ -54,21 +56,53 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     fn entry<S: Scan>(self) -> Entry {
-        #[target_feature(
-            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bitalg,avx512vpopcntdq,avx2,fma,f16c"
-        )]
-        unsafe fn enabled<S: Scan>(
-            query: *const u8,
-            rows: *const u8,
-            stride: usize,
-            count: usize,
-            dim: usize,
-            out: *mut f64,
-        ) -> f64 {
-            // SAFETY: the caller promises what `run` asks for, and had a value of this type to get here.
-            unsafe { S::run(Avx512(()), query, rows, stride, count, dim, out) }
+        entry!(
+            "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bitalg,avx512vpopcntdq,avx2,fma,f16c",
+            S,
+            Avx512::<false>(())
+        )
+    }
+
+    // Zen 4 takes 2 cycles to convert 16 numbers, and half of one to convert 8 at a time.
+    #[inline(always)]
+    fn narrow_entry<S: Scan>(self) -> Entry {
+        Avx2::<true>::of(Avx512(())).entry::<S>()
+    }
+
+    #[inline(always)]
+    fn bf16_entry<S: Scan>(self) -> Entry {
+        if is_x86_feature_detected!("avx512bf16") {
+            entry!(
+                "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bitalg,avx512vpopcntdq,avx512bf16,avx2,fma,f16c",
+                S,
+                Avx512::<true>(())
+            )
+        } else {
+            self.entry::<S>()
         }
-        enabled::<S>
+    }
+
+    #[inline(always)]
+    fn f32_dot_bf16(self, acc: __m512, a: __m512i, b: __m512i) -> __m512 {
+        if BF16 {
+            // SAFETY: `self` is the proof that the instructions are present.
+            return unsafe { dot_bf16(acc, a, b) };
+        }
+        let ([a, c], [b, d]) = (self.f32_of_bf16_split(a), self.f32_of_bf16_split(b));
+        self.f32_fma(c, d, self.f32_fma(a, b, acc))
+    }
+
+    #[inline(always)]
+    fn f32_sub_bf16(self, a: __m512i, b: __m512i) -> [__m512; 2] {
+        let ([even_a, odd_a], [even_b, odd_b]) = (self.f32_of_bf16_split(a), self.f32_of_bf16_split(b));
+        let odd = if BF16 {
+            // An instruction less for half of them; of the other half it would be one more than its port takes.
+            // SAFETY: `self` is the proof that the instructions are present.
+            unsafe { sub_odd_bf16(odd_a, b) }
+        } else {
+            self.f32_sub(odd_a, odd_b)
+        };
+        [self.f32_sub(even_a, even_b), odd]
     }
 
     intrinsics! {
@@ -101,6 +135,14 @@ impl Isa for Avx512 {
         u64_count(acc: __m512i, bits: __m512i) -> __m512i = _mm512_add_epi64(acc, _mm512_popcnt_epi64(bits));
         u64_sum(a: __m512i) -> u64 = _mm512_reduce_add_epi64(a) as u64;
         dot_u8_i8(acc: __m512i, a: __m512i, b: __m512i) -> __m512i = _mm512_dpbusd_epi32(acc, a, b);
+        // Of absolute differences d: d (d - 128) + 64 d + 64 d, as factors are unsigned and signed bytes.
+        sq_diff_i8(acc: __m512i, a: __m512i, b: __m512i) -> __m512i = {
+            let apart = _mm512_sub_epi8(_mm512_max_epi8(a, b), _mm512_min_epi8(a, b));
+            let lowered = _mm512_xor_si512(apart, _mm512_set1_epi8(i8::MIN));
+            let acc = _mm512_dpbusd_epi32(acc, apart, lowered);
+            let acc = _mm512_dpbusd_epi32(acc, apart, _mm512_set1_epi8(64));
+            _mm512_dpbusd_epi32(acc, apart, _mm512_set1_epi8(64))
+        };
         bytes_flip_sign(a: __m512i) -> __m512i = _mm512_xor_si512(a, _mm512_set1_epi8(i8::MIN));
         bytes_one() -> __m512i = _mm512_set1_epi8(1);
 
@@ -144,6 +186,22 @@ impl Isa for Avx512 {
         // SAFETY: the caller promises the bytes the mask lets through; `self` proves AVX-512 BW and VL.
         unsafe { _mm_maskz_loadu_epi8(lowest(bytes) as u16, at.cast()) }
     }
+}
+
+/// `acc` plus products of pairs.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn dot_bf16(acc: __m512, a: __m512i, b: __m512i) -> __m512 {
+    // SAFETY: both types are the 512 bits of a register, of which all values are valid.
+    let [a, b] = unsafe { std::mem::transmute::<[__m512i; 2], [__m512bh; 2]>([a, b]) };
+    _mm512_dpbf16_ps(acc, a, b)
+}
+
+/// `acc` minus the bfloat16 at odd places, which are multiplied by -1, their neighbours by 0.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn sub_odd_bf16(acc: __m512, b: __m512i) -> __m512 {
+    dot_bf16(acc, b, _mm512_set1_epi32(-0x4080_0000))
 }
 
 /// A mask of the lowest bits, at most 64.

@@ -91,6 +91,15 @@ impl Present {
         self.run(Ask)
     }
 
+    /// The set for [`Isa::narrow_entry`].
+    pub(super) fn narrow(self) -> Present {
+        match self {
+            #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+            Present::Avx512(isa) => Present::Avx2(Avx2::of(isa)),
+            other => other,
+        }
+    }
+
     #[inline(always)]
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {

@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use super::dispatch::{self, Present};
 use super::entry::{self, Cosine, Finish, Minus, Squares, jaccard};
 use super::panel::{Tiles, panel_rows};
-use super::tile::{self, Arith, Double, Mul, Single, SqDiff, Whole};
+use super::tile::{self, Arith, Double, Mul, Pairs, Single, SqDiff, Whole};
 use super::vector::{Isa, Kernel};
 use super::{Metric, Rows, wide};
 use crate::dtype::DType;
@@ -33,9 +33,10 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// Sums of f32, f16 and bf16 are made in f32 with fused multiply-add, 4 registers at a time, in blocks of 16,384 that
 /// are added in f64 (the bound is that of recursive summation per lane, Higham, *Accuracy and Stability of Numerical
-/// Algorithms*, section 4.2). Where such a sum overflows, or one of squares comes below 2⁻¹⁰⁰, the pair is computed anew
-/// in f64 with scaling, so that results are infinite only when the distance exceeds the range of f64 or an element is
-/// infinite, and small vectors do not look like zero vectors. Subnormal elements are never flushed.
+/// Algorithms*, section 4.2). Where such a sum overflows, or one of squares comes below 2⁻¹⁰⁰ (of bf16 2⁻⁷⁰), the
+/// pair is computed anew in f64 with scaling, so that results are infinite only when the distance exceeds the range of f64
+/// or an element is infinite, and small vectors do not look like zero vectors. Subnormal elements count: none is flushed
+/// where these bounds would show it.
 ///
 /// NaN elements, and infinite ones where the definition has `∞ - ∞` or `∞ / ∞`, give NaN. Vectors of dimension 0 have
 /// distance 0 by every metric.
@@ -178,23 +179,26 @@ impl Job<'_, '_> {
     /// The distances of some rows, from `first` on, that fill tiles: of how many queries, and of how many rows.
     ///
     /// Tiles are long code that is compiled for every type, operation and instruction set. So there are none where batches
-    /// are rare or gain little: bits, sums of absolute differences, and cosines between types.
+    /// are rare or gain little: bits, sums of absolute differences, cosines of bfloat16 and between types.
     fn tiles(self, once: &Once, data: &Rows<'_>, first: usize, out: &mut [f64]) -> (usize, usize) {
         let stride = self.data.rows();
         macro_rules! tiles {
             ($a:ident, $b:ident, $op:ident) => {
-                self.isa.run(Tiles::<tile::$a, tile::$b, $op, f64>::new(*self.queries, *data, out, first, stride))
+                tiles!(self.isa, $a, $b, $op)
+            };
+            ($isa:expr, $a:ident, $b:ident, $op:ident) => {
+                $isa.run(Tiles::<tile::$a, tile::$b, $op, f64>::new(*self.queries, *data, out, first, stride))
             };
         }
         macro_rules! types {
             ($op:ident, { $($arm:tt)* }) => {
                 match (self.queries.dtype(), data.dtype()) {
                     (DType::F32, DType::F32) => tiles!(F32, F32, $op),
-                    (DType::F16, DType::F16) => tiles!(F16, F16, $op),
-                    (DType::Bf16, DType::Bf16) => tiles!(Bf16Split, Bf16Split, $op),
+                    (DType::F16, DType::F16) => tiles!(self.isa.narrow(), F16, F16, $op),
                     (DType::F64, DType::F64) => tiles!(F64, F64, $op),
                     (DType::U8, DType::U8) => tiles!(U8, U8, $op),
                     $($arm)*
+                    (DType::Bf16, DType::Bf16) if self.metric != Metric::Cosine => tiles!(Bf16Split, Bf16Split, $op),
                     (DType::F32, DType::F16) if self.metric != Metric::Cosine => tiles!(F32, F16, $op),
                     (DType::F32, DType::Bf16) if self.metric != Metric::Cosine => tiles!(F32, Bf16, $op),
                     (DType::F32, DType::I8) if self.metric != Metric::Cosine => tiles!(F32, I8AsF32, $op),
@@ -207,13 +211,14 @@ impl Job<'_, '_> {
                 types!(Mul, { (DType::I8, DType::I8) => tiles!(I8Plain, I8Raised, Mul), })
             }
             Metric::SqEuclidean | Metric::Euclidean => {
-                types!(SqDiff, { (DType::I8, DType::I8) => tiles!(I8, I8, SqDiff), })
+                types!(SqDiff, { (DType::I8, DType::I8) => tiles!(I8Plain, I8Plain, SqDiff), })
             }
             _ => (0, 0),
         };
         let row_norms = if self.metric == Metric::Cosine && queries > 0 { self.norms(data) } else { Vec::new() };
         let least = match data.dtype() {
             DType::F64 => Double::SQUARES_MIN,
+            _ if self.queries.dtype() == DType::Bf16 => Pairs::SQUARES_MIN,
             _ if self.queries.dtype().bits() == 8 => Whole::SQUARES_MIN,
             _ => Single::SQUARES_MIN,
         };

@@ -102,20 +102,29 @@ impl Kernel for Find {
     fn run<I: Isa>(self, isa: I) -> Option<Entry> {
         macro_rules! sums {
             ($a:ident, $b:ident) => {
+                sums!($a, $b, entry)
+            };
+            ($a:ident, $b:ident, $entry:ident) => {
                 match self.metric {
-                    Metric::Dot => isa.entry::<Sums<tile::$a, tile::$b, Mul, Minus, false, false>>(),
-                    Metric::Cosine => isa.entry::<Sums<tile::$a, tile::$b, Mul, Cosine, true, true>>(),
+                    Metric::Dot => isa.$entry::<Sums<tile::$a, tile::$b, Mul, Minus, false, false>>(),
+                    Metric::Cosine => isa.$entry::<Sums<tile::$a, tile::$b, Mul, Cosine, true, true>>(),
                     Metric::SqEuclidean | Metric::Euclidean => {
-                        isa.entry::<Sums<tile::$a, tile::$b, SqDiff, Squares, false, false>>()
+                        isa.$entry::<Sums<tile::$a, tile::$b, SqDiff, Squares, false, false>>()
                     }
-                    Metric::Manhattan => isa.entry::<Sums<tile::$a, tile::$b, AbsDiff, Plain, false, false>>(),
+                    Metric::Manhattan => isa.$entry::<Sums<tile::$a, tile::$b, AbsDiff, Plain, false, false>>(),
                     Metric::Hamming | Metric::Jaccard => return None,
                 }
             };
         }
         Some(match (self.query, self.data) {
             (DType::F32, DType::F32) => sums!(F32, F32),
-            (DType::F16, DType::F16) => sums!(F16, F16),
+            (DType::F16, DType::F16) => sums!(F16, F16, narrow_entry),
+            (DType::Bf16, DType::Bf16) if self.metric == Metric::Cosine => {
+                isa.bf16_entry::<Sums<tile::Bf16Pairs, tile::Bf16Pairs, Mul, Cosine, true, true>>()
+            }
+            (DType::Bf16, DType::Bf16) if matches!(self.metric, Metric::SqEuclidean | Metric::Euclidean) => {
+                isa.bf16_entry::<Sums<tile::Bf16Twice, tile::Bf16Twice, SqDiff, Squares, false, false>>()
+            }
             (DType::Bf16, DType::Bf16) => sums!(Bf16Split, Bf16Split),
             (DType::F64, DType::F64) => sums!(F64, F64),
             (DType::F32, DType::F16) => sums!(F32, F16),
@@ -124,13 +133,16 @@ impl Kernel for Find {
             (DType::I8, DType::I8) if self.metric == Metric::Dot => {
                 isa.entry::<Sums<tile::I8Plain, tile::I8Raised, Mul, MinusRaised, true, false>>()
             }
+            (DType::I8, DType::I8) if matches!(self.metric, Metric::SqEuclidean | Metric::Euclidean) => {
+                isa.entry::<Sums<tile::I8Plain, tile::I8Plain, SqDiff, Exact, false, false>>()
+            }
             (DType::I8, DType::I8) => sums!(I8, I8),
             (DType::U8, DType::U8) => sums!(U8, U8),
             (DType::B1, DType::B1) => match self.metric {
                 Metric::Dot => isa.entry::<Bits<Minus, false>>(),
                 Metric::Cosine => isa.entry::<Bits<Cosine, false>>(),
                 Metric::Jaccard => isa.entry::<Bits<Jaccard, false>>(),
-                _ => isa.entry::<Bits<Plain, true>>(),
+                _ => isa.entry::<Bits<Exact, true>>(),
             },
             _ => return None,
         })
@@ -160,17 +172,26 @@ macro_rules! finishes {
 }
 
 finishes! {
-    Plain: |_least, ab, _aa, _bb| if ab.is_finite() { ab } else { f64::NAN };
-    Minus: |_least, ab, _aa, _bb| if ab.is_finite() { 0.0 - ab } else { f64::NAN };
+    /// Of whole numbers.
+    Exact: |_least, ab, _aa, _bb| ab;
+    Plain: |_least, ab, _aa, _bb| ab + nan_unless_finite(ab);
+    Minus: |_least, ab, _aa, _bb| 0.0 - ab + nan_unless_finite(ab);
     /// Of rows raised by 128, and the sum of the query.
     MinusRaised: |_least, ab, sum, _bb| 128.0 * sum - ab;
-    Squares: |least, ab, _aa, _bb| if ab >= least && ab.is_finite() { ab } else { f64::NAN };
+    Squares: |least, ab, _aa, _bb| if ab >= least { ab + nan_unless_finite(ab) } else { f64::NAN };
     Cosine: |least, ab, aa, bb| {
         let usable = aa >= least && aa.is_finite() && bb >= least && bb.is_finite() && ab.is_finite();
         if usable { cosine(ab, aa, bb) } else { f64::NAN }
     };
     /// Of bits.
     Jaccard: |_least, both, a, b| jaccard(both, a + b - both);
+}
+
+/// 0 of a finite number. Two choices by conditions cost a short pair more than all its multiplications.
+#[inline(always)]
+#[allow(clippy::eq_op)] // which is NaN of infinities and NaN, and the point
+fn nan_unless_finite(x: f64) -> f64 {
+    x - x
 }
 
 /// `1 - both / either`; 0 of nothing.
@@ -299,48 +320,60 @@ impl<F: Finish, const XOR: bool> Scan for Bits<F, XOR> {
         dim: usize,
         out: *mut f64,
     ) -> f64 {
-        let whole = dim / 8;
-        // Bits behind the last element are anything.
-        let last = (1_u8 << (dim % 8)) - 1;
         let mut value = 0.0;
         let mut r = 0;
         while r < count {
             let row = rows.wrapping_add(r.wrapping_mul(stride));
-            let (mut both, mut own_a, mut own_b) = (isa.u64_zero(), isa.u64_zero(), isa.u64_zero());
-            let mut at = 0;
-            while at < whole {
-                let (a, b);
-                if at + I::BYTES <= whole {
-                    // SAFETY: so many bytes are readable there: `at + BYTES` is at most those of `dim` elements.
-                    a = unsafe { isa.load(query.wrapping_add(at)) };
-                    // SAFETY: as above.
-                    b = unsafe { isa.load(row.wrapping_add(at)) };
-                } else {
-                    // SAFETY: what is left below `whole` is readable, and less than a register.
-                    a = unsafe { isa.load_part(query.wrapping_add(at), whole - at) };
-                    // SAFETY: as above.
-                    b = unsafe { isa.load_part(row.wrapping_add(at), whole - at) };
-                }
-                both = isa.u64_count(both, if XOR { isa.bytes_xor(a, b) } else { isa.bytes_and(a, b) });
-                own_a = isa.u64_count(own_a, a);
-                own_b = isa.u64_count(own_b, b);
-                at += I::BYTES;
-            }
-            let (mut both, mut own_a, mut own_b) = (isa.u64_sum(both), isa.u64_sum(own_a), isa.u64_sum(own_b));
-            if last != 0 {
-                // SAFETY: where `dim` is no multiple of 8 there is a byte behind the whole ones.
-                let a = unsafe { query.wrapping_add(whole).read() } & last;
-                // SAFETY: as above.
-                let b = unsafe { row.wrapping_add(whole).read() } & last;
-                both += u64::from(if XOR { a ^ b } else { a & b }.count_ones());
-                own_a += u64::from(a.count_ones());
-                own_b += u64::from(b.count_ones());
-            }
-            value = F::finish(0.0, both as i64 as f64, own_a as i64 as f64, own_b as i64 as f64);
+            // SAFETY: the caller promises `dim` bits at both.
+            value = unsafe { Self::row(isa, query, row, dim) };
             // SAFETY: the caller promises a place for every row below `count`.
             unsafe { out.wrapping_add(r).write(value) };
             r += 1;
         }
         value
+    }
+}
+
+impl<F: Finish, const XOR: bool> Bits<F, XOR> {
+    /// # Safety
+    /// `dim` bits are readable at both.
+    #[inline(always)]
+    unsafe fn row<I: Isa>(isa: I, query: *const u8, row: *const u8, dim: usize) -> f64 {
+        let whole = dim / 8;
+        let (mut both, mut own_a, mut own_b) = (isa.u64_zero(), isa.u64_zero(), isa.u64_zero());
+        let mut count = |a: I::Bytes, b: I::Bytes| {
+            both = isa.u64_count(both, if XOR { isa.bytes_xor(a, b) } else { isa.bytes_and(a, b) });
+            own_a = isa.u64_count(own_a, a);
+            own_b = isa.u64_count(own_b, b);
+        };
+        let mut at = 0;
+        while at + I::BYTES <= whole {
+            // SAFETY: so many bytes are readable there: `at + BYTES` is at most those of `dim` elements.
+            let a = unsafe { isa.load(query.wrapping_add(at)) };
+            // SAFETY: as above.
+            let b = unsafe { isa.load(row.wrapping_add(at)) };
+            count(a, b);
+            at += I::BYTES;
+        }
+        if at < whole {
+            // SAFETY: what is left below `whole` is readable, and less than a register.
+            let a = unsafe { isa.load_part(query.wrapping_add(at), whole - at) };
+            // SAFETY: as above.
+            let b = unsafe { isa.load_part(row.wrapping_add(at), whole - at) };
+            count(a, b);
+        }
+        let (mut both, mut own_a, mut own_b) = (isa.u64_sum(both), isa.u64_sum(own_a), isa.u64_sum(own_b));
+        if !dim.is_multiple_of(8) {
+            // Bits behind the last element are anything.
+            let last = (1_u8 << (dim % 8)) - 1;
+            // SAFETY: where `dim` is no multiple of 8 there is a byte behind the whole ones.
+            let a = unsafe { query.wrapping_add(whole).read() } & last;
+            // SAFETY: as above.
+            let b = unsafe { row.wrapping_add(whole).read() } & last;
+            both += u64::from(if XOR { a ^ b } else { a & b }.count_ones());
+            own_a += u64::from(a.count_ones());
+            own_b += u64::from(b.count_ones());
+        }
+        F::finish(0.0, both as i64 as f64, own_a as i64 as f64, own_b as i64 as f64)
     }
 }

@@ -25,11 +25,11 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Rows that follow one another without gaps. Fails with `InvalidShape` unless `bytes` is as long as they are,
     /// with `Unsupported` for `opaque`.
+    #[inline]
     pub fn new(dtype: DType, rows: usize, dim: usize, bytes: &'a [u8]) -> Result<Self> {
         let width = width_bytes(dtype, dim)?;
         if width.checked_mul(rows) != Some(bytes.len()) {
-            let what = format!("{rows} rows of {dim} {dtype} take another number of bytes than {}", bytes.len());
-            return Err(Error::new(ErrorKind::InvalidShape, what));
+            return Err(other_length(dtype, rows, dim, bytes.len()));
         }
         Ok(Rows { dtype, rows, dim, stride_bytes: width, width_bytes: width, bytes })
     }
@@ -149,13 +149,29 @@ impl<'a> Rows<'a> {
 #[inline]
 fn width_bytes(dtype: DType, dim: usize) -> Result<usize> {
     let width = match dtype {
-        DType::Opaque => {
-            return Err(Error::new(ErrorKind::Unsupported, "opaque blocks are no numbers; dequantise them first"));
-        }
+        DType::Opaque => return Err(no_numbers()),
         DType::B1 => Some(dim.div_ceil(8)),
         _ => dim.checked_mul(dtype.bits() as usize / 8),
     };
-    width.ok_or_else(|| Error::new(ErrorKind::InvalidShape, format!("{dim} {dtype} do not fit into memory")))
+    width.ok_or_else(|| too_wide(dtype, dim))
+}
+
+// Errors are made apart: with them the checks of a short pair would not be inlined.
+
+#[cold]
+fn no_numbers() -> Error {
+    Error::new(ErrorKind::Unsupported, "opaque blocks are no numbers; dequantise them first")
+}
+
+#[cold]
+fn too_wide(dtype: DType, dim: usize) -> Error {
+    Error::new(ErrorKind::InvalidShape, format!("{dim} {dtype} do not fit into memory"))
+}
+
+#[cold]
+fn other_length(dtype: DType, rows: usize, dim: usize, bytes: usize) -> Error {
+    let what = format!("{rows} rows of {dim} {dtype} take another number of bytes than {bytes}");
+    Error::new(ErrorKind::InvalidShape, what)
 }
 
 #[cfg(test)]

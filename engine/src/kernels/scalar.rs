@@ -191,6 +191,12 @@ impl Isa for Scalar {
         lanes!(8, i => acc[i].wrapping_add(four(i)))
     }
     #[inline(always)]
+    fn sq_diff_i8(self, acc: Self::I32, a: Self::Bytes, b: Self::Bytes) -> Self::I32 {
+        let square = |i: usize| i32::from((a[i] as i8).abs_diff(b[i] as i8)).pow(2);
+        let four = |i: usize| (0..4).fold(0_i32, |sum, k| sum.wrapping_add(square(4 * i + k)));
+        lanes!(8, i => acc[i].wrapping_add(four(i)))
+    }
+    #[inline(always)]
     fn bytes_flip_sign(self, a: Self::Bytes) -> Self::Bytes {
         lanes!(32, i => a[i] ^ 0x80)
     }

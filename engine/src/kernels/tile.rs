@@ -51,11 +51,12 @@ fn block<I: Isa, F: Format>() -> usize {
 
 /// What is summed.
 pub(super) trait Op<A: Arith> {
-    fn step<I: Isa>(isa: I, acc: A::Acc<I>, a: A::Vector<I>, b: A::Vector<I>) -> A::Acc<I>;
+    /// Of register `k` of a block.
+    fn step<I: Isa>(isa: I, k: usize, acc: A::Acc<I>, a: A::Vector<I>, b: A::Vector<I>) -> A::Acc<I>;
     /// The step of a vector with itself.
     #[inline(always)]
-    fn own<I: Isa>(isa: I, acc: A::Acc<I>, a: A::Vector<I>) -> A::Acc<I> {
-        Self::step(isa, acc, a, a)
+    fn own<I: Isa>(isa: I, k: usize, acc: A::Acc<I>, a: A::Vector<I>) -> A::Acc<I> {
+        Self::step(isa, k, acc, a, a)
     }
 }
 
@@ -63,6 +64,9 @@ pub(super) struct Single;
 pub(super) struct Double;
 pub(super) struct Whole;
 pub(super) struct Codes;
+/// bfloat16, two to a lane: instructions on these may take numbers below 2⁻¹²⁶ for zero, which sums of squares from
+/// `SQUARES_MIN` on do not feel.
+pub(super) struct Pairs;
 
 macro_rules! arith {
     ($name:ident, $vector:ident, $acc:ident, $chunk:expr, $squares_min:expr, $zero:ident, $add:ident, $sum:ident) => {
@@ -90,6 +94,7 @@ macro_rules! arith {
 
 arith!(Single, F32, F32, 1 << 14, f64::from_bits((1023 - 100) << 52), f32_zero, f32_add, f32_sum);
 arith!(Double, F64, F64, 1 << 14, f64::from_bits((1023 - 900) << 52), f64_zero, f64_add, f64_sum);
+arith!(Pairs, Bytes, F32, 1 << 14, f64::from_bits((1023 - 70) << 52), f32_zero, f32_add, f32_sum);
 arith!(Whole, I16, I32, 1 << 15, 0.0, i32_zero, i32_add, i32_sum);
 arith!(Codes, Bytes, I32, 1 << 15, 0.0, i32_zero, i32_add, i32_sum);
 
@@ -165,7 +170,9 @@ formats! {
     I8AsF32: Single, 8 bits, load_quarter / load_quarter_part / 4, |isa, raw| isa.f32_of_i8(raw);
     I8: Whole, 8 bits, load_half / load_half_part / 2, |isa, raw| isa.i16_of_i8(raw);
     U8: Whole, 8 bits, load_half / load_half_part / 2, |isa, raw| isa.i16_of_u8(raw);
-    /// `i8` as it is, to meet [`I8Raised`].
+    /// bfloat16 for sums of products alone.
+    Bf16Pairs: Pairs, 16 bits, load / load_part / 1, |_isa, raw| raw;
+    /// `i8` as it is, to meet itself or [`I8Raised`].
     I8Plain: Codes, 8 bits, load / load_part / 1, |_isa, raw| raw;
     /// `i8` plus 128: what multiplies of an unsigned and a signed byte take.
     I8Raised: Codes, 8 bits, load / load_part / 1, |isa, raw| isa.bytes_flip_sign(raw);
@@ -203,6 +210,37 @@ impl Format for Bf16Split {
     }
 }
 
+/// bfloat16 against bfloat16 for differences, in the order of [`Bf16Split`]: each register twice, of which a step takes the
+/// even places first and then the odd ones.
+pub(super) struct Bf16Twice;
+
+impl Format for Bf16Twice {
+    type Arith = Pairs;
+    const BITS: usize = 16;
+
+    #[inline(always)]
+    fn block_bytes<I: Isa>() -> usize {
+        2 * I::BYTES
+    }
+    #[inline(always)]
+    unsafe fn load<I: Isa>(isa: I, at: *const u8) -> [I::Bytes; N] {
+        // SAFETY: the caller promises twice the bytes this reads.
+        let first = unsafe { isa.load(at) };
+        // SAFETY: as above, the second half.
+        let second = unsafe { isa.load(at.wrapping_add(I::BYTES)) };
+        [first, first, second, second]
+    }
+    #[inline(always)]
+    unsafe fn load_part<I: Isa>(isa: I, at: *const u8, bytes: usize) -> [I::Bytes; N] {
+        let start = I::BYTES.min(bytes);
+        // SAFETY: `start` is at most `bytes`, which the caller promises.
+        let first = unsafe { isa.load_part(at, start) };
+        // SAFETY: the rest of `bytes`.
+        let second = unsafe { isa.load_part(at.wrapping_add(start), bytes - start) };
+        [first, first, second, second]
+    }
+}
+
 /// `Σ aᵢbᵢ`.
 pub(super) struct Mul;
 /// `Σ (aᵢ - bᵢ)²`.
@@ -217,6 +255,7 @@ macro_rules! ops {
                 #[inline(always)]
                 fn step<I: Isa>(
                     $isa: I,
+                    _: usize,
                     $acc: <$arith as Arith>::Acc<I>,
                     $a: <$arith as Arith>::Vector<I>,
                     $b: <$arith as Arith>::Vector<I>,
@@ -234,20 +273,32 @@ ops! {
     Mul for Whole: |isa, acc, a, b| isa.i16_dot(acc, a, b);
     SqDiff for Single: |isa, acc, a, b| { let d = isa.f32_sub(a, b); isa.f32_fma(d, d, acc) };
     SqDiff for Double: |isa, acc, a, b| { let d = isa.f64_sub(a, b); isa.f64_fma(d, d, acc) };
+    Mul for Pairs: |isa, acc, a, b| isa.f32_dot_bf16(acc, a, b);
+    SqDiff for Codes: |isa, acc, a, b| isa.sq_diff_i8(acc, a, b);
     SqDiff for Whole: |isa, acc, a, b| { let d = isa.i16_sub(a, b); isa.i16_dot(acc, d, d) };
     AbsDiff for Single: |isa, acc, a, b| isa.f32_add(acc, isa.f32_abs(isa.f32_sub(a, b)));
     AbsDiff for Double: |isa, acc, a, b| isa.f64_add(acc, isa.f64_abs(isa.f64_sub(a, b)));
     AbsDiff for Whole: |isa, acc, a, b| isa.i16_dot(acc, isa.i16_abs(isa.i16_sub(a, b)), isa.i16_one());
 }
 
+/// To the bits as of [`Bf16Split`] where the sum is `SQUARES_MIN` or more: a difference whose square can be seen in binary32
+/// is far above the subnormal bfloat16 that it may be taken without.
+impl Op<Pairs> for SqDiff {
+    #[inline(always)]
+    fn step<I: Isa>(isa: I, k: usize, acc: I::F32, a: I::Bytes, b: I::Bytes) -> I::F32 {
+        let d = isa.f32_sub_bf16(a, b)[k % 2];
+        isa.f32_fma(d, d, acc)
+    }
+}
+
 /// Signed by raised bytes; a vector alone is summed up, which is what raising has to be corrected by.
 impl Op<Codes> for Mul {
     #[inline(always)]
-    fn step<I: Isa>(isa: I, acc: I::I32, a: I::Bytes, b: I::Bytes) -> I::I32 {
+    fn step<I: Isa>(isa: I, _: usize, acc: I::I32, a: I::Bytes, b: I::Bytes) -> I::I32 {
         isa.dot_u8_i8(acc, b, a)
     }
     #[inline(always)]
-    fn own<I: Isa>(isa: I, acc: I::I32, a: I::Bytes) -> I::I32 {
+    fn own<I: Isa>(isa: I, _: usize, acc: I::I32, a: I::Bytes) -> I::I32 {
         isa.dot_u8_i8(acc, isa.bytes_one(), a)
     }
 }
@@ -292,7 +343,7 @@ where
             if QUERY_NORMS {
                 for q in 0..Q {
                     for k in 0..N {
-                        acc_query_norms[q][k] = O::own(isa, acc_query_norms[q][k], a[q][k]);
+                        acc_query_norms[q][k] = O::own(isa, k, acc_query_norms[q][k], a[q][k]);
                     }
                 }
             }
@@ -302,10 +353,10 @@ where
                 let b = unsafe { B::load(isa, at) };
                 for k in 0..N {
                     for q in 0..Q {
-                        acc[q][r][k] = O::step(isa, acc[q][r][k], a[q][k], b[k]);
+                        acc[q][r][k] = O::step(isa, k, acc[q][r][k], a[q][k], b[k]);
                     }
                     if ROW_NORMS {
-                        acc_norms[r][k] = O::own(isa, acc_norms[r][k], b[k]);
+                        acc_norms[r][k] = O::own(isa, k, acc_norms[r][k], b[k]);
                     }
                 }
             }
@@ -319,15 +370,15 @@ where
                     // SAFETY: `end - done` elements of format B are readable there.
                     let b = unsafe { load_rest::<I, B>(isa, rows[r].wrapping_add(done * B::BITS / 8), end - done) };
                     for k in 0..N {
-                        acc[q][r][k] = O::step(isa, acc[q][r][k], a[k], b[k]);
+                        acc[q][r][k] = O::step(isa, k, acc[q][r][k], a[k], b[k]);
                         if ROW_NORMS && q == 0 {
-                            acc_norms[r][k] = O::own(isa, acc_norms[r][k], b[k]);
+                            acc_norms[r][k] = O::own(isa, k, acc_norms[r][k], b[k]);
                         }
                     }
                 }
                 if QUERY_NORMS {
                     for k in 0..N {
-                        acc_query_norms[q][k] = O::own(isa, acc_query_norms[q][k], a[k]);
+                        acc_query_norms[q][k] = O::own(isa, k, acc_query_norms[q][k], a[k]);
                     }
                 }
             }

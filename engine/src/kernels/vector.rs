@@ -48,6 +48,14 @@ pub(super) trait Isa: Copy {
     fn call<K: Kernel>(self, kernel: K) -> K::Output;
     /// A function with the instructions enabled.
     fn entry<S: Scan>(self) -> Entry;
+    /// The same with registers of half the size, where those are converted from binary16 faster.
+    fn narrow_entry<S: Scan>(self) -> Entry {
+        self.entry::<S>()
+    }
+    /// The same with the instruction for [`Isa::f32_dot_bf16`], where it is present.
+    fn bf16_entry<S: Scan>(self) -> Entry {
+        self.entry::<S>()
+    }
 
     /// Zero, in every lane.
     fn f32_zero(self) -> Self::F32;
@@ -61,6 +69,19 @@ pub(super) trait Isa: Copy {
     fn f32_fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
     /// Sum of the lanes, as a balanced tree.
     fn f32_sum(self, a: Self::F32) -> f32;
+    /// `acc + a₀b₀ + a₁b₁` of neighbouring bfloat16, rounded twice at most. May take numbers below 2⁻¹²⁶ for zero.
+    #[inline(always)]
+    fn f32_dot_bf16(self, acc: Self::F32, a: Self::Bytes, b: Self::Bytes) -> Self::F32 {
+        let ([a, c], [b, d]) = (self.f32_of_bf16_split(a), self.f32_of_bf16_split(b));
+        self.f32_fma(c, d, self.f32_fma(a, b, acc))
+    }
+    /// `a - b` of twice as many bfloat16 as there are lanes, at even and at odd places. May take numbers below 2⁻¹²⁶ for
+    /// zero, and give NaN where a neighbour is infinite.
+    #[inline(always)]
+    fn f32_sub_bf16(self, a: Self::Bytes, b: Self::Bytes) -> [Self::F32; 2] {
+        let ([a, c], [b, d]) = (self.f32_of_bf16_split(a), self.f32_of_bf16_split(b));
+        [self.f32_sub(a, b), self.f32_sub(c, d)]
+    }
 
     /// Zero, in every lane.
     fn f64_zero(self) -> Self::F64;
@@ -104,6 +125,8 @@ pub(super) trait Isa: Copy {
     /// `acc + Σ aᵢbᵢ` of four neighbouring bytes each, `a` unsigned and `b` signed; wrapping, never saturating. Which
     /// lane of `acc` takes which bytes is not said.
     fn dot_u8_i8(self, acc: Self::I32, a: Self::Bytes, b: Self::Bytes) -> Self::I32;
+    /// `acc + Σ (aᵢ - bᵢ)²` of four signed bytes each, wrapping. Which lane of `acc` takes which bytes is not said.
+    fn sq_diff_i8(self, acc: Self::I32, a: Self::Bytes, b: Self::Bytes) -> Self::I32;
     /// Every byte with its highest bit inverted: adds 128 to an `i8` and gives a `u8`.
     fn bytes_flip_sign(self, a: Self::Bytes) -> Self::Bytes;
     /// One, in every byte.
@@ -201,6 +224,26 @@ macro_rules! intrinsics {
     };
 }
 
+/// The entry of scan `$scan` by instruction set `$isa`, which has the instructions of `$features`.
+#[cfg(target_arch = "x86_64")]
+macro_rules! entry {
+    ($features:literal, $scan:ident, $isa:expr) => {{
+        #[target_feature(enable = $features)]
+        unsafe fn enabled<S: Scan>(
+            query: *const u8,
+            rows: *const u8,
+            stride: usize,
+            count: usize,
+            dim: usize,
+            out: *mut f64,
+        ) -> f64 {
+            // SAFETY: the caller promises what `run` asks for, and had the proof of the instructions to get here.
+            unsafe { S::run($isa, query, rows, stride, count, dim, out) }
+        }
+        enabled::<$scan>
+    }};
+}
+
 /// Reads made of one intrinsic each: `name(pointer) -> result = read;`.
 #[cfg(target_arch = "x86_64")]
 macro_rules! loads {
@@ -217,4 +260,4 @@ macro_rules! loads {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use {intrinsics, loads};
+pub(super) use {entry, intrinsics, loads};

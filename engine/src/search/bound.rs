@@ -10,8 +10,8 @@
 //! For a row x: x = x' + e with x' = s·c (scale times codes), ‖e‖ ≤ E, and ‖x‖ ≤ ρ ≤ ‖x‖(1 + 2^-22); so
 //! ‖x'‖ ≤ m with m = ρ + E. For the query: q = q' + f with q' = t₁g₁ + t₂g₂ and ‖f‖ ≤ F; N = ‖q‖. The integer kernels
 //! give ⟨g₁, c⟩ and ⟨g₂, c⟩ exactly, hence p = s(t₁⟨g₁, c⟩ + t₂⟨g₂, c⟩) = ⟨q', x'⟩, and by Cauchy-Schwarz
-//! |⟨q, x'⟩ - p| = |⟨f, x'⟩| ≤ F·m. Two levels of codes make F some 250 times smaller than one level would; the second
-//! level costs no memory traffic.
+//! |⟨q, x'⟩ - p| = |⟨f, x'⟩| ≤ F·m. Two levels of codes make F some 250 times smaller than one level does; the second
+//! level costs no memory traffic, but arithmetic. With the first level alone all of this holds for q' = t₁g₁ and its own F.
 //!
 //! # Euclidean distances
 //!
@@ -69,7 +69,7 @@ enum Kind {
 pub(super) struct Bound {
     kind: Kind,
     scale: [f32; 2],
-    /// F.
+    /// F, of both levels; of the first alone while `scale[1]` is zero.
     error: f32,
     /// N, rounded up; for cosine 1 / N.
     norm: f32,
@@ -98,17 +98,20 @@ fn kind(metric: Metric) -> Option<Kind> {
 }
 
 impl Bound {
-    pub(super) fn new(metric: Metric, dim: usize, query: &TwoLevels) -> Option<Self> {
+    /// By both levels of codes, and by the first alone.
+    pub(super) fn new(metric: Metric, dim: usize, query: &TwoLevels) -> Option<[Self; 2]> {
         let kind = kind(metric)?;
         let norm = if kind == Kind::Cosine { query.norm.recip() } else { query.norm };
-        Some(Bound {
+        let both = Bound {
             kind,
             scale: query.scale,
-            error: round_up(query.error),
+            error: round_up(query.error[1]),
             norm: round_up(norm),
             norm2: (query.norm * query.norm) as f32,
             gamma: (dim as f64 + 16.0) / f64::from(1 << 23),
-        })
+        };
+        let first = Bound { scale: [query.scale[0], 0.0], error: round_up(query.error[0]), ..both.clone() };
+        Some([both, first])
     }
 
     /// Prepares a limit; NaN and infinity exclude nothing.
@@ -126,7 +129,8 @@ impl Bound {
     }
 
     /// For each row a number that is greater than zero only if its distance is beyond the limit. Greater numbers are
-    /// farther away, roughly. `dots` are the integer inner products with the two levels of codes.
+    /// farther away, roughly. `dots` are the integer inner products with the two levels of codes;
+    /// of a bound by the first level the second ones may be any.
     pub(super) fn margins(&self, rows: Columns<'_>, dots: [&[i32]; 2], limit: Limit, out: &mut [f32]) {
         let [first, second] = dots;
         let n = out.len();
@@ -150,8 +154,8 @@ impl Bound {
     }
 
     /// As [`Bound::margins`], for one row.
-    pub(super) fn margin(&self, rows: Columns<'_>, dots: [&[i32]; 2], row: usize, limit: Limit) -> f32 {
-        let p = rows.scale[row] * (self.scale[0] * dots[0][row] as f32 + self.scale[1] * dots[1][row] as f32);
+    pub(super) fn margin(&self, rows: Columns<'_>, dots: [i32; 2], row: usize, limit: Limit) -> f32 {
+        let p = rows.scale[row] * (self.scale[0] * dots[0] as f32 + self.scale[1] * dots[1] as f32);
         let (error, norm, norm2) = (rows.error[row], rows.norm[row], rows.decoded_norm2[row]);
         match self.kind {
             Kind::Dot => self.dot(p, error, norm, norm2, limit.0),

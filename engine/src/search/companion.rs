@@ -222,11 +222,11 @@ pub(super) fn round_up(x: f64) -> f32 {
     if f64::from(nearest) < x { nearest.next_up() } else { nearest }
 }
 
-/// A row in two levels of codes, for queries: `scale[0]` · first codes + `scale[1]` · second codes, and a bound on the
-/// Euclidean norm of what both leave out.
+/// A row in two levels of codes, for queries: `scale[0]` · first codes + `scale[1]` · second codes, and bounds on the
+/// Euclidean norm of what the first level, and of what both leave out.
 pub(super) struct TwoLevels {
     pub(super) scale: [f32; 2],
-    pub(super) error: f64,
+    pub(super) error: [f64; 2],
     pub(super) norm: f64,
 }
 
@@ -237,8 +237,9 @@ pub(super) fn code_twice(values: &[f64], codes: &mut [i8]) -> Option<TwoLevels> 
         return None;
     }
     let mut rest = values.to_vec();
-    let mut scale = [0.0_f32; 2];
-    for (scale, codes) in scale.iter_mut().zip(codes.chunks_exact_mut(values.len().max(1))) {
+    let (mut scale, mut error) = ([0.0_f32; 2], [0.0; 2]);
+    let levels = codes.chunks_exact_mut(values.len().max(1));
+    for ((scale, error), codes) in scale.iter_mut().zip(&mut error).zip(levels) {
         let largest = rest.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
         *scale = (largest / CODE_MAX) as f32;
         let step = f64::from(*scale);
@@ -247,8 +248,8 @@ pub(super) fn code_twice(values: &[f64], codes: &mut [i8]) -> Option<TwoLevels> 
             *x -= step * code;
             *out = code as i8;
         }
+        *error = rest.iter().map(|x| x * x).sum::<f64>().sqrt() * RAISE;
     }
-    let error = rest.iter().map(|x| x * x).sum::<f64>().sqrt() * RAISE;
     Some(TwoLevels { scale, error, norm })
 }
 

@@ -32,10 +32,10 @@ const FUTILE_BLOCKS: u32 = 4;
 /// Fewer chosen rows than one in so many are compared one by one.
 const SPARSE_ONE_IN: usize = 8;
 
-/// A query with its codes, if bounds are proven for it.
+/// A query with its codes, if bounds are proven for it: by both levels, and by the first alone.
 struct Query<'a> {
     row: Rows<'a>,
-    bound: Option<Bound>,
+    bound: Option<[Bound; 2]>,
     limit: SharedLimit,
 }
 
@@ -147,6 +147,8 @@ struct Buffers {
     is_done: Vec<bool>,
     /// Per query: blocks in a row in which the companion excluded too little.
     futile: Vec<u32>,
+    /// The first level of codes has excluded too little.
+    needs_both: bool,
     futile_part: usize,
 }
 
@@ -166,6 +168,7 @@ impl Scan<'_> {
                 if buffers.futile_part != *part {
                     buffers.futile_part = *part;
                     buffers.futile.fill(0);
+                    buffers.needs_both = false;
                 }
                 let part = &self.corpus.parts[*part];
                 Block::new(self, part, rows.clone(), chosen).search(&mut best, &mut buffers)?;
@@ -314,6 +317,18 @@ impl<'a> Block<'a> {
         let dim = scan.corpus.dim;
         let wanted = |i: usize, futile: &[u32]| scan.queries[i].bound.is_some() && futile[i] < FUTILE_BLOCKS;
         let mut dots = std::mem::take(&mut buffers.dots);
+        // One query has the time of its rows' way from memory, which one level of codes hardly exceeds. What passes that level
+        // is little, and asked for the second.
+        let alone = scan.queries.len() == 1 && !buffers.needs_both && wanted(0, &buffers.futile);
+        if let (true, [best]) = (alone, &mut *best) {
+            dots.resize(self.len, 0);
+            kernels::dot_i8_batch(&scan.codes[..dim], companion.codes(), dim, &mut dots)?;
+            let is_done = self.prune_one(companion, 0, [&dots, &dots], true, best, buffers)?;
+            if is_done {
+                buffers.dots = dots;
+                return Ok(());
+            }
+        }
         if group.clone().any(|i| wanted(i, &buffers.futile)) {
             dots.resize(2 * group.len() * self.len, 0);
             let codes = &scan.codes[2 * group.start * dim..2 * group.end * dim];
@@ -322,7 +337,7 @@ impl<'a> Block<'a> {
         for (n, (i, best)) in group.clone().zip(best).enumerate() {
             if wanted(i, &buffers.futile) {
                 let (first, second) = dots[2 * n * self.len..2 * (n + 1) * self.len].split_at(self.len);
-                self.prune_one(companion, i, [first, second], best, buffers)?;
+                self.prune_one(companion, i, [first, second], false, best, buffers)?;
             } else {
                 self.compare_with_one(i, best, buffers)?;
             }
@@ -343,17 +358,24 @@ impl<'a> Block<'a> {
         Ok(())
     }
 
+    /// Compares the rows that the companion does not exclude with one query. With `first_level` the products are those of
+    /// the first level alone; false, and nothing done, if that excludes too little.
     fn prune_one(
         &mut self,
         companion: &CompanionBlock,
         index: usize,
         dots: [&[i32]; 2],
+        first_level: bool,
         best: &mut TopK,
         buffers: &mut Buffers,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let scan = self.scan;
         let query = &scan.queries[index];
-        let Some(bound) = &query.bound else { return self.compare_with_one(index, best, buffers) };
+        let Some([both, first]) = &query.bound else {
+            self.compare_with_one(index, best, buffers)?;
+            return Ok(true);
+        };
+        let bound = if first_level { first } else { both };
         let columns = companion.columns();
         buffers.margins.resize(self.len, 0.0);
         let limit = |best: &TopK| best.limit().min(query.limit.get());
@@ -384,21 +406,39 @@ impl<'a> Block<'a> {
         // NaN is not excluded.
         let is_excluded = |row: u32| margins[row as usize] > 0.0;
         let survives = |row: u32| !is_excluded(row) && !is_done(row);
-        let mut order = self.chosen_rows(std::mem::take(&mut buffers.order), survives);
+        let order = std::mem::take(&mut buffers.order);
+        let mut order = match &self.chosen {
+            Chosen::All if buffers.is_done.is_empty() => not_excluded(order, margins),
+            _ => self.chosen_rows(order, survives),
+        };
         if order.len() > self.len / SURVIVORS_ONE_IN {
-            buffers.futile[index] += 1;
+            if first_level {
+                buffers.needs_both = true;
+            } else {
+                buffers.futile[index] += 1;
+            }
             if buffers.is_done.is_empty() {
                 buffers.order = order;
-                return self.compare_with_one(index, best, buffers);
+                if !first_level {
+                    self.compare_with_one(index, best, buffers)?;
+                }
+                return Ok(!first_level);
             }
-        } else {
+        } else if !first_level {
             buffers.futile[index] = 0;
         }
         order.sort_unstable_by(|&a, &b| margins[a as usize].total_cmp(&margins[b as usize]));
         let mut now = bound.limit(at);
         for &row in &order {
-            if bound.margin(columns, dots, row as usize, now) > 0.0 {
+            let products = [dots[0][row as usize], dots[1][row as usize]];
+            if bound.margin(columns, products, row as usize, now) > 0.0 {
                 continue;
+            }
+            if first_level {
+                let second = self.second_product(companion, row)?;
+                if both.margin(columns, [products[0], second], row as usize, now) > 0.0 {
+                    continue;
+                }
             }
             self.compare_row(index, row, best)?;
             let reached = limit(best);
@@ -408,7 +448,15 @@ impl<'a> Block<'a> {
         }
         query.limit.lower(best.limit());
         buffers.order = order;
-        Ok(())
+        Ok(true)
+    }
+
+    /// The inner product of a row's codes with the second level of the only query.
+    fn second_product(&self, companion: &CompanionBlock, row: u32) -> Result<i32> {
+        let dim = self.scan.corpus.dim;
+        let codes = &companion.codes()[row as usize * dim..][..dim];
+        let query = Rows::one(&self.scan.codes[dim..])?;
+        Ok(-kernels::distance(Metric::Dot, query, Rows::one(codes)?)? as i32)
     }
 
     /// Chosen rows that pass a test.
@@ -427,4 +475,21 @@ impl<'a> Block<'a> {
         best.push(self.id(row), distance);
         Ok(())
     }
+}
+
+/// Rows whose margin does not exclude them. Most groups of rows are excluded together, which vector instructions see.
+fn not_excluded(mut rows: Vec<u32>, margins: &[f32]) -> Vec<u32> {
+    const GROUP: usize = 64;
+    // NaN is not excluded.
+    let is_excluded = |margin: f32| margin > 0.0;
+    rows.clear();
+    for (group, margins) in margins.chunks(GROUP).enumerate() {
+        let count = margins.iter().fold(0_u32, |count, &margin| count + u32::from(is_excluded(margin)));
+        if count as usize != margins.len() {
+            let first = group * GROUP;
+            let kept = margins.iter().enumerate().filter(|&(_, &margin)| !is_excluded(margin));
+            rows.extend(kept.map(|(row, _)| (first + row) as u32));
+        }
+    }
+    rows
 }

@@ -13,7 +13,7 @@ use crate::memory::zeroed;
 use crate::segment::PayloadCopy;
 
 use super::StoreInner;
-use super::staging::Staged;
+use super::staging::{Staged, StagedMove};
 
 /// How payloads are moved to a tier.
 #[derive(Clone, Debug, Default)]
@@ -161,11 +161,13 @@ fn differences(
     Ok((base, differences))
 }
 
-/// A payload that is coded against nothing, now and once the step is committed: the one asked for, or its base.
+/// A payload that is coded against nothing, now and once the step is committed: the one asked for, or its base. None for one
+/// that only the step will code without its base.
 fn root(view: View<'_>, staged: &Staged, namespace: u32, digest: &Digest) -> Result<Option<Digest>> {
     let moved = staged.moves.iter().find(|moved| moved.namespace == namespace && moved.written.digest == *digest);
     match moved {
-        Some(moved) => Ok(Some(moved.base.as_ref().map_or(*digest, |base| base.record().digest))),
+        Some(StagedMove { base: Some(base), .. }) => Ok(Some(base.record().digest)),
+        Some(_) => Ok(view.root_of(namespace, digest)?.filter(|root| root == digest)),
         None => view.root_of(namespace, digest),
     }
 }

@@ -115,30 +115,42 @@ impl Store {
         let (policy, _) = self.how_to_code(namespace)?;
         let bases = Bases::new(options, prefix, policy.deltas);
         let mut report = MoveReport::default();
-        let candidates = self.candidates(namespace, prefix, tier, &mut report)?;
+        let (candidates, anew) = self.candidates(namespace, prefix, tier, &mut report)?;
         let mut progress = Progress {
             bytes_total: candidates.iter().map(|version| version.raw_bytes).sum(),
             items_total: candidates.len() as u64,
             ..Progress::default()
         };
-        let mut rest = &candidates[..];
-        while !rest.is_empty() {
-            let (step, later) = rest.split_at(step_len(rest.iter().map(|version| version.raw_bytes)));
-            let step: Vec<&VersionRow> = step.iter().collect();
-            self.move_step((namespace, &step), (tier, bases), control, &mut progress, &mut report)?;
-            rest = later;
+        let (anew, moved) = candidates.split_at(anew);
+        for mut rest in [anew, moved] {
+            while !rest.is_empty() {
+                let (step, later) = rest.split_at(step_len(rest.iter().map(|version| version.raw_bytes)));
+                let step: Vec<&VersionRow> = step.iter().collect();
+                self.move_step((namespace, &step), (tier, bases), control, &mut progress, &mut report)?;
+                rest = later;
+            }
         }
         Ok(report)
     }
 
-    /// Payloads that have yet to be moved, each once, described as versions.
-    fn candidates(&self, namespace: u32, prefix: &str, tier: Tier, report: &mut MoveReport) -> Result<Vec<VersionRow>> {
+    /// Payloads that have yet to be moved, each once, described as versions. The first ones, whose number is returned as
+    /// well, are there and only to be coded without their base: done before the rest, they can be bases of it.
+    fn candidates(
+        &self,
+        namespace: u32,
+        prefix: &str,
+        tier: Tier,
+        report: &mut MoveReport,
+    ) -> Result<(Vec<VersionRow>, usize)> {
         let reader = self.inner.catalog.read()?;
         reader.consistently(|view| {
             let mut places: HashMap<PayloadId, (Digest, bool)> = HashMap::new();
+            let mut anew: HashSet<Digest> = HashSet::new();
             view.payload_usage(|row| {
                 if row.namespace == namespace {
-                    places.insert(row.payload, (row.digest, row.tier == tier && !row.keeps_its_base_alone));
+                    let is_anew = row.tier == tier && row.keeps_its_base_alone;
+                    anew.extend(is_anew.then_some(row.digest));
+                    places.insert(row.payload, (row.digest, row.tier == tier && !is_anew));
                 }
             })?;
             let mut wanted: HashSet<Digest> = HashSet::new();
@@ -165,7 +177,9 @@ impl Store {
             let mut candidates = Vec::new();
             let take = |of: u32, digest: &Digest| of == namespace && wanted.remove(digest);
             view.descriptions(take, |_, version| candidates.push(version))?;
-            Ok(candidates)
+            candidates.sort_by_key(|version: &VersionRow| !anew.contains(&version.digest));
+            let count = candidates.partition_point(|version| anew.contains(&version.digest));
+            Ok((candidates, count))
         })
     }
 

@@ -1,9 +1,10 @@
 //! Power cuts: after any of them, every acknowledged commit is there, and none in part.
 
-use tensoratom::testing::crash::{Effort, Workload, explore};
-use tensoratom::testing::oracle::{Step, VECTOR_DIM};
+use tensoratom::testing::SimDisk;
+use tensoratom::testing::crash::{Effort, Workload, explore, small_options};
+use tensoratom::testing::oracle::{Step, VECTOR_DIM, commit_steps};
 use tensoratom::testing::random::{Random, effort, seed};
-use tensoratom::{Durability, Key, Tier};
+use tensoratom::{Durability, Key, Store, Tier};
 
 fn put(key: &str, len: usize) -> Step {
     let bytes = Random::new(len as u64).bytes(len);
@@ -104,8 +105,10 @@ fn workloads() -> Vec<(&'static str, Workload)> {
                 vec![put("d/a", 9_000), put("e", 9_000)],
                 vec![near("d/a", 9_000, 3)],
                 vec![Step::Move("d/".into(), Tier::Cold)],
-                vec![near("d/a", 9_000, 4), Step::Delete("e".into()), Step::Gc(true)],
-                vec![Step::Move(String::new(), Tier::Cold), Step::Gc(true)],
+                // The first version is there as a base only from here on.
+                vec![Step::Delete("e".into()), Step::Gc(true)],
+                vec![near("d/a", 9_000, 4), Step::Move(String::new(), Tier::Cold)],
+                vec![Step::Gc(true)],
                 vec![Step::Move(String::new(), Tier::Warm), Step::Gc(true)],
             ],
         ),
@@ -125,7 +128,7 @@ fn run(durability: Durability, effort: Effort) {
     for (name, workload) in workloads() {
         // What is cold lies on a disk of its own in one run of each workload that moves, and beside the rest in the other.
         let two_disks = name.starts_with("moves") && durability == Durability::Full
-            || name == "reclaiming" && durability == Durability::Process;
+            || ["reclaiming", "deltas"].contains(&name) && durability == Durability::Process;
         let explored =
             explore(&workload, durability, two_disks, effort).unwrap_or_else(|what| panic!("{name}: {what}"));
         println!("{name}: {explored:?}");
@@ -147,4 +150,17 @@ fn full_durability_loses_nothing_acknowledged() {
 #[test]
 fn process_durability_keeps_a_prefix() {
     run(Durability::Process, thorough(2));
+}
+
+// A workload whose moves make no delta says nothing about what becomes of one.
+#[test]
+fn the_workload_of_deltas_makes_some_and_ends_with_none() {
+    let store = Store::open_on(SimDisk::new().process(), &small_options(Durability::Full), true).unwrap();
+    let workloads = workloads();
+    let (_, workload) = workloads.iter().find(|(name, _)| *name == "deltas").unwrap();
+    let counts = workload.iter().map(|steps| {
+        commit_steps(&store, steps).unwrap();
+        store.stat().unwrap().deltas.payloads
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [0, 0, 1, 1, 1, 1, 0]);
 }

@@ -185,9 +185,12 @@ fn what_alone_keeps_its_base_is_coded_anew_when_it_is_frozen_again() {
     assert_eq!(store.move_to_tier(None, "", Tier::Cold, &Control::new()).unwrap().payloads_there, 2, "two keep it");
     store.delete("ft/x").unwrap();
     collect(&store, true).unwrap();
+    // Whole again, it is a base for what was made from it.
+    put(&store, "ft/z", &near(1, 4), &["ft/y"]);
     let report = store.move_to_tier(None, "", Tier::Cold, &Control::new()).unwrap();
-    assert_eq!((report.payloads_moved, report.deltas, links(&store).len()), (1, 0, 0), "{report:?}");
-    assert_eq!((get(&store, "ft/y"), store.stat().unwrap().payloads), (near(1, 3), 1));
+    assert_eq!((report.payloads_moved, report.deltas, links(&store).len()), (2, 1, 1), "{report:?}");
+    let payloads = store.stat().unwrap().payloads;
+    assert_eq!((get(&store, "ft/y"), get(&store, "ft/z"), payloads), (near(1, 3), near(1, 4), 2));
     check_nothing_leaks(&store).unwrap();
     check_integrity(&store).unwrap();
 }

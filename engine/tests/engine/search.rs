@@ -212,6 +212,11 @@ fn check(case: &Case, metric: Metric, k: usize, parts: usize, companions: Compan
         let found = set.search(case.queries(), k, &SearchOptions::new().threads(threads)).unwrap();
         assert_eq!(bits(&found), expected, "{context}, {metric}, k {k}, {threads} threads, {companions:?}");
     }
+    // A query alone asks one level of codes first, and both only of what passes.
+    for (q, expected) in expected.iter().enumerate() {
+        let found = set.search(case.queries().row(q), k, &SearchOptions::new()).unwrap();
+        assert_eq!(bits(&found)[0], *expected, "{context}, {metric}, k {k}, query {q} alone, {companions:?}");
+    }
     let full = set.search(case.queries(), k, &SearchOptions::new().full_scan(true)).unwrap();
     assert_eq!(bits(&full), expected, "{context}, {metric}, full scan");
 }

@@ -740,10 +740,11 @@ public:
         return detail::call([&](auto& failure) { return Changes(self().changes(since, failure)); });
     }
     /// Moves the payloads of all atoms below a prefix, in steps, each durable. The policy may bring them back.
-    Report move_to_tier(std::string_view prefix, Tier tier, const Control& control = Control::none()) {
+    Report move_to_tier(std::string_view prefix, Tier tier, const MoveOptions& options = {},
+                        const Control& control = Control::none()) {
         return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
-            return detail::report(
-                self().move_to_tier(detail::str(prefix), static_cast<std::uint8_t>(tier), listener, cancel, failure));
+            return detail::report(self().move_to_tier(detail::str(prefix), static_cast<std::uint8_t>(tier), options.ref(),
+                                                      listener, cancel, failure));
         });
     }
     /// Keeps the payload of a key warm, and has it read into memory when the store is opened. Whether that is new.

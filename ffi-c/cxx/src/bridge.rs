@@ -204,6 +204,15 @@ pub(crate) mod ffi {
         from: String,
         to: String,
         reason: String,
+        /// Empty for none.
+        base: String,
+    }
+
+    struct MoveOptions {
+        has_base: bool,
+        base: String,
+        has_deltas: bool,
+        deltas: bool,
     }
 
     struct ChangeRow {
@@ -311,6 +320,7 @@ pub(crate) mod ffi {
             self: &Scope,
             prefix: &str,
             tier: u8,
+            options: &MoveOptions,
             listener: &Listener,
             cancel: &Cancel,
             failure: &mut Failure,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tensoratom::{Control, Error, GcOptions, RepairOptions, Result, Tier, TierPin, TierPlan, TierPolicy};
+use tensoratom::{Control, Error, GcOptions, MoveOptions, RepairOptions, Result, Tier, TierPin, TierPlan, TierPolicy};
 
 use crate::bridge::ffi;
 use crate::bridge::ffi::{Failure, Listener, Report};
@@ -52,6 +52,7 @@ impl Scope {
         &self,
         prefix: &str,
         tier: u8,
+        options: &ffi::MoveOptions,
         listener: &Listener,
         cancel: &Cancel,
         failure: &mut Failure,
@@ -59,8 +60,16 @@ impl Scope {
         wall(failure, || {
             let unknown = || Error::invalid_argument(format!("no tier has number {tier}"));
             let (tier, namespace) = (Tier::from_number(tier).ok_or_else(unknown)?, self.namespace.as_ref());
-            let moved =
-                controlled(listener, cancel, |control| self.store.move_to_tier(namespace, prefix, tier, &control))?;
+            let mut to = MoveOptions::new();
+            if options.has_base {
+                to = to.base(options.base.as_str());
+            }
+            if options.has_deltas {
+                to = to.deltas(options.deltas);
+            }
+            let moved = controlled(listener, cancel, |control| {
+                self.store.move_to_tier_with(namespace, prefix, tier, &to, &control)
+            })?;
             Ok(report(moved.facts(), Vec::new(), None))
         })
     }
@@ -150,6 +159,7 @@ impl Plan {
             from: planned.from.name().to_owned(),
             to: planned.to.name().to_owned(),
             reason: planned.reason.to_string(),
+            base: planned.base.clone().unwrap_or_default(),
         };
         self.0.moves.iter().map(planned).collect()
     }

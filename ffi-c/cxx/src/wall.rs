@@ -71,7 +71,10 @@ pub(crate) fn cancel_after(milliseconds: u64) -> Box<Cancel> {
 
 impl Cancel {
     pub(crate) fn set(&self) {
-        self.flag.store(true, Ordering::Relaxed);
+        // One that all calls share must not be set by whoever has a copy of it.
+        if !self.is_never {
+            self.flag.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn is_set(&self) -> bool {

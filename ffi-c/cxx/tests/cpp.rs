@@ -183,7 +183,7 @@ const COUNTERPARTS: &[(&str, &str)] = &[
     ("tier_plan tier_plan_with", "plan"),
     ("tier_apply", "apply"),
     ("tier_maintain", "maintain"),
-    ("move_to_tier", "move_to_tier"),
+    ("move_to_tier move_to_tier_with", "move_to_tier"),
     ("gc", "gc"),
     ("vectors_open vectors_find", "vectors"),
     ("vectors_facts", "dim"),

@@ -96,5 +96,21 @@ int main(int argc, char **argv) {
     CHECK(strstr(out, "\"path\":\"cold\"") && !strstr(out, "\"problem\":null"));
     CHECK(rename(away, here) == 0);
     CHECK(ta_read(store, &key, 0, bytes, sizeof bytes, &error) == TA_OK && bytes[0] == 'a');
+    /* A tuned model whose base is not looked at takes the place of two. */
+    for (int i = 0; i < 2; i++) {
+        uint32_t random = 7;
+        for (size_t at = 0; at < sizeof bytes; at++) bytes[at] = (char)((random = random * 1664525 + 1013904223) >> 24);
+        bytes[i * 99] ^= 1;
+        key.name = i ? "ft/x" : "base/x", key.name_length = i ? 4 : 6;
+        ta_tensor tensor = {bytes, sizeof bytes, &shape, 1, TA_U8};
+        uint64_t txn;
+        CHECK(ta_begin(store, &txn, &error) == TA_OK && ta_put(txn, &key, &tensor, NULL, 0, &error) == TA_OK);
+        CHECK(ta_commit(txn, NULL, &error) == TA_OK && ta_close(txn, &error) == TA_OK);
+    }
+    CHECK(ta_move_to_tier_with(store, NULL, 0, TEXT("ft/"), TA_COLD, TEXT("base/"), 9, 0, out, sizeof out - 1, &length, &error) == TA_INVALID_ARGUMENT);
+    CHECK(ta_move_to_tier_with(store, NULL, 0, TEXT("ft/"), TA_COLD, TEXT("base/"), TA_DELTAS_OFF, 0, out, sizeof out - 1, &length, &error) == TA_OK);
+    out[length] = 0;
+    CHECK(strstr(out, "\"deltas\":1") && ta_read(store, &key, 0, out, sizeof bytes, &error) == TA_OK);
+    CHECK(!memcmp(out, bytes, sizeof bytes));
     return ta_close(store, &error) == TA_OK ? 0 : 1;
 }

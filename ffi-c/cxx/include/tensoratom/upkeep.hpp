@@ -41,6 +41,21 @@ struct TierMove {
     std::uint64_t bytes, stored_bytes;
     /// Tiers and reason in words.
     std::string from, to, reason;
+    /// The key it may be coded against; empty for none.
+    std::string base;
+};
+
+/// What payloads may be coded against when they move to cold.
+struct MoveOptions {
+    /// The atoms of the same name below this prefix, where that makes them clearly smaller.
+    std::optional<std::string> base{};
+    /// Whether what was made from something else is coded against it (a parent, an earlier version); nothing leaves it to the
+    /// policy.
+    std::optional<bool> deltas{};
+
+    bridge::MoveOptions ref() const {
+        return {base.has_value(), ::rust::String(base.value_or("")), deltas.has_value(), deltas.value_or(false)};
+    }
 };
 
 /// Moves that a policy asks for. Copies share it.
@@ -55,7 +70,7 @@ public:
         std::vector<TierMove> out;
         for (const auto& m : ref().plan_moves()) {
             out.push_back({std::string(m.name_space), std::string(m.name), std::string(m.digest), m.bytes, m.stored_bytes,
-                           std::string(m.from), std::string(m.to), std::string(m.reason)});
+                           std::string(m.from), std::string(m.to), std::string(m.reason), std::string(m.base)});
         }
         return out;
     }
