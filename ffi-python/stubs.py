@@ -44,7 +44,8 @@ PARAMETERS = {
     "stream": "Any",
     "max_version": "tuple[int, int] | None",
     "dl_device": "tuple[int, int] | None",
-    "copy": "bool | None",
+    **dict.fromkeys(["copy", "deltas"], "bool | None"),
+    "base": "str | None",
 }
 EXCEPTIONS = {
     "AtomCore.__new__.source": "AtomCore",

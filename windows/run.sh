@@ -9,6 +9,7 @@ root=$(dirname "$here")
 cd "$root"
 target=${CARGO_TARGET_DIR:-$root/target}/windows
 triple=x86_64-pc-windows-gnu
+built=$target/built
 limit=${LIMIT:-900}
 mkdir -p "$target"
 
@@ -52,12 +53,17 @@ stage_check() {
 # The library, the language extension and the command line.
 stage_build() {
   windows_cargo build --lib --bins -p tensoratom-c -p tensoratom-extension -p tensoratom-cli
+  # Apart: what tests are built with later is written over what was built here.
+  mkdir -p "$built"
+  for file in tensoratom.dll libtensoratom.dll.a tensoratom_extension.dll tensoratom.exe; do
+    cp "$target/$triple/debug/$file" "$built/"
+  done
   checked_library
 }
 
 # The library brings no symbol that could be in the way of one of the program that loads it, and needs no library of its compiler.
 checked_library() {
-  x86_64-w64-mingw32-objdump -p "$target/$triple/debug/tensoratom.dll" >"$target/headers"
+  x86_64-w64-mingw32-objdump -p "$built/tensoratom.dll" >"$target/headers"
   awk '/Ordinal\/Name Pointer/ { names = 1; next } NF == 0 { names = 0 } names { print $NF }' "$target/headers" >"$target/exports"
   grep -q '^ta_store_open$' "$target/exports"
   if grep -v '^ta_' "$target/exports"; then
@@ -91,21 +97,20 @@ windows_tests() {
 
 # The tests in C of `ffi-c/tests`, compiled by mingw against the library for Windows.
 stage_c() {
-  TENSORATOM_C_WINDOWS=$target/$triple/debug timeout "$limit" cargo test --quiet --package tensoratom-c --test c
+  TENSORATOM_C_WINDOWS=$built timeout "$limit" cargo test --quiet --package tensoratom-c --test c
 }
 
 # The host that stands in for SQL Server's: loads the extension's library and streams columns of every type through it.
 stage_extension() {
-  local library=$target/$triple/debug/tensoratom_extension.dll
-  # With the packages of the build stage, whose engine serves here as well.
-  TENSORATOM_EXTENSION_LIBRARY="Z:${library//\//\\}" windows_tests \
-    -p tensoratom-c -p tensoratom-extension -p tensoratom-cli --test host --test cleanup
+  local library=$built/tensoratom_extension.dll
+  # Beside the engine's tests: with the features of those, its library is there already.
+  TENSORATOM_EXTENSION_LIBRARY="Z:${library//\//\\}" windows_tests -p tensoratom -p tensoratom-extension --test host --test cleanup
   "$root/sqlclr-shim/extension/package.sh" "$library" "$target/extension"
 }
 
 # Import and export give the same bytes, and several processes on one store lose nothing.
 stage_cli() {
-  local work=$target/cli tensoratom=$target/$triple/debug/tensoratom.exe writer
+  local work=$target/cli tensoratom=$built/tensoratom.exe writer
   rm -rf "$work"
   mkdir -p "$work"
   cd "$work"
@@ -129,7 +134,7 @@ stage_cli() {
 # The SQL CLR assembly with the library for Windows, under the CoreCLR that a Python package carries.
 stage_clr() {
   local clr=$target/clr runtime=$target/dotnet
-  sqlclr-shim/clr/build.sh "$target/$triple/debug/tensoratom.dll" "$clr"
+  sqlclr-shim/clr/build.sh "$built/tensoratom.dll" "$clr"
   if [ ! -e "$runtime/dotnetcore2/bin/dotnet.exe" ]; then
     rm -rf "$runtime"
     python3 -m pip download --quiet --disable-pip-version-check --dest "$runtime" --no-deps --only-binary=:all: \

@@ -211,6 +211,10 @@ def test_a_policy_moves_what_it_says_and_arrays_stay_the_same(store):
     assert store.pin(7, namespace="n") and store.tier_policy["pins"] == [{"namespace": "n", "prefix": "", "exact": False, "integer": 7}]
     assert store.unpin(7, namespace="n")
     assert store.move_to_tier("", "warm")["payloads_moved"] == 1
+    store["base/w"] = weights = np.random.default_rng(0).standard_normal(20_000, "f4")
+    store["ft/w"] = tuned = weights * np.float32(1.0001)
+    assert store.move_to_tier("ft/", "cold", base="base/", deltas=False)["deltas"] == 1
+    assert (store["ft/w"] == tuned).all() and store.stat()["delta_payloads"] == 1
     with pytest.raises(ValueError):
         store.tier_policy = {"codec": "zstd:99"}
     with pytest.raises(ValueError):

@@ -47,7 +47,7 @@ pub struct Stat {
     /// The same payloads by the codec of that copy, and how fast this process decodes. Codecs that nothing used are left out.
     pub codecs: Vec<CodecStat>,
     /// Processes that keep segments from being deleted, this one included, the one with the most bytes first. Those of other
-    /// users or containers may be missing; two that hold the same segment both count it.
+    /// users or containers may be missing, and on Windows all are; two that hold the same segment both count it.
     pub holders: Vec<Holder>,
     /// The decode cache of this process, which all its stores share.
     pub decode_cache: DecodeCacheStat,
