@@ -134,7 +134,7 @@ Needs the store to itself. The old catalog is kept aside as catalog.old.tadb; de
     #[command(after_help = "Examples:
   tensoratom tier models --to cold
   tensoratom tier models minilm/encoder.layer.3 --to cold
-  tensoratom tier models tuned/ --to cold --base minilm/  # tuned/x as what differs from minilm/x
+  tensoratom tier models tuned/ --to cold --base minilm/  # what differs
   tensoratom tier models minilm/ --to warm
   tensoratom tier models --policy show > policy.json  # to start from
   tensoratom tier models --policy policy.json
