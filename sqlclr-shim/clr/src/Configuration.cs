@@ -10,8 +10,9 @@ using System.Text;
 namespace TensorAtom.SqlClr
 {
     /// <summary>
-    /// Lines of `key = value`: `library = PATH` once, `store.ALIAS = PATH` for each store, and where wanted
-    /// `namespace.ALIAS = NAME` and `deadline_ms.ALIAS = NUMBER`; `#` starts a comment. Paths are absolute. The file is read anew at each question, so that a new alias needs no restart; it must not be larger than 1 MiB.
+    /// Lines of `key = value`: `library = PATH`, `library.NAME = PATH` for each further build of it, `store.ALIAS = PATH` for each
+    /// store, and where wanted `namespace.ALIAS = NAME` and `deadline_ms.ALIAS = NUMBER`; `#` starts a comment. Paths are absolute. The
+    /// file is read anew at each question, so that a new alias needs no restart; it must not be larger than 1 MiB.
     /// </summary>
     internal static class Configuration
     {
@@ -41,14 +42,22 @@ namespace TensorAtom.SqlClr
             }
         }
 
-        internal static string Library()
+        /// <summary>Paths of native libraries: of one build for each assembly that some database still has.</summary>
+        internal static List<string> Libraries()
         {
-            string path;
-            if (!Read().TryGetValue(LibraryKey, out path))
+            var paths = new List<string>();
+            foreach (KeyValuePair<string, string> line in Read())
+            {
+                if (line.Key == LibraryKey || line.Key.StartsWith(LibraryKey + ".", StringComparison.Ordinal))
+                {
+                    paths.Add(line.Value);
+                }
+            }
+            if (paths.Count == 0)
             {
                 throw new TensorAtomException("looking for the native library: '" + File + "' has no line 'library = PATH'; add it");
             }
-            return path;
+            return paths;
         }
 
         /// <summary>What an alias means: a directory, in it a namespace ('' for the default one), and how long a call may take.</summary>

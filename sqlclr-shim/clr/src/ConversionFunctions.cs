@@ -22,7 +22,7 @@ namespace TensorAtom.SqlClr
             {
                 return SqlBytes.Null;
             }
-            byte[] text = Encoding.UTF8.GetBytes(json.Value);
+            byte[] text = NativeText.Utf8(json.Value);
             // A number and its comma take at least two characters.
             var target = new byte[Size((text.Length / 2 + 1L) * sizeof(float))];
             ulong length;

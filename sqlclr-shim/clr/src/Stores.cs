@@ -74,22 +74,42 @@ namespace TensorAtom.SqlClr
         internal static OpenStore Open(string alias)
         {
             Configuration.Registered registered = Configuration.Store(alias);
+            Entry known = Known(alias, registered.Directory, null);
+            // Outside the lock: a disk that hangs must not stop the calls on other stores.
+            known = known ?? Known(alias, registered.Directory, new Entry { Path = registered.Directory, Handle = OpenPath(registered.Directory, 0) });
+            return new OpenStore(known.Handle, Namespace(registered.Namespace), registered.DeadlineMs);
+        }
+
+        // The entry of an alias, else the one that is offered; null where there is neither.
+        private static Entry Known(string alias, string path, Entry offered)
+        {
             lock (Opened)
             {
-                NativeText space;
-                if (!Namespaces.TryGetValue(registered.Namespace, out space))
-                {
-                    space = new NativeText(registered.Namespace);
-                    Namespaces.Add(registered.Namespace, space);
-                }
                 Entry entry;
-                if (!Opened.TryGetValue(alias, out entry) || entry.Path != registered.Directory)
+                if (Opened.TryGetValue(alias, out entry) && entry.Path == path)
+                {
+                    return entry;
+                }
+                if (offered != null)
                 {
                     // An old handle is left to its finalizer: calls may be using it.
-                    entry = new Entry { Path = registered.Directory, Handle = OpenPath(registered.Directory, 0) };
-                    Opened[alias] = entry;
+                    Opened[alias] = offered;
                 }
-                return new OpenStore(entry.Handle, space, registered.DeadlineMs);
+                return offered;
+            }
+        }
+
+        private static NativeText Namespace(string name)
+        {
+            lock (Namespaces)
+            {
+                NativeText space;
+                if (!Namespaces.TryGetValue(name, out space))
+                {
+                    space = new NativeText(name);
+                    Namespaces.Add(name, space);
+                }
+                return space;
             }
         }
 
@@ -99,7 +119,7 @@ namespace TensorAtom.SqlClr
             Configuration.Registered registered = Configuration.Store(alias);
             using (NativeHandle store = OpenPath(registered.Directory, TaOptions.Create))
             {
-                byte[] name = Encoding.UTF8.GetBytes(registered.Namespace);
+                byte[] name = NativeText.Utf8(registered.Namespace);
                 if (name.Length > 0)
                 {
                     var error = new ErrorSpace();
@@ -110,7 +130,7 @@ namespace TensorAtom.SqlClr
 
         private static NativeHandle OpenPath(string path, uint flags)
         {
-            byte[] text = Encoding.UTF8.GetBytes(path);
+            byte[] text = NativeText.Utf8(path);
             return NativeHandle.Own((out ulong handle, ref ErrorSpace error) =>
             {
                 var options = new TaOptions { Flags = flags | TaOptions.Positioned };
