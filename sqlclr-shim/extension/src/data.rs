@@ -1,6 +1,6 @@
 //! Columns of values as the host lays them out: what came in, lent for one call, and what goes out, in memory of ours.
 
-use engine::{Error, Result};
+use engine::{Error, Key, Result};
 
 /// Size told for columns that may hold anything; the host takes sizes over 8,000 as large objects.
 const LARGE: usize = i32::MAX as usize;
@@ -13,14 +13,16 @@ pub(crate) mod ctype {
     pub(crate) const BIGINT: i16 = -25;
     pub(crate) const DOUBLE: i16 = 8;
     pub(crate) const LONG: i16 = -16;
+    pub(crate) const SHORT: i16 = -15;
+    pub(crate) const TINYINT: i16 = -28;
 }
 
 /// Bytes of a value of a C type; `None` for those of varying length, an error for unknown ones.
 pub(crate) fn width(ctype: i16) -> Result<Option<usize>> {
     Ok(match ctype {
         ctype::CHAR | ctype::WCHAR | ctype::BINARY => None,
-        -7 | -28 => Some(1),
-        -15 => Some(2),
+        -7 | ctype::TINYINT => Some(1),
+        ctype::SHORT => Some(2),
         ctype::LONG | 7 => Some(4),
         ctype::BIGINT | ctype::DOUBLE => Some(8),
         2 => Some(19),
@@ -61,11 +63,27 @@ impl<'h> Input<'h> {
         match self.ctype {
             ctype::CHAR => String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| bad()),
             ctype::WCHAR => {
-                let units: Vec<u16> =
-                    bytes.as_chunks().0.iter().map(|unit: &[u8; 2]| u16::from_le_bytes(*unit)).collect();
-                String::from_utf16(&units).map(Some).map_err(|_| bad())
+                let (units, rest) = bytes.as_chunks::<2>();
+                let units: Vec<u16> = units.iter().map(|unit| u16::from_le_bytes(*unit)).collect();
+                String::from_utf16(&units).ok().filter(|_| rest.is_empty()).map(Some).ok_or_else(bad)
             }
             _ => Err(Error::invalid_argument("a text column is expected here; cast it in the input query")),
+        }
+    }
+
+    /// A key: an integer of any width is a number, a text a name.
+    pub(crate) fn key(&self, row: usize) -> Result<Option<Key>> {
+        let number = match (self.ctype, self.cell(row)) {
+            (_, None) => return Ok(None),
+            (ctype::TINYINT, Some(&[byte])) => Some(i64::from(byte)),
+            (ctype::SHORT, Some(bytes)) => bytes.try_into().ok().map(i16::from_le_bytes).map(i64::from),
+            (ctype::LONG, Some(bytes)) => bytes.try_into().ok().map(i32::from_le_bytes).map(i64::from),
+            (ctype::BIGINT, Some(bytes)) => bytes.try_into().ok().map(i64::from_le_bytes),
+            _ => None,
+        };
+        match number {
+            Some(number) => Ok(Some(Key::Int(number))),
+            None => Ok(self.text(row)?.map(Key::from)),
         }
     }
 

@@ -211,6 +211,100 @@ fn stores_are_reached_by_alias_alone() {
     }
 }
 
+// Payloads that the assembly stored have numbers: looked up as names, none of them is there, and a new one is nobody's.
+#[test]
+fn integers_of_every_width_are_keys_and_ranges_are_cut_at_the_end() {
+    let payload = bytes(&[1.0, 2.0, 3.0]);
+    for (ctype, key) in
+        [(-28, vec![9]), (-15, vec![9, 0]), (-16, vec![9, 0, 0, 0]), (BIGINT, vec![9, 0, 0, 0, 0, 0, 0, 0])]
+    {
+        let keys = vec![Some(key.clone())];
+        assert_eq!(begin(40, "put dtype=f32", &[ctype, BINARY], 0), 0);
+        assert!(execute(40, &[keys.clone(), vec![payload.clone()]], &[key.len()]).is_some());
+        end(40);
+        assert_eq!(store().get(9_i64).unwrap().bytes().unwrap().as_ref(), payload.as_deref().unwrap());
+        for (script, range) in [
+            ("get", 0..12),
+            ("get offset=4 bytes=4", 4..8),
+            ("get offset=8", 8..12),
+            ("get offset=11 bytes=9", 11..12),
+            ("get offset=99", 12..12),
+        ] {
+            assert_eq!(begin(40, script, &[ctype], 0), 0);
+            let found = execute(40, &[vec![Some(key.clone()), None]], &[key.len()]).unwrap();
+            end(40);
+            assert_eq!(found[0], [Some(payload.as_ref().unwrap()[range].to_vec()), None], "{script}");
+        }
+        store().delete(9_i64).unwrap();
+    }
+    let negative = vec![Some((-9_i64).to_le_bytes().to_vec())];
+    assert!(run(40, "put", &[BIGINT, BINARY], &[negative, vec![payload.clone()]]).is_some());
+    assert!(store().get(-9_i64).is_ok());
+    assert!(run(40, "get", &[CHAR], &[vec![text("-9")]]).is_none(), "a name is no number");
+    assert!(run(40, "get", &[BINARY], &[vec![text("-9")]]).is_none(), "bytes are no key");
+    assert!(run(40, "get", &[-8], &[vec![Some(vec![65, 0, 66])]]).is_none(), "half a character");
+    assert!(run(40, "put", &[CHAR, BINARY], &[vec![text("x"), None], vec![payload.clone(), payload]]).is_none());
+    assert!(store().get("x").is_err(), "a call that failed stored its first row");
+}
+
+// A set that nobody on this road can fill can be searched by nobody.
+#[test]
+fn vectors_are_put_under_their_ids_and_found() {
+    let id = |id: i64| Some(id.to_le_bytes().to_vec());
+    let put = |script: &str, ids: Vec<Cell>, vectors: Vec<Cell>| {
+        assert_eq!(begin(41, script, &[BIGINT, BINARY], 0), 0);
+        let found = execute(41, &[ids, vectors], &[8]);
+        end(41);
+        found
+    };
+    let script = "put_vectors set=planes metric=sqeuclidean";
+    assert!(put(script, vec![id(5), id(-6)], vec![bytes(&[0.0, 0.0]), bytes(&[3.0, 4.0])]).is_some());
+    assert!(put(script, vec![id(5)], vec![bytes(&[9.0, 9.0])]).is_some(), "an id that is there is replaced");
+    let found = run(41, "search set=planes k=9", &[BINARY], &[vec![bytes(&[3.0, 4.0])]]).unwrap();
+    assert_eq!((&found[1], doubles(&found[2])), (&vec![id(-6), id(5)], vec![Some(0.0), Some(61.0)]));
+    let two = || vec![bytes(&[1.0, 1.0]), bytes(&[1.0])];
+    for (ids, vectors) in [
+        (vec![id(7), id(8)], two()),
+        (vec![id(7), None], two()),
+        (vec![id(7)], vec![None]),
+        (vec![id(7)], vec![bytes(&[1.0])]),
+    ] {
+        assert!(put(script, ids, vectors).is_none());
+    }
+    assert!(
+        put("put_vectors set=planes metric=dot", vec![id(7)], vec![bytes(&[1.0, 1.0])]).is_none(),
+        "another metric"
+    );
+    assert_eq!(run(41, "search set=planes k=9", &[BINARY], &[vec![bytes(&[3.0, 4.0])]]).unwrap()[1].len(), 2);
+}
+
+// An output parameter of another width than its type writes over what lies behind it in the host.
+#[test]
+fn parameters_of_every_type_come_back_as_they_went_in() {
+    for (ctype, width) in FIXED.iter().copied().chain([(CHAR, 0), (-8, 0), (BINARY, 0)]) {
+        for length in [if width == 0 { 10 } else { width }, 0] {
+            let value: Vec<u8> = (1..=u8::try_from(length).unwrap()).collect();
+            let (is_null, pointer) = (length == 0, value.as_ptr().cast());
+            let indicator = if is_null { -1 } else { i32::try_from(length).unwrap() };
+            assert_eq!(begin(42, "stat", &[], 2), 0);
+            let name = "@kept";
+            assert_eq!(InitParam(guid(42), 0, 0, name.as_ptr(), 5, ctype, 20, 0, pointer, indicator, 2), 0);
+            let rows = "@rows";
+            assert_eq!(InitParam(guid(42), 0, 1, rows.as_ptr(), 5, -16, 4, 0, null(), -1, 2), 0, "NULL goes in");
+            assert!(execute(42, &[], &[]).is_some());
+            let (mut out, mut told) = (null_mut(), 0);
+            assert_eq!(GetOutputParam(guid(42), 0, 0, &raw mut out, &raw mut told), 0);
+            assert_eq!(told, indicator, "type {ctype}");
+            if !is_null {
+                assert_eq!(host!(std::slice::from_raw_parts(out.cast::<u8>(), length)), value, "type {ctype}");
+            }
+            assert_eq!(GetOutputParam(guid(42), 0, 1, &raw mut out, &raw mut told), 0);
+            assert_eq!((host!(*out.cast::<i32>()), told), (7, 4), "the facts of stat");
+            end(42);
+        }
+    }
+}
+
 // Sessions that share a state would answer one user with the rows of another.
 #[test]
 fn sessions_interleave_and_foreign_ones_are_refused() {
@@ -413,7 +507,7 @@ fn the_readme_shows_commands_that_run() {
     let rows = readme.lines().filter(|line| line.starts_with("| `"));
     let cells: Vec<&str> = rows.filter_map(|line| line.split('|').nth(1)).collect();
     let scripts: Vec<&str> = cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
-    assert_eq!(scripts.len(), 29);
+    assert_eq!(scripts.len(), 31);
     model("bert.safetensors");
     for script in scripts {
         assert!(run(6, script, &[BINARY, BINARY], &[vec![], vec![]]).is_some(), "{script}");
