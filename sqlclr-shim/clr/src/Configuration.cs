@@ -169,8 +169,12 @@ namespace TensorAtom.SqlClr
                     {
                         throw new TensorAtomException("reading the configuration: the file is larger than 1 MiB; correct it");
                     }
-                    return new StreamReader(file, Encoding.UTF8).ReadToEnd().Split('\n');
+                    return new StreamReader(file, new UTF8Encoding(false, true)).ReadToEnd().Split('\n');
                 }
+            }
+            catch (DecoderFallbackException)
+            {
+                throw new TensorAtomException("reading the configuration: it is no UTF-8 text; save it as one");
             }
             catch (Exception error) when (error is IOException || error is UnauthorizedAccessException)
             {

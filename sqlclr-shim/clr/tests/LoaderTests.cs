@@ -2,6 +2,8 @@
 using System;
 using System.IO;
 using System.Security.Cryptography;
+using System.Text;
+using System.Text.RegularExpressions;
 using TensorAtom.SqlClr;
 
 internal static class LoaderTests
@@ -45,13 +47,47 @@ internal static class LoaderTests
         WithConfiguration("store.a = /x\n", () => Check.Fails("library = PATH", () => Configuration.Libraries()));
     }
 
+    // One file serves two readers: where they differ, a tenant is one thing here and another to the language extension.
+    public static void The_file_means_what_it_means_to_the_language_extension()
+    {
+        string root = Environment.GetEnvironmentVariable("TENSORATOM_SQL_SOURCE");
+        string[] cases = Regex.Split(File.ReadAllText(Path.Combine(root, "sqlclr-shim/sql.conf.cases")).Replace("\r\n", "\n"), "\n== ");
+        Check.True(cases.Length > 20, "only " + cases.Length + " cases were found");
+        for (int i = 1; i < cases.Length; i++)
+        {
+            string head = cases[i].Substring(0, cases[i].IndexOf('\n'));
+            string text = cases[i].Substring(head.Length + 1).Replace("^", "\uFEFF").Replace("_\n", " \n");
+            string alias = head.Substring(0, head.IndexOf(": ", StringComparison.Ordinal));
+            string found = "an error";
+            WithConfiguration(text, () =>
+            {
+                try
+                {
+                    Configuration.Registered meant = Configuration.Store(alias);
+                    found = meant.Directory + " | " + (meant.Namespace.Length == 0 ? "-" : meant.Namespace) + " | "
+                        + (meant.DeadlineMs.IsNull ? "-" : meant.DeadlineMs.ToString());
+                }
+                catch (TensorAtomException)
+                {
+                }
+            });
+            Check.Equal(head, alias + ": " + found);
+        }
+        WithConfiguration(new byte[] { 0x23, 0xFF, 0x0A }, () => Check.Fails("UTF-8", () => Configuration.Store("a")));
+    }
+
     private static void WithConfiguration(string text, Action body)
+    {
+        WithConfiguration(Encoding.UTF8.GetBytes(text), body);
+    }
+
+    private static void WithConfiguration(byte[] text, Action body)
     {
         string before = Environment.GetEnvironmentVariable(Configuration.FileVariable);
         string path = Path.Combine(Folder, "several.conf");
         try
         {
-            File.WriteAllText(path, text, new System.Text.UTF8Encoding(true)); // as Notepad does, with a mark at the start
+            File.WriteAllBytes(path, text);
             Environment.SetEnvironmentVariable(Configuration.FileVariable, path);
             body();
         }

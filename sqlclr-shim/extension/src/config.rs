@@ -1,6 +1,7 @@
 //! The administrator's file that says which store, and which namespace of it, an alias means; the same file and rules as for
 //! the assembly.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -68,29 +69,27 @@ fn read(file: &Path, alias: &str) -> Result<String> {
 
 /// The value of a key. Every line is looked at: a file with one that cannot be right is not believed in the others.
 fn value(text: &str, wanted: &str) -> Result<Option<String>> {
-    let mut found = None;
+    let mut found = BTreeMap::new();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text); // Notepad puts it there
     for (number, line) in text.lines().enumerate().map(|(at, line)| (at.saturating_add(1), line.trim())) {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
         let (key, value) = line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
-        let good = match key.split('.').next() {
-            Some("namespace") => !value.is_empty(),
-            Some("deadline_ms") => value.parse::<u32>().is_ok(),
+        let good = match key.split_once('.') {
+            Some(("namespace", _)) => !value.is_empty(),
+            Some(("deadline_ms", _)) => value.bytes().all(|c| c.is_ascii_digit()) && value.parse::<i32>().is_ok(),
             _ => is_local_absolute(value),
         };
-        if !good || (key == wanted && found.is_some()) {
+        if !good || found.insert(key, value).is_some() {
             let what = format!(
                 "configuration, line {number}: expected 'key = ABSOLUTE LOCAL PATH', 'namespace.ALIAS = NAME' or \
                  'deadline_ms.ALIAS = NUMBER', each key once"
             );
             return Err(Error::invalid_argument(what));
         }
-        if key == wanted {
-            found = Some(value.to_owned());
-        }
     }
-    Ok(found)
+    Ok(found.get(wanted).map(|value| (*value).to_owned()))
 }
 
 // A share would hand the service account's credentials to whoever answers for it.
@@ -99,4 +98,33 @@ fn is_local_absolute(path: &str) -> bool {
     let drive = bytes.len() > 3 && bytes.get(1) == Some(&b':') && matches!(bytes.get(2), Some(b'\\' | b'/'));
     let root = cfg!(not(windows)) && bytes.first() == Some(&b'/');
     (drive || root) && !path.contains("..")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // tests fail loudly
+mod tests {
+    use super::*;
+
+    // One file serves two readers: where they differ, a tenant is one thing to the assembly and another here.
+    #[test]
+    fn the_file_means_what_it_means_to_the_assembly() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sql.conf");
+        let cases = include_str!("../../sql.conf.cases").replace("\r\n", "\n");
+        let cases: Vec<&str> = cases.split("\n== ").skip(1).collect();
+        assert!(cases.len() > 20);
+        for case in cases {
+            let (head, text) = case.split_once('\n').unwrap();
+            let (alias, expected) = head.split_once(": ").unwrap();
+            fs::write(&file, text.replace('^', "\u{feff}").replace("_\n", " \n")).unwrap();
+            let found = store(&file, alias).map_or("an error".to_owned(), |found| {
+                let deadline = found.deadline_ms.map_or("-".to_owned(), |ms| ms.to_string());
+                let space = found.namespace.unwrap_or_else(|| "-".to_owned());
+                format!("{} | {space} | {deadline}", found.directory.display())
+            });
+            assert_eq!(found, expected, "{case}");
+        }
+        fs::write(&file, b"store.a = C:\\x\n# \xff\n").unwrap();
+        assert!(store(&file, "a").is_err(), "no text");
+    }
 }
