@@ -20,6 +20,7 @@ DROP PROCEDURE IF EXISTS tensoratom.MigrateBatch;
 DROP PROCEDURE IF EXISTS tensoratom.MigrateCheck;
 DROP PROCEDURE IF EXISTS tensoratom.MigrateRollback;
 DROP PROCEDURE IF EXISTS tensoratom.MigrationSource;
+DROP PROCEDURE IF EXISTS tensoratom.StorePayload;
 GO
 -- By what the catalogue says, not by names: an aggregate of the same name that belongs to another assembly stays. All or nothing.
 DECLARE @drop nvarchar(max) = (

@@ -127,7 +127,15 @@ namespace TensorAtom.SqlClr
                 }
             };
             var space = new ErrorSpace();
-            int status = Api.Put.Value(txn, ref key, dtype, shape, (uint)shape.Length, IntPtr.Zero, source, IntPtr.Zero, cancel, space.Open());
+            int status = 0;
+            try
+            {
+            }
+            finally
+            {
+                // The server aborts threads; an abort inside the callback would pass through native frames. Here it has to wait.
+                status = Api.Put.Value(txn, ref key, dtype, shape, (uint)shape.Length, IntPtr.Zero, source, IntPtr.Zero, cancel, space.Open());
+            }
             GC.KeepAlive(source);
             if (failure != null)
             {

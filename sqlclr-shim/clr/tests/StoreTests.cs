@@ -47,6 +47,16 @@ internal static class StoreTests
         Check.True(Get(7).IsNull, "the store of another alias must not have it");
     }
 
+    // A disk that fails under a mapping is a fault which ends the server; under a read it is an error.
+    public static void No_payload_is_mapped_into_the_process_of_the_server()
+    {
+        Store(21, new SqlBytes(Values.RandomBytes(4, 3000000)));
+        Check.Equal(3000000, Get(21).Value.Length);
+        Host.Call("clr_VerifyStore", Main, new SqlString(""), SqlInt32.Null, SqlString.Null);
+        string maps = File.ReadAllText("/proc/self/maps");
+        Check.True(maps.Contains("libtensoratom-1.so") && !maps.Contains("/segments/"), "mapped: " + maps);
+    }
+
     // A range that ran past the end returned what lay behind it.
     public static void Ranges_are_cut_at_the_end_and_negative_ones_refused()
     {
