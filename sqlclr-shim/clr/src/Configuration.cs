@@ -11,8 +11,8 @@ namespace TensorAtom.SqlClr
 {
     /// <summary>
     /// Lines of `key = value`: `library = PATH`, `library.NAME = PATH` for each further build of it, `store.ALIAS = PATH` for each
-    /// store, and where wanted `namespace.ALIAS = NAME` and `deadline_ms.ALIAS = NUMBER`; `#` starts a comment. Paths are absolute. The
-    /// file is read anew at each question, so that a new alias needs no restart; it must not be larger than 1 MiB.
+    /// store, and where wanted `namespace.ALIAS = NAME`, `deadline_ms.ALIAS = NUMBER`, `threads = NUMBER` and `cache_mb = NUMBER`; `#`
+    /// starts a comment. Paths are absolute. The file is read anew at each question, so that a new alias needs no restart; it must not be larger than 1 MiB.
     /// </summary>
     internal static class Configuration
     {
@@ -21,6 +21,10 @@ namespace TensorAtom.SqlClr
         private const string StorePrefix = "store.";
         private const string NamespacePrefix = "namespace.";
         private const string DeadlinePrefix = "deadline_ms.";
+        private const string ThreadsKey = "threads";
+        private const string CacheKey = "cache_mb";
+        private const int ThreadsMax = 1024;
+        private const int CacheMbMax = 1 << 20;
         private const int FileBytesMax = 1 << 20;
         private const int AliasCharsMax = 64;
 
@@ -66,6 +70,9 @@ namespace TensorAtom.SqlClr
             internal string Directory;
             internal string Namespace;
             internal SqlInt32 DeadlineMs;
+            // Of a store in this process; the first to open it decides.
+            internal SqlInt32 Threads;
+            internal SqlInt32 CacheMb;
         }
 
         /// <summary>What is registered for an alias. The error does not name directories: the caller may be anyone.</summary>
@@ -73,7 +80,7 @@ namespace TensorAtom.SqlClr
         {
             CheckAlias(alias);
             Dictionary<string, string> lines = Read();
-            string path, space, deadline;
+            string path, space;
             if (!lines.TryGetValue(StorePrefix + alias, out path))
             {
                 throw new TensorAtomException(
@@ -83,9 +90,16 @@ namespace TensorAtom.SqlClr
             {
                 Directory = path,
                 Namespace = lines.TryGetValue(NamespacePrefix + alias, out space) ? space : "",
-                DeadlineMs = lines.TryGetValue(DeadlinePrefix + alias, out deadline)
-                    ? int.Parse(deadline, NumberStyles.None, CultureInfo.InvariantCulture) : SqlInt32.Null,
+                DeadlineMs = Number(lines, DeadlinePrefix + alias),
+                Threads = Number(lines, ThreadsKey),
+                CacheMb = Number(lines, CacheKey),
             };
+        }
+
+        private static SqlInt32 Number(Dictionary<string, string> lines, string key)
+        {
+            string value;
+            return lines.TryGetValue(key, out value) ? int.Parse(value, NumberStyles.None, CultureInfo.InvariantCulture) : SqlInt32.Null;
         }
 
         /// <summary>Aliases in order, without their directories.</summary>
@@ -134,7 +148,8 @@ namespace TensorAtom.SqlClr
                 if (value.Length == 0 || !IsValue(key, value) || found.ContainsKey(key))
                 {
                     throw new TensorAtomException("reading the configuration, line " + number.ToString(CultureInfo.InvariantCulture)
-                        + ": expected 'key = ABSOLUTE LOCAL PATH', 'namespace.ALIAS = NAME' or 'deadline_ms.ALIAS = NUMBER', each key once; correct the file");
+                        + ": expected 'key = ABSOLUTE LOCAL PATH', 'namespace.ALIAS = NAME', or a number for 'deadline_ms.ALIAS', 'threads' and 'cache_mb', "
+                        + "each key once; correct the file");
                 }
                 found.Add(key, value);
             }
@@ -143,10 +158,11 @@ namespace TensorAtom.SqlClr
 
         private static bool IsValue(string key, string value)
         {
-            if (key.StartsWith(DeadlinePrefix, StringComparison.Ordinal))
+            int most = key == ThreadsKey ? ThreadsMax : key == CacheKey ? CacheMbMax : key.StartsWith(DeadlinePrefix, StringComparison.Ordinal) ? int.MaxValue : 0;
+            if (most > 0)
             {
-                int milliseconds;
-                return int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out milliseconds);
+                int number;
+                return int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out number) && number <= most;
             }
             return key.StartsWith(NamespacePrefix, StringComparison.Ordinal) || IsLocalAbsolute(value);
         }

@@ -1,5 +1,6 @@
 //! The loader and the configuration against the library of this build, against one that was tampered with, and against hostile files.
 using System;
+using System.Data.SqlTypes;
 using System.IO;
 using System.Security.Cryptography;
 using System.Text;
@@ -65,7 +66,7 @@ internal static class LoaderTests
                 {
                     Configuration.Registered meant = Configuration.Store(alias);
                     found = meant.Directory + " | " + (meant.Namespace.Length == 0 ? "-" : meant.Namespace) + " | "
-                        + (meant.DeadlineMs.IsNull ? "-" : meant.DeadlineMs.ToString());
+                        + string.Join(" | ", Array.ConvertAll(new[] { meant.DeadlineMs, meant.Threads, meant.CacheMb }, number => number.IsNull ? "-" : number.ToString()));
                 }
                 catch (TensorAtomException)
                 {

@@ -55,6 +55,11 @@ internal static class StoreTests
         Host.Call("clr_VerifyStore", Main, new SqlString(""), SqlInt32.Null, SqlString.Null);
         string maps = File.ReadAllText("/proc/self/maps");
         Check.True(maps.Contains("libtensoratom-1.so") && !maps.Contains("/segments/"), "mapped: " + maps);
+        // Nor is the processor taken: the server knows nothing of threads that are not its own.
+        foreach (string task in Directory.GetDirectories("/proc/self/task"))
+        {
+            Check.True(File.ReadAllText(Path.Combine(task, "comm")).Trim() != "tensoratom-1", "a second thread of the library");
+        }
     }
 
     // A range that ran past the end returned what lay behind it.

@@ -10,6 +10,8 @@ use engine::{Error, Result};
 const FILE_VARIABLE: &str = "TENSORATOM_SQL_CONFIG";
 const FILE_BYTES_MAX: u64 = 1 << 20;
 const ALIAS_BYTES_MAX: usize = 64;
+const THREADS_MAX: i32 = 1024;
+const CACHE_MB_MAX: i32 = 1 << 20;
 
 /// The file: what `PARAMETERS` of the external language says, else the variable, else the usual place.
 pub(crate) fn file(parameters: &str) -> PathBuf {
@@ -32,6 +34,10 @@ pub(crate) struct Registered {
     pub(crate) namespace: Option<String>,
     /// Milliseconds that a call may take; for ever where there is none.
     pub(crate) deadline_ms: Option<u64>,
+    /// Threads of a store in this process; all cores where there is no number, and for 0.
+    pub(crate) threads: Option<u64>,
+    /// MiB for descriptors of atoms read before.
+    pub(crate) cache_mb: Option<u64>,
 }
 
 /// The store of an alias. Errors do not name directories: the caller may be anyone.
@@ -40,7 +46,9 @@ pub(crate) fn store(file: &Path, alias: &str) -> Result<Registered> {
     Ok(Registered {
         directory: directory_in(&text, "store", alias)?,
         namespace: value(&text, &format!("namespace.{alias}"))?,
-        deadline_ms: value(&text, &format!("deadline_ms.{alias}"))?.and_then(|number| number.parse().ok()),
+        deadline_ms: number(&text, &format!("deadline_ms.{alias}"))?,
+        threads: number(&text, "threads")?,
+        cache_mb: number(&text, "cache_mb")?,
     })
 }
 
@@ -52,6 +60,10 @@ pub(crate) fn directory(file: &Path, kind: &str, alias: &str) -> Result<PathBuf>
 fn directory_in(text: &str, kind: &str, alias: &str) -> Result<PathBuf> {
     let what = || format!("no '{kind}.{alias}' is registered; an administrator adds it to the configuration file");
     value(text, &format!("{kind}.{alias}"))?.map(PathBuf::from).ok_or_else(|| Error::invalid_argument(what()))
+}
+
+fn number(text: &str, key: &str) -> Result<Option<u64>> {
+    Ok(value(text, key)?.and_then(|number| number.parse().ok()))
 }
 
 fn read(file: &Path, alias: &str) -> Result<String> {
@@ -76,15 +88,19 @@ fn value(text: &str, wanted: &str) -> Result<Option<String>> {
             continue;
         }
         let (key, value) = line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
-        let good = match key.split_once('.') {
-            Some(("namespace", _)) => !value.is_empty(),
-            Some(("deadline_ms", _)) => value.bytes().all(|c| c.is_ascii_digit()) && value.parse::<i32>().is_ok(),
+        let up_to =
+            |most| value.bytes().all(|c| c.is_ascii_digit()) && value.parse().is_ok_and(|number: i32| number <= most);
+        let good = match key {
+            "threads" => up_to(THREADS_MAX),
+            "cache_mb" => up_to(CACHE_MB_MAX),
+            _ if key.starts_with("deadline_ms.") => up_to(i32::MAX),
+            _ if key.starts_with("namespace.") => !value.is_empty(),
             _ => is_local_absolute(value),
         };
         if !good || found.insert(key, value).is_some() {
             let what = format!(
-                "configuration, line {number}: expected 'key = ABSOLUTE LOCAL PATH', 'namespace.ALIAS = NAME' or \
-                 'deadline_ms.ALIAS = NUMBER', each key once"
+                "configuration, line {number}: expected 'key = ABSOLUTE LOCAL PATH', 'namespace.ALIAS = NAME', or a number \
+                 for 'deadline_ms.ALIAS', 'threads' and 'cache_mb', each key once"
             );
             return Err(Error::invalid_argument(what));
         }
@@ -118,9 +134,10 @@ mod tests {
             let (alias, expected) = head.split_once(": ").unwrap();
             fs::write(&file, text.replace('^', "\u{feff}").replace("_\n", " \n")).unwrap();
             let found = store(&file, alias).map_or("an error".to_owned(), |found| {
-                let deadline = found.deadline_ms.map_or("-".to_owned(), |ms| ms.to_string());
+                let numbers = [found.deadline_ms, found.threads, found.cache_mb];
+                let numbers = numbers.map(|number| number.map_or("-".to_owned(), |number| number.to_string()));
                 let space = found.namespace.unwrap_or_else(|| "-".to_owned());
-                format!("{} | {space} | {deadline}", found.directory.display())
+                format!("{} | {space} | {}", found.directory.display(), numbers.join(" | "))
             });
             assert_eq!(found, expected, "{case}");
         }

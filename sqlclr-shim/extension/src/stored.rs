@@ -251,7 +251,14 @@ fn open(script: &mut Script, file: &Path) -> Result<Opened> {
     let registered = config::store(file, &alias)?;
     let deadline_ms = script.take("deadline_ms")?.or(registered.deadline_ms);
     let ends = deadline_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
-    let store = Store::open(registered.directory, &Options::new().read_mode(ReadMode::Positioned))?;
+    let mut options = Options::new().read_mode(ReadMode::Positioned);
+    if let Some(threads) = registered.threads.and_then(|threads| usize::try_from(threads).ok()) {
+        options = options.threads(threads);
+    }
+    if let Some(mb) = registered.cache_mb {
+        options = options.cache_bytes(mb.saturating_mul(1 << 20));
+    }
+    let store = Store::open(registered.directory, &options)?;
     let space = registered.namespace.map(|name| store.namespace(&name)).transpose()?;
     Ok(Opened { store, space, ends })
 }
