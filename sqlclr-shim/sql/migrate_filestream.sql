@@ -83,23 +83,34 @@ BEGIN
         DECLARE @bytes varbinary(max) = NULL;
         DECLARE @expected binary(32) = NULL;
         DECLARE @there binary(32) = NULL;
+        DECLARE @is_shared bit = 0;
         DECLARE @digest binary(32) = NULL;
         DECLARE @state nvarchar(16) = N'failed';
         DECLARE @message nvarchar(2000) = NULL;
+        -- The hash of what this migration has put there, and may put there again.
+        DECLARE @put binary(32) = (
+            SELECT m.sha2_256
+            FROM tensoratom.MigrationRow AS m
+            WHERE m.source_object_id = @object_id AND m.store_alias = @store_alias AND m.atom_id = @atom_id);
         BEGIN TRY
             EXEC sys.sp_executesql @fetch, N'@bytes varbinary(max) OUTPUT, @atom bigint', @bytes = @bytes OUTPUT, @atom = @atom_id;
             SET @expected = HASHBYTES('SHA2_256', @bytes);
-            -- A row that has a hash is of a payload which this migration put there, and may put there again.
-            IF NOT EXISTS (SELECT 1 FROM tensoratom.MigrationRow AS m
-                WHERE m.source_object_id = @object_id AND m.store_alias = @store_alias AND m.atom_id = @atom_id AND m.sha2_256 IS NOT NULL)
+            IF @put IS NULL
+            BEGIN
                 SET @there = HASHBYTES('SHA2_256', dbo.clr_GetTensorAtomPayloadFrom(@store_alias, @atom_id));
+                -- Referred to already: then it is not this migration's to forget.
+                IF EXISTS (SELECT 1 FROM tensoratom.PayloadReference AS r WHERE r.store_alias = @store_alias AND r.atom_id = @atom_id)
+                    SET @is_shared = 1;
+            END;
             IF @there <> @expected
-                SELECT @expected = NULL, @message = N'the store has another payload under this id, which this migration did not put '
-                    + N'there: use another alias (a namespace of the store), or delete that payload';
+                SET @message = CONCAT(N'the store has another payload under this id, which this migration did not put there: ',
+                    N'use another alias (a namespace of the store), or delete that payload');
             ELSE
             BEGIN
                 IF @there IS NULL
                     EXEC dbo.clr_StoreTensorAtomPayloadIn @store = @store_alias, @tensorAtomId = @atom_id, @payload = @bytes;
+                IF @is_shared = 0
+                    SET @put = @expected;
                 SET @digest = dbo.clr_TensorAtomPayloadDigest(@store_alias, @atom_id);
                 IF HASHBYTES('SHA2_256', dbo.clr_GetTensorAtomPayloadFrom(@store_alias, @atom_id)) = @expected
                     SET @state = N'verified';
@@ -115,9 +126,13 @@ BEGIN
         DELETE FROM tensoratom.MigrationRow WITH (UPDLOCK, HOLDLOCK)
         WHERE source_object_id = @object_id AND store_alias = @store_alias AND atom_id = @atom_id;
         INSERT INTO tensoratom.MigrationRow (source_object_id, store_alias, atom_id, state, payload_bytes, sha2_256, message)
-        VALUES (@object_id, @store_alias, @atom_id, @state, DATALENGTH(@bytes), @expected, @message);
+        VALUES (@object_id, @store_alias, @atom_id, @state, DATALENGTH(@bytes), @put, @message);
         -- A reference that is there stays where this failed: without it the payload would be collected as one that nobody needs.
-        IF @state = N'verified'
+        IF @state = N'verified' AND @is_shared = 1
+            UPDATE tensoratom.PayloadReference
+            SET sha2_256 = COALESCE(sha2_256, @expected), blake3_256 = COALESCE(blake3_256, @digest)
+            WHERE store_alias = @store_alias AND atom_id = @atom_id;
+        IF @state = N'verified' AND @is_shared = 0
         BEGIN
             DELETE FROM tensoratom.PayloadReference WITH (UPDLOCK, HOLDLOCK) WHERE store_alias = @store_alias AND atom_id = @atom_id;
             INSERT INTO tensoratom.PayloadReference (store_alias, atom_id, payload_bytes, sha2_256, blake3_256)
@@ -162,7 +177,7 @@ BEGIN
         N'FROM tensoratom.MigrationRow AS m LEFT JOIN ', @source, N' AS s ON s.', @id, N' = m.atom_id ',
         N'LEFT JOIN tensoratom.PayloadReference AS r ON r.store_alias = m.store_alias AND r.atom_id = m.atom_id ',
         N'WHERE m.source_object_id = @object AND m.store_alias = @store AND m.state = N''verified'' AND (s.', @payload, N' IS NULL ',
-        N'OR HASHBYTES(''SHA2_256'', s.', @payload, N') <> m.sha2_256 OR r.blake3_256 IS NULL ',
+        N'OR HASHBYTES(''SHA2_256'', s.', @payload, N') <> COALESCE(m.sha2_256, r.sha2_256, 0x) OR r.blake3_256 IS NULL ',
         N'OR r.blake3_256 <> COALESCE(dbo.clr_TensorAtomPayloadDigest(@store, m.atom_id), 0x))');
     EXEC sys.sp_executesql @compare, N'@object int, @store nvarchar(64)', @object = @object_id, @store = @store_alias;
     DECLARE @counting nvarchar(max) = CONCAT(
