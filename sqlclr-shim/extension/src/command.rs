@@ -100,7 +100,7 @@ fn aggregate(script: &mut Script, columns: &[Input<'_>], rows: usize) -> Result<
         };
         vector(dtype, bytes).and_then(|rows| state.push(rows, None)).map_err(|e| in_row(row, &e))?;
     }
-    let mut names = group.map(|group| Output::new(group.ctype, group.size));
+    let mut names = group.map(|group| Output::new(group.kind));
     let (mut number, mut values, mut beside) = (Output::bigint(), Output::binary(), Output::double());
     for (name, state) in states {
         let Some(value) = state.finish()? else { continue };

@@ -65,7 +65,7 @@ impl Session {
         let total = self.rows_total;
         let unknown = || Error::invalid_argument(format!("there is no parameter {number}"));
         let param = self.params.get_mut(number).ok_or_else(unknown)?;
-        let mut out = Output::new(param.kind.ctype, param.kind.size);
+        let mut out = Output::new(param.kind);
         match param.kind.ctype {
             ctype::BIGINT if param.name == ROWS => out.push_i64(total)?,
             ctype::LONG if param.name == ROWS => {

@@ -305,6 +305,21 @@ fn parameters_of_every_type_come_back_as_they_went_in() {
     }
 }
 
+// A number of two digits behind the point that goes out as one without is another number, and a time loses its fractions.
+#[test]
+fn a_group_keeps_the_digits_and_the_size_of_its_column() {
+    for (ctype, width, size, digits) in [(2, 19, 10, 2), (93, 16, 27, 7), (CHAR, 0, 12, 0)] {
+        assert_eq!(begin(43, "mean group by column 0", &[ctype, BINARY], 0), 0);
+        assert_eq!(InitColumn(guid(43), 0, 0, null(), 0, ctype, size, digits, 1, -1, -1), 0);
+        let names = vec![Some(vec![1; width.max(3)])];
+        assert!(execute(43, &[names, vec![bytes(&[1.0])]], &[width]).is_some());
+        let (mut out, mut bytes, mut told, mut nullable) = (0, 0, -1, 0);
+        assert_eq!(GetResultColumn(guid(43), 0, 0, &raw mut out, &raw mut bytes, &raw mut told, &raw mut nullable), 0);
+        assert_eq!((out, bytes, told), (ctype, size, digits));
+        end(43);
+    }
+}
+
 // Sessions that share a state would answer one user with the rows of another.
 #[test]
 fn sessions_interleave_and_foreign_ones_are_refused() {
