@@ -218,7 +218,13 @@ namespace TensorAtom.SqlClr
         /// <summary>Bytes of unknown number. They can grow between two calls, so the length of the first is a guess.</summary>
         internal static byte[] Bytes(Reporter ask)
         {
-            var target = new byte[4 << 10];
+            return Bytes(4 << 10, ask);
+        }
+
+        /// <summary>As above, with room for so many at first.</summary>
+        internal static byte[] Bytes(int guess, Reporter ask)
+        {
+            var target = new byte[guess];
             while (true)
             {
                 ulong length;
