@@ -146,7 +146,7 @@ soak: ## Power cuts, kills, damage and model tests with ever new seeds: make soa
 planted: ## Plant known bugs into a copy of the engine, one by one, and see that the tests catch each
 	$(PYTHON) engine/tests/planted.py
 
-golden: ## Write a golden store of the present format to target/golden (for a new format version)
+golden: ## Write the golden stores of the present format to target/golden (for a new format version)
 	$(CARGO) run --package tensoratom --features testing --example golden target/golden
 
 clean: ## Remove build products, downloads, demo stores
