@@ -53,6 +53,7 @@ impl Session {
 
     /// Runs the script on rows and keeps the result until the next call.
     pub(crate) fn execute(&mut self, columns: &[Input<'_>], rows: usize) -> Result<u16> {
+        (self.results, self.rows) = (Vec::new(), 0); // those of the call before must not stand for those of one that fails
         self.results = command::run(&self.script, &file(), columns, rows)?;
         self.results.iter_mut().for_each(Output::finish);
         self.rows = self.results.first().map_or(0, |column| column.lengths.len());

@@ -159,6 +159,11 @@ fn pairs_are_aligned_around_nulls_and_over_chunks() {
     assert_eq!(doubles(&found[0]), [Some(25.0), None, Some(4.0)]);
     assert_eq!(doubles(&execute(1, &[vec![bytes(&[1.0])], vec![bytes(&[3.0])]], &[]).unwrap()[0]), [Some(4.0)]);
     assert_eq!(execute(1, &[vec![], vec![]], &[]).unwrap(), [Vec::<Cell>::new()]);
+    assert!(execute(1, &[vec![bytes(&[1.0])], vec![bytes(&[1.0])]], &[]).is_some());
+    assert!(execute(1, &[vec![bytes(&[1.0])], vec![bytes(&[1.0, 2.0])]], &[]).is_none());
+    let (mut rows, mut data, mut lengths) = (9, null_mut(), null_mut());
+    assert_eq!(GetResults(guid(1), 0, &raw mut rows, &raw mut data, &raw mut lengths), 0);
+    assert_eq!(rows, 0, "the rows of the call before, after one that failed");
     end(1);
     assert!(run(1, "dot", &[BINARY, BINARY], &[vec![bytes(&[1.0])], vec![bytes(&[1.0, 2.0])]]).is_none());
 }
