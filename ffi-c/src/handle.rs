@@ -66,6 +66,7 @@ objects! {
     Aggregate(crate::aggregate::Aggregate) = 8, "an aggregate";
     Changes(crate::changes::Changes) = 16, "a list of changes";
     Projection(engine::kernels::project::Projection) = 9, "a projection";
+    View(engine::VectorSnapshot) = 10, "a view of a vector set";
 }
 
 struct Slot {
@@ -155,8 +156,8 @@ fn lock() -> Outcome<MutexGuard<'static, Table>> {
         .ok_or_else(|| Failure::of(engine::ErrorKind::Forked, "the table of handles is locked"))
 }
 
-/// Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set, aggregate
-/// or projection.
+/// Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set, view of one,
+/// aggregate or projection.
 /// What it names lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_close(handle: u64, error: *mut crate::wall::ta_error) -> i32 {

@@ -57,6 +57,23 @@ pub extern "C" fn ta_stat_with(
     })
 }
 
+/// What the cache of decoded cold payloads holds and did, for all stores of this process, as a JSON object of numbers:
+/// {budget_bytes, bytes, entries, hits, misses}.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_decode_cache(out: *mut c_char, capacity: u64, length: *mut u64, error: *mut ta_error) -> i32 {
+    answer(error, (out, capacity, length), || Ok(Value::from(facts(&engine::decode_cache().facts()))))
+}
+
+/// Sets how many bytes of decoded cold payloads this process keeps, all stores together; 0 keeps none. Takes effect at once.
+/// Without it an eighth of the memory, at most 1 GiB. What ta_map lends is not counted.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_set_decode_cache_bytes(budget: u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        engine::set_decode_cache_bytes(budget);
+        Ok(())
+    })
+}
+
 /// Reads everything below a prefix and reports damage as a JSON object, of which `unavailable` is null or why cold payloads could
 /// not be looked at. The status is TA_OK also when there is damage.
 #[unsafe(no_mangle)]

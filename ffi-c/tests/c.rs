@@ -106,6 +106,12 @@ fn options_of_put_cancelling_tiers_geometry_and_algebra_are_reached() {
     run(&source("tests/c/coverage.c"), 1);
 }
 
+// What a transaction staged, and what a set held before, could be read in Rust alone.
+#[test]
+fn sets_and_atoms_are_read_as_of_a_moment_and_inside_a_transaction() {
+    run(&source("tests/c/views.c"), 1);
+}
+
 // A function that was only ever called with wrong arguments may do nothing at all with right ones.
 #[test]
 fn numbers_are_those_worked_out_by_hand() {
@@ -200,5 +206,17 @@ fn every_function_answers_every_wrong_argument_with_a_status() {
 }
 
 /// Names of the header's parameters that are handles; the first of a call may be open, the others are stale or none.
-const HANDLES: &[&str] =
-    &["store", "txn", "snapshot", "from", "list", "vectors", "handle", "cancel", "aggregate", "other", "projection"];
+const HANDLES: &[&str] = &[
+    "store",
+    "txn",
+    "snapshot",
+    "from",
+    "into",
+    "list",
+    "vectors",
+    "handle",
+    "cancel",
+    "aggregate",
+    "other",
+    "projection",
+];

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeStruct, Serializer};
 
-use super::{Accounted, CodecStat, ColdReport, ColdStat, Damage, GcReport, Holder, Stat, VerifyReport};
+use super::{Accounted, CodecStat, ColdReport, ColdStat, Damage, GcReport, Holder, RepairReport, Stat, VerifyReport};
 use crate::key::Key;
 
 impl Serialize for Key {
@@ -63,6 +63,29 @@ impl Serialize for GcReport {
                 bytes_freed,
                 findings,
                 unavailable
+            ],
+            []
+        )
+    }
+}
+
+impl Serialize for RepairReport {
+    /// `commits_missing` is a list of pairs: first and last LSN of each gap.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        members!(
+            serializer,
+            self,
+            "RepairReport",
+            [
+                identity_rewritten,
+                catalog_rebuilt,
+                segments_scanned,
+                records_found,
+                commits_applied,
+                commits_missing,
+                payloads_adopted,
+                atoms,
+                findings
             ],
             []
         )
@@ -144,6 +167,18 @@ mod tests {
         let json = |stat: CodecStat| serde_json::to_string(&stat).unwrap();
         assert_eq!(json(stat(0, 0)), format!(r#"{text}0,"decode_bytes_per_s":null}}"#));
         assert_eq!(json(stat(600, 200)), format!(r#"{text}600,"decode_bytes_per_s":3000000000.0}}"#));
+    }
+
+    // Each interface counted lost commits itself, and a gap of one commit was none in one of them.
+    #[test]
+    fn a_repair_tells_gaps_as_pairs_in_json_and_as_a_count_of_commits_in_facts() {
+        let report = RepairReport { commits_missing: vec![(3, 3), (7, 9)], atoms: 2, ..RepairReport::default() };
+        let text = serde_json::to_string(&report).unwrap();
+        assert!(
+            text.contains(r#""commits_missing":[[3,3],[7,9]],"payloads_adopted":0,"atoms":2,"findings":[]"#),
+            "{text}"
+        );
+        assert_eq!(report.facts()[5..], [("commits_missing", 4), ("payloads_adopted", 0), ("atoms", 2)]);
     }
 
     // Tools that watch for damage would look for a member that one interface calls otherwise.
