@@ -650,7 +650,8 @@ typedef struct {
 
 /*
  Gives the next bytes of a payload: writes at most `capacity` bytes to `buffer` and returns how many; 0 at the end, a
- negative number to give up. Must return (no longjmp, no exception), and not use the same transaction.
+ negative number to give up. Must return (no longjmp, no exception). Its calls on the same transaction are refused with
+ TA_INVALID_ARGUMENT.
  */
 typedef int64_t (*ta_source)(void *context, uint8_t *buffer, uint64_t capacity);
 

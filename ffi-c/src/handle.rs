@@ -1,6 +1,7 @@
 //! The table behind handles: numbers that name objects and can be wrong without harm.
 //!
-//! A handle is type (8 bits), tag of its store (12), generation (20), index (24). A slot's generation grows with each use; a slot
+//! A handle is type (8 bits), tag of its store (12; mixed with one of this copy of the library, so that handles of another copy
+//! that the process has loaded are not taken for its own), generation (20), index (24). A slot's generation grows with each use; a slot
 //! whose generations are spent is never used again, so that an old number never names a new object.
 
 use std::sync::Arc;
@@ -90,7 +91,12 @@ pub(crate) fn new_tag() -> u64 {
 
 /// The store tag of a handle that [`get`] accepted.
 pub(crate) fn tag(handle: u64) -> u64 {
-    handle >> 44 & 0xFFF
+    (handle >> 44 & 0xFFF) ^ own_tag()
+}
+
+/// Where the table lies, mixed: each copy of the library has its own.
+fn own_tag() -> u64 {
+    (std::ptr::from_ref(&TABLE).addr() as u64 >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52
 }
 
 /// Whether a handle says that it names an object of this type; [`get`] finds out.
@@ -115,7 +121,7 @@ pub(crate) fn add<T: Named>(tag: u64, object: T) -> Outcome<u64> {
     slot.generation += 1;
     slot.tag = tag;
     slot.object = Some(object);
-    Ok(number << 56 | tag << 44 | slot.generation << 24 | index as u64)
+    Ok(number << 56 | (tag ^ own_tag()) << 44 | slot.generation << 24 | index as u64)
 }
 
 /// The object of a handle, kept alive while the caller uses it.

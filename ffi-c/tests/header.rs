@@ -64,7 +64,7 @@ fn the_header_compiles_as_c11_and_cpp17_without_a_warning() {
 const ENDS_BY_ITSELF: &[(&str, &str)] = &[
     (
         "answers at once",
-        "abi_version aggregate_count aggregate_new aggregate_reset cancel_new cancel_progress close decode_cache isa last_supported \
+        "abi_version aggregate_count aggregate_new aggregate_reset cancel_new close decode_cache isa last_supported \
          projection_axis projection_facts set_decode_cache_bytes snapshot_lsn status_name store_facts version \
          vectors_with_companions",
     ),

@@ -73,7 +73,7 @@ pub(crate) fn sql(args: &Sql) -> Result<Outcome> {
         let columns = distinct(columns);
         let mut list = JsonList::new();
         list.print(rows.iter().map(|row| {
-            let cells = columns.iter().cloned().zip(row.iter().map(value_json));
+            let cells = columns.iter().cloned().zip(row.iter().map(|value| json!(value)));
             Value::Object(cells.collect::<Map<String, Value>>())
         }))?;
         list.finish()?;
@@ -107,16 +107,6 @@ fn value_text(value: &SqlValue) -> String {
         SqlValue::Real(x) => x.to_string(),
         SqlValue::Text(text) => text.clone(),
         SqlValue::Blob(bytes) => hex(bytes),
-    }
-}
-
-fn value_json(value: &SqlValue) -> Value {
-    match value {
-        SqlValue::Null => Value::Null,
-        SqlValue::Integer(n) => json!(n),
-        SqlValue::Real(x) => json!(x),
-        SqlValue::Text(text) => json!(text),
-        SqlValue::Blob(bytes) => json!(hex(bytes)),
     }
 }
 
