@@ -48,8 +48,8 @@ pub(crate) struct StagedSet {
     pub(crate) dropped_parts: BTreeSet<u32>,
     pub(crate) companions: BTreeMap<u32, Digest>,
     pub(crate) new_parts: Vec<StagedPart>,
-    /// Ids that were to be deleted and not there: if they are at commit, the deletion missed them.
-    pub(crate) absent: BTreeSet<i64>,
+    /// Ids that were to be deleted and not there, in any order: if they are at commit, the deletion missed them.
+    pub(crate) absent: Vec<i64>,
 }
 
 /// A bitmap of deleted rows; its digest is known once it is staged as a payload, before the commit.
@@ -63,7 +63,7 @@ pub(crate) struct StagedBitmap {
 #[derive(Debug)]
 pub(crate) struct StagedPart {
     pub(crate) rows: u64,
-    pub(crate) ids: Arc<[i64]>,
+    pub(crate) ids: Arc<Vec<i64>>,
     pub(crate) vectors: Digest,
     pub(crate) ids_digest: Digest,
     pub(crate) companion: Option<Digest>,
@@ -146,22 +146,25 @@ impl StagedSet {
     /// first and marks then: where ids cannot be read nothing is marked.
     fn delete(&mut self, ids: &[i64]) -> Result<u64> {
         let mut is_present: Vec<bool> = zeroed(ids.len())?;
-        let mut rows_of = |known: &[i64], dead: &RoaringBitmap| -> Vec<u32> {
+        let mut rows_of = |known: &[i64], dead: &RoaringBitmap| -> Result<Vec<u32>> {
             let mut rows = Vec::new();
+            reserve(&mut rows, ids.len().min(known.len()))?;
             for (index, row) in find_all(known, dead, ids) {
                 is_present[index] = true;
                 rows.push(row);
             }
-            rows
+            Ok(rows)
         };
-        let new: Vec<Vec<u32>> = self.new_parts.iter().map(|part| rows_of(&part.ids, &part.dead.rows)).collect();
+        let new = self.new_parts.iter().map(|part| rows_of(&part.ids, &part.dead.rows)).collect::<Result<Vec<_>>>()?;
         let mut base = Vec::new();
         for part in self.base_parts() {
-            let rows = rows_of(part.ids()?, self.dead_of(part));
+            let rows = rows_of(part.ids()?, self.dead_of(part))?;
             if !rows.is_empty() {
                 base.push((Arc::clone(part), rows));
             }
         }
+        let found = is_present.iter().filter(|present| **present).count();
+        reserve(&mut self.absent, ids.len() - found)?;
         for (part, rows) in self.new_parts.iter_mut().zip(new).filter(|(_, rows)| !rows.is_empty()) {
             part.dead.rows.extend(rows);
             part.dead.digest = None;
@@ -174,7 +177,7 @@ impl StagedSet {
         }
         let absent = ids.iter().zip(&is_present).filter(|(_, present)| !**present);
         self.absent.extend(absent.map(|(id, _)| *id));
-        Ok(is_present.iter().filter(|present| **present).count() as u64)
+        Ok(found as u64)
     }
 }
 
@@ -212,7 +215,7 @@ impl WriteTxn {
                 dropped_parts: BTreeSet::new(),
                 companions: BTreeMap::new(),
                 new_parts: Vec::new(),
-                absent: BTreeSet::new(),
+                absent: Vec::new(),
             };
             self.staged().vectors.insert(name.clone(), staged);
             Ok(name)
@@ -332,7 +335,7 @@ impl StagedSet {
             dropped_parts: BTreeSet::new(),
             companions: BTreeMap::new(),
             new_parts: Vec::new(),
-            absent: BTreeSet::new(),
+            absent: Vec::new(),
         }
     }
 }
@@ -502,13 +505,7 @@ impl<'t> VectorWriter<'t> {
     }
 
     /// Stages what a part is made of. The set does not have it yet, so that a call that fails changes nothing.
-    fn stage_part(
-        &mut self,
-        spec: &VectorSetSpec,
-        ids: Arc<[i64]>,
-        bytes: &[u8],
-        is_moved: bool,
-    ) -> Result<StagedPart> {
+    fn stage_part(&mut self, spec: &VectorSetSpec, ids: Vec<i64>, bytes: &[u8], is_moved: bool) -> Result<StagedPart> {
         let rows = ids.len() as u64;
         let shape = vec![rows, u64::from(spec.dim)];
         byte_len(spec.dtype, &shape, &Encoding::Plain)?;
@@ -524,6 +521,7 @@ impl<'t> VectorWriter<'t> {
         let worthwhile = companion::is_worthwhile(spec.dtype, spec.dim as usize);
         let companion = (wanted && worthwhile).then(|| self.stage_companion(spec, bytes)).transpose()?;
         let dead = StagedBitmap::default();
+        let ids = Arc::new(ids);
         Ok(StagedPart { rows, ids, vectors, ids_digest, companion, dead, is_moved })
     }
 
@@ -609,7 +607,11 @@ impl<'t> VectorWriter<'t> {
             control.check()?;
             let mut buffer = AlignedBuffer::zeroed(piece.len() * row_bytes)?;
             // Part by part, so that each is read from front to back.
-            let mut order: Vec<usize> = (0..piece.len()).collect();
+            let (mut order, mut ids) = (Vec::new(), Vec::new());
+            reserve(&mut order, piece.len())?;
+            reserve(&mut ids, piece.len())?;
+            order.extend(0..piece.len());
+            ids.extend(piece.iter().map(|(id, ..)| *id));
             order.sort_unstable_by_key(|&at| (piece[at].1, piece[at].2));
             let mut block: Option<(u32, std::ops::Range<u32>, Bytes)> = None;
             for at in order {
@@ -625,7 +627,6 @@ impl<'t> VectorWriter<'t> {
                 let to = at * row_bytes;
                 buffer.as_mut_slice()[to..to + row_bytes].copy_from_slice(&bytes[from..from + row_bytes]);
             }
-            let ids: Arc<[i64]> = piece.iter().map(|(id, ..)| *id).collect();
             parts.push(self.stage_part(&spec, ids, buffer.as_slice(), true)?);
         }
         let set = self.set()?;
@@ -643,20 +644,23 @@ impl<'t> VectorWriter<'t> {
 const BLOCK_ROWS: u32 = 1024;
 
 /// Ids ascending, and rows in their order as contiguous bytes.
-type InOrder<'a> = (Arc<[i64]>, Cow<'a, [u8]>);
+type InOrder<'a> = (Vec<i64>, Cow<'a, [u8]>);
 
 /// Puts ids and rows in order; copies only where they are not. Fails with `InvalidArgument` for an id that occurs
 /// twice.
 fn in_order<'a>(ids: &[i64], rows: Rows<'a>) -> Result<InOrder<'a>> {
     let twice = |id: i64| Error::new(ErrorKind::InvalidArgument, format!("id {id} occurs twice"));
+    let mut sorted = Vec::new();
+    reserve(&mut sorted, ids.len())?;
     if let Some(bytes) = rows.contiguous().filter(|_| ids.is_sorted_by(|a, b| a < b)) {
-        return Ok((ids.into(), bytes.into()));
+        sorted.extend_from_slice(ids);
+        return Ok((sorted, bytes.into()));
     }
     let mut order: Vec<usize> = Vec::new();
     reserve(&mut order, ids.len())?;
     order.extend(0..ids.len());
     order.sort_unstable_by_key(|&i| ids[i]);
-    let sorted: Arc<[i64]> = order.iter().map(|&i| ids[i]).collect();
+    sorted.extend(order.iter().map(|&i| ids[i]));
     if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(twice(pair[0]));
     }
