@@ -98,9 +98,9 @@ impl<const MANY: bool> Isa for Avx2<MANY> {
         bytes_xor(a: __m256i, b: __m256i) -> __m256i = _mm256_xor_si256(a, b);
         bytes_and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
         u64_zero() -> __m256i = _mm256_setzero_si256();
-        u64_sum(a: __m256i) -> u64 = {
+        u64_sum(a: __m256i) -> f64 = {
             let two = _mm_add_epi64(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a));
-            _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as u64
+            _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as f64
         };
 
         // Widened to 16 bits: the instruction on bytes saturates sums of two products.

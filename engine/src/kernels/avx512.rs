@@ -133,7 +133,12 @@ impl<const BF16: bool> Isa for Avx512<BF16> {
         bytes_and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);
         u64_zero() -> __m512i = _mm512_setzero_si512();
         u64_count(acc: __m512i, bits: __m512i) -> __m512i = _mm512_add_epi64(acc, _mm512_popcnt_epi64(bits));
-        u64_sum(a: __m512i) -> u64 = _mm512_reduce_add_epi64(a) as u64;
+        // Becomes a number where it is: by way of an integer register that takes twice as long.
+        u64_sum(a: __m512i) -> f64 = {
+            let four = _mm256_add_epi64(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64::<1>(a));
+            let two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256::<1>(four));
+            _mm_cvtsd_f64(_mm_cvtepi64_pd(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))))
+        };
         dot_u8_i8(acc: __m512i, a: __m512i, b: __m512i) -> __m512i = _mm512_dpbusd_epi32(acc, a, b);
         // Of absolute differences d: d (d - 128) + 64 d + 64 d, as factors are unsigned and signed bytes.
         sq_diff_i8(acc: __m512i, a: __m512i, b: __m512i) -> __m512i = {

@@ -26,7 +26,8 @@ impl<T: Tally> Scan for Bits<T> {
             return unsafe { many(query, rows, stride, count, dim, out) };
         }
         // SAFETY: the caller promises `dim` bits at both.
-        let value = T::tally(unsafe { Counts::of_bytes(isa, query, rows, dim / 8) }.map(|count| count as i64 as f64));
+        let counts = unsafe { Counts::of_bytes(isa, query, rows, dim / 8) };
+        let value = T::tally(counts);
         // SAFETY: the caller promises a place for the row.
         unsafe { out.write(value) };
         value
@@ -60,12 +61,12 @@ impl<T: Tally> Scan for BitRows<T> {
                 let a = unsafe { query.wrapping_add(dim / 8).read() } & last;
                 // SAFETY: as above.
                 let b = unsafe { row.wrapping_add(dim / 8).read() } & last;
-                counts.both += u64::from((a & b).count_ones());
-                counts.differ += u64::from((a ^ b).count_ones());
-                counts.first += u64::from(a.count_ones());
-                counts.second += u64::from(b.count_ones());
+                counts.both += f64::from((a & b).count_ones());
+                counts.differ += f64::from((a ^ b).count_ones());
+                counts.first += f64::from(a.count_ones());
+                counts.second += f64::from(b.count_ones());
             }
-            value = T::tally(counts.map(|count| count as i64 as f64));
+            value = T::tally(counts);
             // SAFETY: the caller promises a place for every row below `count`.
             unsafe { out.wrapping_add(r).write(value) };
             r += 1;
@@ -116,31 +117,13 @@ pub(super) fn jaccard(both: f64, either: f64) -> f64 {
     if either == 0.0 { 0.0 } else { 1.0 - both / either }
 }
 
-impl<T> Counts<T> {
-    #[inline(always)]
-    fn map<U>(self, f: impl Fn(T) -> U) -> Counts<U> {
-        let Counts { both, differ, first, second } = self;
-        Counts { both: f(both), differ: f(differ), first: f(first), second: f(second) }
-    }
-}
-
-impl Counts<u64> {
+impl Counts<f64> {
     /// Of two rows of so many bytes.
     ///
     /// # Safety
     /// They are readable at both.
     #[inline(always)]
     unsafe fn of_bytes<I: Isa>(isa: I, query: *const u8, row: *const u8, bytes: usize) -> Self {
-        // No closures around what has to be compiled for `I`: they are not always inlined.
-        #[inline(always)]
-        fn plus<I: Isa>(isa: I, counts: Counts<I::U64>, a: I::Bytes, b: I::Bytes) -> Counts<I::U64> {
-            Counts {
-                both: isa.u64_count(counts.both, isa.bytes_and(a, b)),
-                differ: isa.u64_count(counts.differ, isa.bytes_xor(a, b)),
-                first: isa.u64_count(counts.first, a),
-                second: isa.u64_count(counts.second, b),
-            }
-        }
         let zero = isa.u64_zero();
         let mut counts = Counts { both: zero, differ: zero, first: zero, second: zero };
         let mut at = 0;
@@ -165,5 +148,16 @@ impl Counts<u64> {
             first: isa.u64_sum(counts.first),
             second: isa.u64_sum(counts.second),
         }
+    }
+}
+
+/// Counts with those of a register each. No closure: those are not always inlined, and so not compiled for `I`.
+#[inline(always)]
+fn plus<I: Isa>(isa: I, counts: Counts<I::U64>, a: I::Bytes, b: I::Bytes) -> Counts<I::U64> {
+    Counts {
+        both: isa.u64_count(counts.both, isa.bytes_and(a, b)),
+        differ: isa.u64_count(counts.differ, isa.bytes_xor(a, b)),
+        first: isa.u64_count(counts.first, a),
+        second: isa.u64_count(counts.second, b),
     }
 }

@@ -180,8 +180,8 @@ impl Isa for Scalar {
         lanes!(4, i => acc[i].wrapping_add(u64::from(word(i).count_ones())))
     }
     #[inline(always)]
-    fn u64_sum(self, a: Self::U64) -> u64 {
-        tree(a)
+    fn u64_sum(self, a: Self::U64) -> f64 {
+        tree(a) as f64
     }
 
     #[inline(always)]

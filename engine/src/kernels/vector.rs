@@ -119,8 +119,8 @@ pub(super) trait Isa: Copy {
     fn u64_zero(self) -> Self::U64;
     /// `acc` plus the set bits of each 64-bit lane.
     fn u64_count(self, acc: Self::U64, bits: Self::Bytes) -> Self::U64;
-    /// Sum of the lanes.
-    fn u64_sum(self, a: Self::U64) -> u64;
+    /// Sum of the lanes, exact below 2⁵³.
+    fn u64_sum(self, a: Self::U64) -> f64;
 
     /// `acc + Σ aᵢbᵢ` of four neighbouring bytes each, `a` unsigned and `b` signed; wrapping, never saturating. Which
     /// lane of `acc` takes which bytes is not said.
