@@ -235,6 +235,11 @@
 #define TA_NO_SYNC 8
 
 /*
+ Make the store; TA_ALREADY_EXISTS where one is there.
+ */
+#define TA_CREATE_NEW 16
+
+/*
  The store as it is now.
  */
 #define TA_NOW 0
@@ -248,6 +253,21 @@
  The store after the newest commit at or before a time.
  */
 #define TA_AS_OF_TIME 2
+
+/*
+ A file is of the format that the end of its name says.
+ */
+#define TA_FORMAT_BY_NAME 0
+
+/*
+ A file is safetensors, whatever its name says.
+ */
+#define TA_FORMAT_SAFETENSORS 1
+
+/*
+ A file is NumPy's npy, whatever its name says.
+ */
+#define TA_FORMAT_NPY 2
 
 /*
  The elements are the values.
@@ -305,6 +325,21 @@
 #define TA_DELTAS_OFF 2
 
 /*
+ Appended vectors get a companion where that pays: parts of 1,024 and more, of types larger than a byte.
+ */
+#define TA_COMPANIONS_AUTO 0
+
+/*
+ They do in parts of any size.
+ */
+#define TA_COMPANIONS_ALWAYS 1
+
+/*
+ They do not; ta_vectors_build_companions makes them later.
+ */
+#define TA_COMPANIONS_NEVER 2
+
+/*
  Heed `allow`, even an empty one.
  */
 #define TA_SEARCH_ALLOW 1
@@ -318,6 +353,11 @@
  Heed `distance_max`.
  */
 #define TA_SEARCH_DISTANCE_MAX 4
+
+/*
+ Compare every vector in full precision, companion or not: the results are the same. For measurements.
+ */
+#define TA_SEARCH_FULL_SCAN 8
 
 /*
  Elements of 64-bit floats. Numbers of types are those of the storage format.
@@ -522,7 +562,7 @@ typedef struct {
  */
 typedef struct {
   /*
-   TA_CREATE, TA_OPEN_READ_ONLY, TA_POSITIONED, TA_NO_SYNC or-ed together.
+   TA_CREATE, TA_OPEN_READ_ONLY, TA_POSITIONED, TA_NO_SYNC, TA_CREATE_NEW or-ed together.
    */
   uint32_t flags;
   /*
@@ -610,7 +650,8 @@ typedef struct {
 
 /*
  Gives the next bytes of a payload: writes at most `capacity` bytes to `buffer` and returns how many; 0 at the end, a
- negative number to give up. Must return (no longjmp, no exception), and not use the same transaction.
+ negative number to give up. Must return (no longjmp, no exception). Its calls on the same transaction are refused with
+ TA_INVALID_ARGUMENT.
  */
 typedef int64_t (*ta_source)(void *context, uint8_t *buffer, uint64_t capacity);
 
@@ -729,11 +770,33 @@ typedef struct {
 } ta_info;
 
 /*
+ How far a call is.
+ */
+typedef struct {
+  /*
+   Bytes done.
+   */
+  uint64_t bytes_done;
+  /*
+   Bytes in all, as far as known.
+   */
+  uint64_t bytes_total;
+  /*
+   Atoms, payloads or segments done.
+   */
+  uint64_t items_done;
+  /*
+   Such in all, as far as known.
+   */
+  uint64_t items_total;
+} ta_progress;
+
+/*
  What a search leaves out. All zero: nothing, by the metric of the set, on all cores.
  */
 typedef struct {
   /*
-   TA_SEARCH_ALLOW, TA_SEARCH_ID_RANGE, TA_SEARCH_DISTANCE_MAX.
+   TA_SEARCH_ALLOW, TA_SEARCH_ID_RANGE, TA_SEARCH_DISTANCE_MAX, TA_SEARCH_FULL_SCAN or-ed together.
    */
   uint32_t flags;
   /*
@@ -805,8 +868,8 @@ extern "C" {
 #endif // __cplusplus
 
 /*
- Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set, aggregate
- or projection.
+ Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set, view of one,
+ aggregate or projection.
  What it names lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
  */
 int32_t ta_close(uint64_t handle, ta_error *error);
@@ -841,6 +904,23 @@ int32_t ta_store_open(const char *path,
                       ta_error *error);
 
 /*
+ As ta_store_open, and of what is pinned at most `hot_bytes` are read into memory behind the opening: 0 for nothing,
+ UINT64_MAX for all. ta_store_open reads 1 GiB. What the system needs otherwise it may take back.
+ */
+int32_t ta_store_open_with(const char *path,
+                           uint64_t path_length,
+                           const ta_options *options,
+                           uint64_t hot_bytes,
+                           uint64_t *store,
+                           ta_error *error);
+
+/*
+ What a store was made with and is open with, as a JSON object: {uuid, path, created_us, segment_bytes, chunk_bytes,
+ is_read_only}; `path` is null where it is not UTF-8.
+ */
+int32_t ta_store_facts(uint64_t store, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
  Makes a namespace, in a commit of its own. Nothing happens where there is one of that name.
  */
 int32_t ta_namespace_create(uint64_t store, const char *name, uint64_t name_length, ta_error *error);
@@ -861,7 +941,12 @@ int32_t ta_store_lsn(uint64_t store, uint64_t *lsn, ta_error *error);
 int32_t ta_snapshot(uint64_t store, uint32_t as_of, uint64_t moment, uint64_t *snapshot, ta_error *error);
 
 /*
- Imports a safetensors, npy or raw file in one commit, names prefixed; `lsn` is that commit.
+ The newest commit that a snapshot shows.
+ */
+int32_t ta_snapshot_lsn(uint64_t snapshot, uint64_t *lsn, ta_error *error);
+
+/*
+ Imports a safetensors or npy file in one commit, names prefixed; `lsn` is that commit.
  */
 int32_t ta_import(uint64_t store,
                   const char *path,
@@ -913,6 +998,53 @@ int32_t ta_export_in(uint64_t store,
                      ta_error *error);
 
 /*
+ As ta_import_in, of a file of the format TA_FORMAT_BY_NAME, TA_FORMAT_SAFETENSORS or TA_FORMAT_NPY. `into` is a store, or a
+ transaction that makes several files and other changes one commit. The report is a JSON object of numbers: {atoms,
+ file_bytes, payload_bytes, new_bytes, lsn}, of which `lsn` is 0 in a transaction. Too small a buffer is found out only when
+ all is done; 256 bytes are enough.
+ */
+int32_t ta_import_with(uint64_t into,
+                       const char *ns,
+                       uint64_t ns_length,
+                       const char *path,
+                       uint64_t path_length,
+                       const char *prefix,
+                       uint64_t prefix_length,
+                       uint32_t format,
+                       uint64_t cancel,
+                       char *out,
+                       uint64_t capacity,
+                       uint64_t *length,
+                       ta_error *error);
+
+/*
+ As ta_export_in, from a store or from a snapshot of it. Where several files were imported below the prefix, `file_name`
+ says which of them is meant; NULL for all atoms. The report is JSON: {atoms, file_bytes, header_kept}, of which
+ `header_kept` says that the file is the one once imported, the same bit for bit as long as its tensors are. Too small a
+ buffer is found out only when all is done; 256 bytes are enough.
+ */
+int32_t ta_export_with(uint64_t from,
+                       const char *ns,
+                       uint64_t ns_length,
+                       const char *path,
+                       uint64_t path_length,
+                       const char *prefix,
+                       uint64_t prefix_length,
+                       const char *file_name,
+                       uint64_t file_name_length,
+                       uint64_t cancel,
+                       char *out,
+                       uint64_t capacity,
+                       uint64_t *length,
+                       ta_error *error);
+
+/*
+ Writes one atom of a store or a snapshot into an npy file. bf16 and 8-bit floats, which NumPy lacks, become unsigned
+ integers of their size. TA_UNSUPPORTED for packed bits and blocks.
+ */
+int32_t ta_export_npy(uint64_t from, const ta_key *key, const char *path, uint64_t path_length, ta_error *error);
+
+/*
  Gives a store that nobody has open a cold directory, or moves the one it has: copied, synced, read back, switched over, then
  deleted. A relative path starts in the store. The report is JSON: {segments_copied, bytes_copied, left_behind}, fewer than
  1,024 bytes and the path in it; the directory is changed also where it does not fit.
@@ -936,6 +1068,23 @@ int32_t ta_repair(const char *path,
                   uint64_t cancel,
                   uint64_t *atoms,
                   ta_error *error);
+
+/*
+ As ta_repair, and with `without_cold` not 0 the catalog is made anew although the cold directory is away: it has to be made
+ once more when that is back. The report is JSON: {identity_rewritten, catalog_rebuilt, segments_scanned, records_found,
+ commits_applied, commits_missing, payloads_adopted, atoms, findings}; `commits_missing` has the first and the last of each
+ gap, `findings` are sentences about what could not be read. Too small a buffer is found out only when all is done;
+ 1,024 bytes are enough where nothing is amiss.
+ */
+int32_t ta_repair_with(const char *path,
+                       uint64_t path_length,
+                       uint32_t rebuild_catalog,
+                       uint32_t without_cold,
+                       uint64_t cancel,
+                       char *out,
+                       uint64_t capacity,
+                       uint64_t *length,
+                       ta_error *error);
 
 /*
  Begins a transaction. ta_commit makes it durable; ta_close without a commit takes it back.
@@ -1044,9 +1193,13 @@ int32_t ta_get_encoding(uint64_t from,
                         ta_error *error);
 
 /*
- Descriptor of an atom. `from` is a store or a snapshot. TA_NOT_FOUND where there is none.
+ Descriptor of an atom. TA_NOT_FOUND where there is none. `from` is a store, a snapshot, or a transaction: that shows what it
+ has put, with `lsn` and `created_us` of 0, and for the rest the store as it was when the transaction began.
  */
-int32_t ta_get_info(uint64_t from, const ta_key *key, ta_info *info, ta_error *error);
+int32_t ta_get_info(uint64_t from,
+                    const ta_key *key,
+                    ta_info *info,
+                    ta_error *error);
 
 /*
  Metadata of an atom, the JSON text that was given; empty where none was.
@@ -1059,8 +1212,9 @@ int32_t ta_get_metadata(uint64_t from,
                         ta_error *error);
 
 /*
- Reads `count` verified bytes from `offset` into memory of the caller. TA_INVALID_ARGUMENT beyond the end. After an error
- what `out` holds is undefined: chunks are verified where they are read to, and a later one may be damaged.
+ Reads `count` verified bytes from `offset` into memory of the caller; `from` as in ta_get_info. TA_INVALID_ARGUMENT beyond
+ the end. After an error what `out` holds is undefined: chunks are verified where they are read to, and a later one may be
+ damaged.
  */
 int32_t ta_read(uint64_t from,
                 const ta_key *key,
@@ -1081,7 +1235,20 @@ int32_t ta_read_with(uint64_t from,
                      ta_error *error);
 
 /*
+ Reads all elements of an atom as f32, whatever its type and encoding: floats are rounded, integers converted, codes of
+ TA_QUANTIZED scaled, blocks of a GGUF layout decoded. `count` must be the number of its elements. Ended with TA_CANCELLED
+ soon after the cancel handle is set or its deadline has passed.
+ */
+int32_t ta_read_f32(uint64_t from,
+                    const ta_key *key,
+                    float *out,
+                    uint64_t count,
+                    uint64_t cancel,
+                    ta_error *error);
+
+/*
  Lends `count` verified bytes from `offset`, UINT64_MAX for all up to the end, without a copy where payloads are mapped.
+ `from` is a store or a snapshot: what a transaction has put is read, or lent once it is committed.
  They stay at `data` until ta_close of `mapping`. NULL where there are none.
  */
 int32_t ta_map(uint64_t from,
@@ -1111,6 +1278,19 @@ int32_t ta_map_with(uint64_t from,
  Lists the atoms whose names start with a prefix, and without one those with numbers first. Take them with ta_list_next.
  */
 int32_t ta_list(uint64_t snapshot, const char *prefix, uint64_t prefix_length, uint64_t *list, ta_error *error);
+
+/*
+ As ta_list_in, of what comes behind a key, be that there or not: whoever took a part of a long list before goes on so. The
+ `ns` of `after` is not looked at; NULL begins at the front.
+ */
+int32_t ta_list_after(uint64_t snapshot,
+                      const char *ns,
+                      uint64_t ns_length,
+                      const char *prefix,
+                      uint64_t prefix_length,
+                      const ta_key *after,
+                      uint64_t *list,
+                      ta_error *error);
 
 /*
  The next atom: its descriptor in `info`, its key as JSON (a string or a number) in `key`, 8 KiB at most.
@@ -1235,6 +1415,19 @@ int32_t ta_stat(uint64_t store,
 int32_t ta_stat_with(uint64_t store, uint64_t cancel, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
 
 /*
+ What the cache of decoded cold payloads holds and did, for all stores of this process, as a JSON object of numbers:
+ {budget_bytes, bytes, entries, hits, misses}.
+ */
+int32_t ta_decode_cache(char *out, uint64_t capacity, uint64_t *length, ta_error *error);
+
+/*
+ Sets how many bytes of decoded cold payloads this process keeps, all stores together; 0 keeps none. Takes effect at once.
+ Without it an eighth of the memory, at most 1 GiB. What ta_map lends is not counted.
+ */
+int32_t ta_set_decode_cache_bytes(uint64_t budget,
+                                  ta_error *error);
+
+/*
  Reads everything below a prefix and reports damage as a JSON object, of which `unavailable` is null or why cold payloads could
  not be looked at. The status is TA_OK also when there is damage.
  */
@@ -1301,6 +1494,12 @@ int32_t ta_cancel_new(uint64_t deadline_ms,
 int32_t ta_cancel_set(uint64_t cancel, ta_error *error);
 
 /*
+ How far the call is that was given this cancel handle, the one that said so last where several were; asked from another
+ thread while it runs, or after it. All 0 as long as none said so.
+ */
+int32_t ta_cancel_progress(uint64_t cancel, ta_progress *progress, ta_error *error);
+
+/*
  Opens a vector set by its name, or makes it. TA_CONFLICT or TA_INVALID_ARGUMENT where one of other facts is there.
  */
 int32_t ta_vectors_open(uint64_t store,
@@ -1315,6 +1514,25 @@ int32_t ta_vectors_open(uint64_t store,
  Opens a vector set that is there, by its name alone. TA_NOT_FOUND where there is none.
  */
 int32_t ta_vectors_find(uint64_t store, const ta_key *name, uint64_t *vectors, ta_error *error);
+
+/*
+ Makes a view of a vector set as a snapshot shows it, or as a transaction sees it, what it staged included. It takes all
+ calls that read or search a set, shows the same whatever is committed, and takes no changes: TA_INVALID_HANDLE. A view of
+ a transaction is usable until that ends. Close it with ta_close.
+ */
+int32_t ta_vectors_view(uint64_t from,
+                        const ta_key *name,
+                        uint64_t *view,
+                        ta_error *error);
+
+/*
+ Makes another handle of a set, through which vectors are appended and upserted with companions as said: TA_COMPANIONS_AUTO,
+ as all other handles do, TA_COMPANIONS_ALWAYS, TA_COMPANIONS_NEVER. Close both.
+ */
+int32_t ta_vectors_with_companions(uint64_t vectors,
+                                   uint32_t companions,
+                                   uint64_t *with,
+                                   ta_error *error);
 
 /*
  What a set was made with: elements of a vector, their type, the metric of its searches.
@@ -1391,6 +1609,19 @@ int32_t ta_vectors_count(uint64_t vectors, uint64_t *count, ta_error *error);
 int32_t ta_vectors_compact(uint64_t vectors, uint64_t cancel, uint64_t *parts, ta_error *error);
 
 /*
+ As ta_vectors_compact: parts of which a share of `dead_fraction` or more is deleted are rewritten (0.2 is usual), parts of
+ fewer than `small_rows` vectors are joined (16,384), and no new part has more than `part_bytes_max` bytes (256 MiB), which
+ is the memory it takes as well.
+ */
+int32_t ta_vectors_compact_with(uint64_t vectors,
+                                double dead_fraction,
+                                uint64_t small_rows,
+                                uint64_t part_bytes_max,
+                                uint64_t cancel,
+                                uint64_t *parts,
+                                ta_error *error);
+
+/*
  The `k` nearest vectors of a set to each of `queries` vectors of its type, exactly, nearest first, equal ones by id.
  `ids` and `distances` take queries * k values, `counts` how many of each k were found.
  */
@@ -1434,6 +1665,22 @@ int32_t ta_search_matrix(uint64_t snapshot,
                          ta_error *error);
 
 /*
+ As ta_search_matrix, among the rows that `options` (may be NULL) leaves; their `metric` counts where it is not 0.
+ */
+int32_t ta_search_matrix_with(uint64_t snapshot,
+                              const ta_key *key,
+                              uint32_t metric,
+                              const ta_search_options *options,
+                              const void *data,
+                              uint64_t queries,
+                              uint64_t k,
+                              uint64_t cancel,
+                              int64_t *ids,
+                              double *distances,
+                              uint64_t *counts,
+                              ta_error *error);
+
+/*
  Facts and sums of a set as a JSON object.
  */
 int32_t ta_vectors_info(uint64_t vectors, char *out, uint64_t capacity, uint64_t *length, ta_error *error);
@@ -1464,6 +1711,16 @@ int32_t ta_vectors_get(uint64_t vectors,
                        void *out,
                        uint64_t out_bytes,
                        uint8_t *found,
+                       ta_error *error);
+
+/*
+ Ids of all vectors: part by part in the order they were appended, ascending in each. Fewer or more may be there at the next
+ call, unless a view is asked.
+ */
+int32_t ta_vectors_ids(uint64_t vectors,
+                       int64_t *ids,
+                       uint64_t capacity,
+                       uint64_t *length,
                        ta_error *error);
 
 /*
@@ -1619,6 +1876,12 @@ int32_t ta_gc(uint64_t store,
               uint64_t capacity,
               uint64_t *length,
               ta_error *error);
+
+/*
+ Name of the instruction set that the mathematics runs on here: `avx512`, `avx2` or `scalar`. Chosen once; the variable
+ TENSORATOM_ISA of the environment pins it.
+ */
+int32_t ta_isa(char *out, uint64_t capacity, uint64_t *length, ta_error *error);
 
 /*
  Distance of two vectors of one type. `a` and `b` may lie anywhere and be the same.
@@ -1847,6 +2110,17 @@ int32_t ta_json_write(const float *values,
                       ta_error *error);
 
 /*
+ As ta_json_write, and with `nulls` not 0 a NaN or an infinity is `null`, which ta_json_parse does not read back.
+ */
+int32_t ta_json_write_with(const float *values,
+                           uint64_t count,
+                           uint32_t nulls,
+                           char *out,
+                           uint64_t capacity,
+                           uint64_t *length,
+                           ta_error *error);
+
+/*
  Converts `count` floats between f64, f32, f16, bf16, f8e4m3, f8e5m2, rounding half to even. What is beyond the target
  becomes infinity, or with `saturate` not 0 the largest finite number. Any alignment.
  */
@@ -1893,6 +2167,24 @@ int32_t ta_gguf_dequantize(const char *layout,
                            ta_error *error);
 
 /*
+ Turns `count` numbers into blocks of a GGUF layout, `Q8_0` or `Q4_0`, with the bits of ggml's own quantiser. `block_bytes`
+ must be what they take: 34 or 18 for 32 numbers. TA_INVALID_ARGUMENT for NaN, infinities, and numbers whose scale is
+ beyond f16.
+ */
+int32_t ta_gguf_quantize(const char *layout,
+                         uint64_t layout_length,
+                         const float *source,
+                         uint64_t count,
+                         void *blocks,
+                         uint64_t block_bytes,
+                         ta_error *error);
+
+/*
+ BLAKE3-256 of bytes, as ta_info has it of a payload: `digest` takes 32 bytes.
+ */
+int32_t ta_digest(const void *data, uint64_t count, uint8_t *digest, ta_error *error);
+
+/*
  Makes a projection of vectors of `dim` numbers onto three orthonormal axes that never change. Close it with ta_close.
  */
 int32_t ta_projection_landmarks(uint64_t dim, uint64_t *projection, ta_error *error);
@@ -1901,6 +2193,16 @@ int32_t ta_projection_landmarks(uint64_t dim, uint64_t *projection, ta_error *er
  Makes a projection onto `axes` directions of random signs, the same for the same seed everywhere.
  */
 int32_t ta_projection_random(uint64_t dim, uint64_t axes, uint64_t seed, uint64_t *projection, ta_error *error);
+
+/*
+ What a projection takes and gives: numbers of a vector, number of axes.
+ */
+int32_t ta_projection_facts(uint64_t projection, uint64_t *dim, uint64_t *axes, ta_error *error);
+
+/*
+ The direction of an axis, counted from 0: `out` takes as many numbers as a vector has, `count` of them.
+ */
+int32_t ta_projection_axis(uint64_t projection, uint64_t axis, double *out, uint64_t count, ta_error *error);
 
 /*
  Coordinates of vectors, row by row: `vectors` has rows * dim numbers, `out` takes rows * axes. TA_INVALID_SHAPE for
@@ -1997,6 +2299,20 @@ int32_t ta_pca(uint32_t dtype,
                void *variances,
                void *scores,
                ta_error *error);
+
+/*
+ Coordinates of further observations along components that ta_pca found: `a` has rows x cols numbers, `mean` cols,
+ `components` count x cols, and `scores` takes rows x count.
+ */
+int32_t ta_pca_transform(uint32_t dtype,
+                         uint64_t rows,
+                         uint64_t cols,
+                         const void *a,
+                         uint64_t count,
+                         const void *mean,
+                         const void *components,
+                         void *scores,
+                         ta_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -12,12 +12,14 @@ pub const TA_SEARCH_ALLOW: u32 = 1;
 pub const TA_SEARCH_ID_RANGE: u32 = 2;
 /// Heed `distance_max`.
 pub const TA_SEARCH_DISTANCE_MAX: u32 = 4;
+/// Compare every vector in full precision, companion or not: the results are the same. For measurements.
+pub const TA_SEARCH_FULL_SCAN: u32 = 8;
 
 /// What a search leaves out. All zero: nothing, by the metric of the set, on all cores.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ta_search_options {
-    /// TA_SEARCH_ALLOW, TA_SEARCH_ID_RANGE, TA_SEARCH_DISTANCE_MAX.
+    /// TA_SEARCH_ALLOW, TA_SEARCH_ID_RANGE, TA_SEARCH_DISTANCE_MAX, TA_SEARCH_FULL_SCAN or-ed together.
     pub flags: u32,
     /// Another metric than that of the set; 0 for its own.
     pub metric: u32,
@@ -43,7 +45,7 @@ pub struct ta_search_options {
 pub(crate) fn options(pointer: *const ta_search_options) -> Outcome<SearchOptions<'static>> {
     let mut options = SearchOptions::new();
     let Some(c) = structure(pointer)? else { return Ok(options) };
-    let unknown = c.flags & !(TA_SEARCH_ALLOW | TA_SEARCH_ID_RANGE | TA_SEARCH_DISTANCE_MAX);
+    let unknown = c.flags & !(TA_SEARCH_ALLOW | TA_SEARCH_ID_RANGE | TA_SEARCH_DISTANCE_MAX | TA_SEARCH_FULL_SCAN);
     if unknown != 0 {
         return Err(Failure::argument(format!("flags {unknown:#x} are not known")));
     }
@@ -65,7 +67,7 @@ pub(crate) fn options(pointer: *const ta_search_options) -> Outcome<SearchOption
     if c.metric != 0 {
         options = options.metric(math::metric(c.metric)?);
     }
-    Ok(options.threads(size(c.threads)?))
+    Ok(options.threads(size(c.threads)?).full_scan(is_set(TA_SEARCH_FULL_SCAN)))
 }
 
 /// Where the lists of ids lie, and the struct itself.

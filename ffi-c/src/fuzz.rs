@@ -132,7 +132,7 @@ impl<'a> Sequence<'a> {
         use crate::{store, tier, transform, txn, txn_vectors, vectors};
         let (mut made, key, from) = (0_u64, self.key(), self.handle());
         let length: *mut u64 = self.memory(7);
-        match self.byte() % 64 {
+        match self.byte() % 72 {
             0 => {
                 let status = txn::ta_begin(from, &mut made, error);
                 self.kept(status, made)
@@ -520,6 +520,51 @@ impl<'a> Sequence<'a> {
                     }
                 }
             }
+            64 => {
+                let status = vectors::ta_vectors_view(from, &key, &mut made, error);
+                self.kept(status, made)
+            }
+            65 => sets::ta_vectors_ids(from, self.memory(0), self.count(), length, error),
+            66 => {
+                let when = u32::from(self.byte() & 3);
+                let status = vectors::ta_vectors_with_companions(from, when, &mut made, error);
+                self.kept(status, made)
+            }
+            67 => {
+                let (dead, small, bytes) = (f64::from(self.byte()) / 128.0, self.number(), self.number());
+                vectors::ta_vectors_compact_with(from, dead, small, bytes, self.handle(), length, error)
+            }
+            68 => {
+                let (after, prefix) = (self.key(), self.memory(0));
+                let bytes = self.count() & 3;
+                let status = read::ta_list_after(from, null(), 0, prefix, bytes, &after, &mut made, error);
+                self.kept(status, made)
+            }
+            69 => read::ta_read_f32(from, &key, self.memory(0), self.count(), self.handle(), error),
+            70 => match self.byte() & 3 {
+                0 => store::ta_store_facts(from, self.memory(1), self.number() & 4095, length, error),
+                1 => store::ta_snapshot_lsn(from, length, error),
+                2 => cancel::ta_cancel_progress(from, self.memory(1), error),
+                _ => report::ta_decode_cache(self.memory(1), self.number() & 4095, length, error),
+            },
+            71 => match self.byte() & 3 {
+                0 => geometry::ta_projection_facts(from, length, self.memory(1), error),
+                1 => geometry::ta_projection_axis(from, self.number(), self.memory(1), self.count(), error),
+                2 => {
+                    let (source, count) = (self.memory(0), self.number() & 1023);
+                    let blocks = self.memory(1);
+                    transform::ta_gguf_quantize(
+                        "Q8_0".as_ptr().cast(),
+                        4,
+                        source,
+                        count,
+                        blocks,
+                        self.number() & 4095,
+                        error,
+                    )
+                }
+                _ => transform::ta_digest(self.memory(0), self.count(), self.memory(1), error),
+            },
             _ => {
                 // Values for the calls that follow.
                 let (at, value) = (usize::from(self.byte()) * 8, self.number());

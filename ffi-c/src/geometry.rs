@@ -5,7 +5,7 @@ use engine::kernels::project::Projection;
 
 use crate::handle;
 use crate::memory::{One, apart, input, output, size, span};
-use crate::wall::{Outcome, ta_error, wall};
+use crate::wall::{Failure, Outcome, ta_error, wall};
 
 /// Makes a projection of vectors of `dim` numbers onto three orthonormal axes that never change. Close it with ta_close.
 #[unsafe(no_mangle)]
@@ -28,6 +28,42 @@ pub extern "C" fn ta_projection_random(
     wall(error, || {
         let out = One::at(projection)?;
         out.set(handle::add(0, Projection::random(size(dim)?, size(axes)?, seed)?)?)
+    })
+}
+
+/// What a projection takes and gives: numbers of a vector, number of axes.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_projection_facts(projection: u64, dim: *mut u64, axes: *mut u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        apart(&[span(dim, 1), span(axes, 1)], &[])?;
+        let (to_dim, to_axes) = (One::at(dim)?, One::at(axes)?);
+        let projection = handle::get::<Projection>(projection)?;
+        to_dim.set(projection.dim() as u64)?;
+        to_axes.set(projection.axes() as u64)
+    })
+}
+
+/// The direction of an axis, counted from 0: `out` takes as many numbers as a vector has, `count` of them.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_projection_axis(
+    projection: u64,
+    axis: u64,
+    out: *mut f64,
+    count: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let (projection, target) = (handle::get::<Projection>(projection)?, output(out, count)?);
+        let direction = projection.axis(size(axis)?);
+        let direction = direction.ok_or_else(|| {
+            Failure::argument(format!("there is no axis {axis}; the projection has {}", projection.axes()))
+        })?;
+        if direction.len() != target.len() {
+            let what = format!("an axis has {} numbers, {count} places were given", direction.len());
+            return Err(Failure::of(engine::ErrorKind::InvalidShape, what));
+        }
+        target.copy_from_slice(direction);
+        Ok(())
     })
 }
 

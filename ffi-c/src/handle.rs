@@ -1,6 +1,7 @@
 //! The table behind handles: numbers that name objects and can be wrong without harm.
 //!
-//! A handle is type (8 bits), tag of its store (12), generation (20), index (24). A slot's generation grows with each use; a slot
+//! A handle is type (8 bits), tag of its store (12; mixed with one of this copy of the library, so that handles of another copy
+//! that the process has loaded are not taken for its own), generation (20), index (24). A slot's generation grows with each use; a slot
 //! whose generations are spent is never used again, so that an old number never names a new object.
 
 use std::sync::Arc;
@@ -66,6 +67,7 @@ objects! {
     Aggregate(crate::aggregate::Aggregate) = 8, "an aggregate";
     Changes(crate::changes::Changes) = 16, "a list of changes";
     Projection(engine::kernels::project::Projection) = 9, "a projection";
+    View(engine::VectorSnapshot) = 10, "a view of a vector set";
 }
 
 struct Slot {
@@ -89,7 +91,12 @@ pub(crate) fn new_tag() -> u64 {
 
 /// The store tag of a handle that [`get`] accepted.
 pub(crate) fn tag(handle: u64) -> u64 {
-    handle >> 44 & 0xFFF
+    (handle >> 44 & 0xFFF) ^ own_tag()
+}
+
+/// Where the table lies, mixed: each copy of the library has its own.
+fn own_tag() -> u64 {
+    (std::ptr::from_ref(&TABLE).addr() as u64 >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52
 }
 
 /// Whether a handle says that it names an object of this type; [`get`] finds out.
@@ -114,7 +121,7 @@ pub(crate) fn add<T: Named>(tag: u64, object: T) -> Outcome<u64> {
     slot.generation += 1;
     slot.tag = tag;
     slot.object = Some(object);
-    Ok(number << 56 | tag << 44 | slot.generation << 24 | index as u64)
+    Ok(number << 56 | (tag ^ own_tag()) << 44 | slot.generation << 24 | index as u64)
 }
 
 /// The object of a handle, kept alive while the caller uses it.
@@ -155,8 +162,8 @@ fn lock() -> Outcome<MutexGuard<'static, Table>> {
         .ok_or_else(|| Failure::of(engine::ErrorKind::Forked, "the table of handles is locked"))
 }
 
-/// Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set, aggregate
-/// or projection.
+/// Closes any handle: a store, transaction (aborted), snapshot, mapping, cancel handle, list, vector set, view of one,
+/// aggregate or projection.
 /// What it names lives on while another call uses it. TA_INVALID_HANDLE for 0 and for one that was closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_close(handle: u64, error: *mut crate::wall::ta_error) -> i32 {

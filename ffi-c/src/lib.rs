@@ -16,6 +16,10 @@ pub mod status;
 mod options;
 mod store;
 
+mod files;
+
+mod closed;
+
 mod txn;
 
 mod delete;

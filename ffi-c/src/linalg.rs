@@ -123,6 +123,31 @@ pub extern "C" fn ta_pca(
     })
 }
 
+/// Coordinates of further observations along components that ta_pca found: `a` has rows x cols numbers, `mean` cols,
+/// `components` count x cols, and `scores` takes rows x count.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_pca_transform(
+    dtype: u32,
+    rows: u64,
+    cols: u64,
+    a: *const c_void,
+    count: u64,
+    mean: *const c_void,
+    components: *const c_void,
+    scores: *mut c_void,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        with_real!(dtype, T => {
+            let ((a, a_span), (basis, basis_span)) = (matrix::<T>(a, rows, cols)?, matrix::<T>(components, count, cols)?);
+            let (mean, mean_span) = (input(mean.cast::<T>(), cols)?, span(mean.cast::<T>(), cols));
+            apart(&[span(scores.cast::<T>(), area(rows, count)?)], &[a_span, basis_span, mean_span])?;
+            let (target, _) = place::<T>(scores, area(rows, count)?)?;
+            Ok(linalg::project_rows(a, mean, basis, target)?)
+        })
+    })
+}
+
 /// Copies what was found, all of it or nothing.
 fn hand_out<T: Plain>(to: [&mut [T]; 3], from: [&[T]; 3]) -> Outcome {
     if to.iter().zip(from).any(|(to, from)| to.len() != from.len()) {

@@ -1,12 +1,13 @@
 //! Vector math over memory of the caller: pairs, one to many, many to many, reductions, arithmetic.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 
 use engine::kernels::{self, Metric, Reduction, Rows};
 use engine::{DType, PAYLOAD_BYTES_MAX};
 use half::{bf16, f16};
 
 use crate::memory::{One, Out, apart, bytes, input, output, size, span, zeroed};
+use crate::report::answer;
 use crate::wall::{Failure, Outcome, ta_error, wall};
 
 /// Elements of 64-bit floats. Numbers of types are those of the storage format.
@@ -83,6 +84,13 @@ pub const TA_NORM_2: u32 = 10;
 pub const TA_NORM_MAX: u32 = 11;
 /// log of the sum of exponentials.
 pub const TA_LOG_SUM_EXP: u32 = 12;
+
+/// Name of the instruction set that the mathematics runs on here: `avx512`, `avx2` or `scalar`. Chosen once; the variable
+/// TENSORATOM_ISA of the environment pins it.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_isa(out: *mut c_char, capacity: u64, length: *mut u64, error: *mut ta_error) -> i32 {
+    answer(error, (out, capacity, length), || Ok(kernels::isa().name()))
+}
 
 /// A type by its number.
 #[inline(always)]

@@ -17,12 +17,14 @@ pub const TA_OPEN_READ_ONLY: u32 = 2;
 pub const TA_POSITIONED: u32 = 4;
 /// Commits do not wait for the device: they survive the process, not the machine.
 pub const TA_NO_SYNC: u32 = 8;
+/// Make the store; TA_ALREADY_EXISTS where one is there.
+pub const TA_CREATE_NEW: u32 = 16;
 
 /// How to open a store. All zero is the default, and so is NULL.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ta_options {
-    /// TA_CREATE, TA_OPEN_READ_ONLY, TA_POSITIONED, TA_NO_SYNC or-ed together.
+    /// TA_CREATE, TA_OPEN_READ_ONLY, TA_POSITIONED, TA_NO_SYNC, TA_CREATE_NEW or-ed together.
     pub flags: u32,
     /// Raw bytes of a chunk, at creation; 0 for 256 KiB.
     pub chunk_bytes: u32,
@@ -73,10 +75,17 @@ pub struct ta_tensor {
     pub dtype: u32,
 }
 
+/// Whether a store is made.
+pub(crate) enum Make {
+    Never,
+    IfMissing,
+    Always,
+}
+
 /// Options and whether to create.
-pub(crate) fn options(pointer: *const ta_options) -> Outcome<(Options, bool)> {
-    let Some(c) = structure(pointer)? else { return Ok((Options::new(), false)) };
-    let known = TA_CREATE | TA_OPEN_READ_ONLY | TA_POSITIONED | TA_NO_SYNC;
+pub(crate) fn options(pointer: *const ta_options) -> Outcome<(Options, Make)> {
+    let Some(c) = structure(pointer)? else { return Ok((Options::new(), Make::Never)) };
+    let known = TA_CREATE | TA_OPEN_READ_ONLY | TA_POSITIONED | TA_NO_SYNC | TA_CREATE_NEW;
     if c.flags & !known != 0 {
         return Err(Failure::argument(format!("flags {:#x} are not known", c.flags & !known)));
     }
@@ -105,12 +114,22 @@ pub(crate) fn options(pointer: *const ta_options) -> Outcome<(Options, bool)> {
     if let Some(path) = optional_text(c.cold_directory, c.cold_directory_length)? {
         options = options.cold_directory(path);
     }
-    Ok((options, c.flags & TA_CREATE != 0))
+    let make = match c.flags & (TA_CREATE | TA_CREATE_NEW) {
+        0 => Make::Never,
+        TA_CREATE => Make::IfMissing,
+        _ => Make::Always,
+    };
+    Ok((options, make))
+}
+
+/// The name or the number of a key, whatever its namespace.
+pub(crate) fn name<'a>(key: &ta_key) -> Outcome<KeyRef<'a>> {
+    Ok(optional_text(key.name, key.name_length)?.map_or(key.number.into(), KeyRef::from))
 }
 
 /// The address a key names in a store.
 pub(crate) fn address<'a>(store: &Store, key: &ta_key) -> Outcome<Address<'a>> {
-    let name: KeyRef<'a> = optional_text(key.name, key.name_length)?.map_or(key.number.into(), KeyRef::from);
+    let name = name(key)?;
     if key.ns_length == 0 {
         return Ok(name.into());
     }

@@ -2,11 +2,11 @@
 
 use std::ffi::c_char;
 
-use engine::{ListOptions, MoveOptions, Namespace, Snapshot, Store, Tier};
+use engine::{MoveOptions, Namespace, Snapshot, Store, Tier};
 use serde_json::Value;
 
 use crate::memory::{One, optional_text, text};
-use crate::read::List;
+use crate::read::ta_list_after;
 use crate::txn::Txn;
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle, report};
@@ -48,16 +48,7 @@ pub extern "C" fn ta_list_in(
     list: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = One::at(list)?;
-        let options = ListOptions::new().prefix(text(prefix, prefix_length)?);
-        let engine = handle::get::<Snapshot>(snapshot)?;
-        let atoms = match namespace(engine.store(), ns, ns_length)? {
-            Some(space) => engine.in_namespace(&space).iter(&options),
-            None => engine.iter(&options),
-        };
-        out.set(handle::add(handle::tag(snapshot), List::new(atoms))?)
-    })
+    ta_list_after(snapshot, ns, ns_length, prefix, prefix_length, std::ptr::null(), list, error)
 }
 
 /// Deletes every name that starts with a prefix, all atoms of the namespace where it is empty; `deleted` is how many.

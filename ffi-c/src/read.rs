@@ -2,11 +2,14 @@
 
 use std::ffi::{c_char, c_void};
 
+use engine::kernels::quantize::dequantize_payload;
 use engine::{AtomInfo, Bytes, ListOptions, Payload, RANK_MAX, Snapshot, Store};
 
 use crate::listing::Listing;
-use crate::memory::{One, Out, apart, output, required, span, text};
-use crate::options::{address, ta_key};
+use crate::memory::{One, Out, apart, output, required, span, structure, text};
+use crate::options::{address, name, ta_key};
+use crate::prefix::namespace;
+use crate::txn::Txn;
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle};
 
@@ -47,8 +50,17 @@ fn info(info: &AtomInfo) -> ta_info {
     }
 }
 
-/// The payload of a key in a store, or in a snapshot (default namespace).
+/// The payload of a key in a store, in a snapshot, or as a transaction sees it.
 pub(crate) fn payload(from: u64, key: *const ta_key) -> Outcome<Payload> {
+    if handle::claims::<Txn>(from) {
+        let key = required(key, "the key")?;
+        return handle::get::<Txn>(from)?.with(|store, txn| Ok(txn.get(address(store, &key)?)?));
+    }
+    committed(from, key)
+}
+
+/// The payload of a key in a store or in a snapshot.
+fn committed(from: u64, key: *const ta_key) -> Outcome<Payload> {
     let key = required(key, "the key")?;
     if handle::claims::<Snapshot>(from) {
         let snapshot = handle::get::<Snapshot>(from)?;
@@ -58,7 +70,8 @@ pub(crate) fn payload(from: u64, key: *const ta_key) -> Outcome<Payload> {
     Ok(store.get(address(&store, &key)?)?)
 }
 
-/// Descriptor of an atom. `from` is a store or a snapshot. TA_NOT_FOUND where there is none.
+/// Descriptor of an atom. TA_NOT_FOUND where there is none. `from` is a store, a snapshot, or a transaction: that shows what it
+/// has put, with `lsn` and `created_us` of 0, and for the rest the store as it was when the transaction began.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_get_info(from: u64, key: *const ta_key, info: *mut ta_info, error: *mut ta_error) -> i32 {
     wall(error, || {
@@ -83,8 +96,9 @@ pub extern "C" fn ta_get_metadata(
     })
 }
 
-/// Reads `count` verified bytes from `offset` into memory of the caller. TA_INVALID_ARGUMENT beyond the end. After an error
-/// what `out` holds is undefined: chunks are verified where they are read to, and a later one may be damaged.
+/// Reads `count` verified bytes from `offset` into memory of the caller; `from` as in ta_get_info. TA_INVALID_ARGUMENT beyond
+/// the end. After an error what `out` holds is undefined: chunks are verified where they are read to, and a later one may be
+/// damaged.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_read(
     from: u64,
@@ -95,8 +109,8 @@ pub extern "C" fn ta_read(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let target = output(out.cast::<u8>(), count)?;
-        Ok(payload(from, key)?.read_into(offset, target)?)
+        let payload = payload(from, key)?; // first, so that nothing of the key is looked at once bytes are written
+        Ok(payload.read_into(offset, output(out.cast::<u8>(), count)?)?)
     })
 }
 
@@ -112,13 +126,32 @@ pub extern "C" fn ta_read_with(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let target = output(out.cast::<u8>(), count)?;
-        let flag = cancel::flag(cancel)?;
-        Ok(payload(from, key)?.read_into_within(offset, target, &cancel::control(&flag))?)
+        let (payload, flag) = (payload(from, key)?, cancel::flag(cancel)?);
+        Ok(payload.read_into_within(offset, output(out.cast::<u8>(), count)?, &cancel::control(&flag))?)
+    })
+}
+
+/// Reads all elements of an atom as f32, whatever its type and encoding: floats are rounded, integers converted, codes of
+/// TA_QUANTIZED scaled, blocks of a GGUF layout decoded. `count` must be the number of its elements. Ended with TA_CANCELLED
+/// soon after the cancel handle is set or its deadline has passed.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_read_f32(
+    from: u64,
+    key: *const ta_key,
+    out: *mut f32,
+    count: u64,
+    cancel: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let (payload, flag) = (payload(from, key)?, cancel::flag(cancel)?);
+        let (info, bytes) = (payload.info(), payload.range_within(0..payload.len(), &cancel::control(&flag))?);
+        Ok(dequantize_payload(info.dtype, &info.shape, &info.encoding, &bytes, output(out, count)?)?)
     })
 }
 
 /// Lends `count` verified bytes from `offset`, UINT64_MAX for all up to the end, without a copy where payloads are mapped.
+/// `from` is a store or a snapshot: what a transaction has put is read, or lent once it is committed.
 /// They stay at `data` until ta_close of `mapping`. NULL where there are none.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_map(
@@ -151,7 +184,7 @@ pub extern "C" fn ta_map_with(
     wall(error, || {
         apart(&[span(data, 1), span(bytes, 1), span(mapping, 1)], &[span(key, 1)])?;
         let (to_data, to_bytes, to_mapping) = (One::at(data)?, One::at(bytes)?, One::at(mapping)?);
-        let (payload, flag) = (payload(from, key)?, cancel::flag(cancel)?);
+        let (payload, flag) = (committed(from, key)?, cancel::flag(cancel)?);
         let end = if count == u64::MAX { Some(payload.len()) } else { offset.checked_add(count) };
         let end = end.ok_or_else(|| Failure::argument("offset and count are beyond 64 bits"))?;
         let lent: Bytes = payload.range_within(offset..end, &cancel::control(&flag))?;
@@ -178,6 +211,34 @@ pub extern "C" fn ta_list(
         let out = One::at(list)?;
         let options = ListOptions::new().prefix(text(prefix, prefix_length)?);
         let atoms = handle::get::<Snapshot>(snapshot)?.iter(&options);
+        out.set(handle::add(handle::tag(snapshot), List::new(atoms))?)
+    })
+}
+
+/// As ta_list_in, of what comes behind a key, be that there or not: whoever took a part of a long list before goes on so. The
+/// `ns` of `after` is not looked at; NULL begins at the front.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_list_after(
+    snapshot: u64,
+    ns: *const c_char,
+    ns_length: u64,
+    prefix: *const c_char,
+    prefix_length: u64,
+    after: *const ta_key,
+    list: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let (out, engine) = (One::at(list)?, handle::get::<Snapshot>(snapshot)?);
+        let options = ListOptions::new().prefix(text(prefix, prefix_length)?);
+        let options = match structure(after)? {
+            Some(key) => options.after(name(&key)?.to_key()),
+            None => options,
+        };
+        let atoms = match namespace(engine.store(), ns, ns_length)? {
+            Some(space) => engine.in_namespace(&space).iter(&options),
+            None => engine.iter(&options),
+        };
         out.set(handle::add(handle::tag(snapshot), List::new(atoms))?)
     })
 }

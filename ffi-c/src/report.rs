@@ -1,13 +1,14 @@
 //! What is large and rarely read: reports as JSON text.
 
-use engine::{SqlValue, Store, VerifyOptions};
+use engine::{ErrorKind, Store, VerifyOptions};
 use serde_json::{Map, Value, json};
 use std::ffi::c_char;
 use std::fmt::Display;
+use std::io;
 
 use crate::memory::{Out, size, text};
 use crate::prefix::namespace;
-use crate::wall::{Outcome, ta_error, wall};
+use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle};
 
 /// Hands a JSON value out under the size-query convention.
@@ -25,6 +26,28 @@ pub(crate) fn answer<T: Display>(
         let out = Out::text(out, capacity, length)?;
         out.fill(body()?.to_string().as_bytes())
     })
+}
+
+/// JSON as large as what it tells, in memory that is asked for piece by piece: a status where there is not enough.
+fn written(write: impl FnOnce(&mut Text) -> serde_json::Result<()>) -> Outcome<Vec<u8>> {
+    let mut text = Text(Vec::new());
+    let full = |_| Failure::of(ErrorKind::OutOfMemory, "no memory for the answer as JSON; ask for less of it");
+    write(&mut text).map_err(full)?; // nothing else can fail
+    Ok(text.0)
+}
+
+struct Text(Vec<u8>);
+
+impl io::Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_reserve(bytes.len())?;
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Named numbers of a report as a JSON object.
@@ -54,6 +77,23 @@ pub extern "C" fn ta_stat_with(
     answer(error, (out, capacity, length), || {
         let flag = cancel::flag(cancel)?;
         Ok(json!(handle::get::<Store>(store)?.stat_within(&cancel::control(&flag))?))
+    })
+}
+
+/// What the cache of decoded cold payloads holds and did, for all stores of this process, as a JSON object of numbers:
+/// {budget_bytes, bytes, entries, hits, misses}.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_decode_cache(out: *mut c_char, capacity: u64, length: *mut u64, error: *mut ta_error) -> i32 {
+    answer(error, (out, capacity, length), || Ok(Value::from(facts(&engine::decode_cache().facts()))))
+}
+
+/// Sets how many bytes of decoded cold payloads this process keeps, all stores together; 0 keeps none. Takes effect at once.
+/// Without it an eighth of the memory, at most 1 GiB. What ta_map lends is not counted.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_set_decode_cache_bytes(budget: u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        engine::set_decode_cache_bytes(budget);
+        Ok(())
     })
 }
 
@@ -136,17 +176,10 @@ pub extern "C" fn ta_query_with(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    answer(error, (out, capacity, length), || {
+    wall(error, || {
+        let out = Out::text(out, capacity, length)?;
         let (sql, rows, flag) = (text(sql, sql_length)?, size(row_limit)?, cancel::flag(cancel)?);
         let result = handle::get::<Store>(store)?.query_within(sql, rows, &cancel::control(&flag))?;
-        let cell = |value: &SqlValue| match value {
-            SqlValue::Null => Value::Null,
-            SqlValue::Integer(number) => json!(number),
-            SqlValue::Real(number) => json!(number),
-            SqlValue::Text(text) => json!(text),
-            SqlValue::Blob(bytes) => json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
-        };
-        let rows: Vec<Vec<Value>> = result.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-        Ok(json!({ "columns": result.columns, "rows": rows }))
+        out.fill(&written(|json| serde_json::to_writer(json, &result))?)
     })
 }

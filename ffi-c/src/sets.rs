@@ -5,10 +5,11 @@ use std::ffi::{c_char, c_void};
 use engine::{Store, VectorSet, VectorSetInfo};
 use serde_json::{Value, json};
 
-use crate::memory::{One, apart, input, output, required, span, zeroed};
+use crate::memory::{One, Out, apart, input, output, required, span, zeroed};
 use crate::options::{address, ta_key};
 use crate::prefix::{namespace, within};
 use crate::txn::Txn;
+use crate::vectors::view;
 use crate::wall::{Failure, ta_error, wall};
 use crate::{cancel, handle, report};
 
@@ -30,7 +31,7 @@ pub extern "C" fn ta_vectors_info(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    report::answer(error, (out, capacity, length), || Ok(facts(&handle::get::<VectorSet>(vectors)?.info()?)))
+    report::answer(error, (out, capacity, length), || Ok(facts(&view(vectors)?.info())))
 }
 
 /// The vector sets of the default namespace as a JSON array of such objects, by name.
@@ -78,7 +79,7 @@ pub extern "C" fn ta_vectors_get(
     wall(error, || {
         let places = if found.is_null() { 0 } else { count };
         apart(&[span(out.cast::<u8>(), out_bytes), span(found, places)], &[span(ids, count)])?;
-        let set = handle::get::<VectorSet>(vectors)?;
+        let set = view(vectors)?;
         let width = engine::byte_len(set.dtype(), &[set.dim() as u64], &engine::Encoding::Plain)?;
         if width.checked_mul(count) != Some(out_bytes) {
             return Err(Failure::argument(format!("{count} vectors of {width} bytes do not take {out_bytes}")));
@@ -95,6 +96,22 @@ pub extern "C" fn ta_vectors_get(
         target.copy_from_slice(&own);
         flags.iter_mut().zip(own_flags).for_each(|(to, flag)| *to = flag);
         Ok(())
+    })
+}
+
+/// Ids of all vectors: part by part in the order they were appended, ascending in each. Fewer or more may be there at the next
+/// call, unless a view is asked.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_ids(
+    vectors: u64,
+    ids: *mut i64,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = Out::sized(ids, capacity, length)?;
+        out.fill(&view(vectors)?.ids()?)
     })
 }
 

@@ -1,17 +1,16 @@
-//! Stores: open, namespaces, snapshots, import and export, repair.
+//! Stores: open, facts, namespaces, snapshots.
 
 use std::ffi::c_char;
 use std::path::Path;
 
-use engine::{AsOf, ExportOptions, ImportOptions, RepairOptions, Snapshot, Store};
+use engine::{AsOf, Options, Snapshot, Store};
 use serde_json::json;
 
 use crate::memory::{One, Out, text};
-use crate::options::{options, ta_options};
-use crate::prefix::{namespace, within};
+use crate::options::{Make, options, ta_options};
 use crate::report::answer;
-use crate::wall::{ta_error, wall};
-use crate::{cancel, handle, report};
+use crate::wall::{Outcome, ta_error, wall};
+use crate::{handle, report};
 
 /// Opens the store in a directory. In one process a directory opens once; later opens share it. Blocks and may sync.
 #[unsafe(no_mangle)]
@@ -24,9 +23,60 @@ pub extern "C" fn ta_store_open(
 ) -> i32 {
     wall(error, || {
         let out = One::at(store)?;
-        let (path, (options, create)) = (Path::new(text(path, path_length)?), self::options(options)?);
-        let store = if create { Store::open_or_create(path, &options)? } else { Store::open(path, &options)? };
-        out.set(handle::add(handle::new_tag(), store)?)
+        out.set(open((path, path_length), options, |options| options)?)
+    })
+}
+
+/// As ta_store_open, and of what is pinned at most `hot_bytes` are read into memory behind the opening: 0 for nothing,
+/// UINT64_MAX for all. ta_store_open reads 1 GiB. What the system needs otherwise it may take back.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_store_open_with(
+    path: *const c_char,
+    path_length: u64,
+    options: *const ta_options,
+    hot_bytes: u64,
+    store: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = One::at(store)?;
+        out.set(open((path, path_length), options, |options| options.hot_bytes(hot_bytes))?)
+    })
+}
+
+/// A handle of a store that is opened as a struct of C and `more` say.
+fn open(
+    (path, path_length): (*const c_char, u64),
+    options: *const ta_options,
+    more: impl FnOnce(Options) -> Options,
+) -> Outcome<u64> {
+    let (path, (options, make)) = (Path::new(text(path, path_length)?), self::options(options)?);
+    let options = more(options);
+    let store = match make {
+        Make::Never => Store::open(path, &options),
+        Make::IfMissing => Store::open_or_create(path, &options),
+        Make::Always => Store::create(path, &options),
+    };
+    handle::add(handle::new_tag(), store?)
+}
+
+/// What a store was made with and is open with, as a JSON object: {uuid, path, created_us, segment_bytes, chunk_bytes,
+/// is_read_only}; `path` is null where it is not UTF-8.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_store_facts(
+    store: u64,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    answer(error, (out, capacity, length), || {
+        let store = handle::get::<Store>(store)?;
+        Ok(json!({
+            "uuid": store.uuid(), "path": store.path().and_then(Path::to_str), "created_us": store.created_us(),
+            "segment_bytes": store.segment_bytes(), "chunk_bytes": store.chunk_bytes(),
+            "is_read_only": store.is_read_only(),
+        }))
     })
 }
 
@@ -86,122 +136,11 @@ pub extern "C" fn ta_snapshot(store: u64, as_of: u32, moment: u64, snapshot: *mu
     })
 }
 
-/// Imports a safetensors, npy or raw file in one commit, names prefixed; `lsn` is that commit.
+/// The newest commit that a snapshot shows.
 #[unsafe(no_mangle)]
-pub extern "C" fn ta_import(
-    store: u64,
-    path: *const c_char,
-    path_length: u64,
-    prefix: *const c_char,
-    prefix_length: u64,
-    cancel: u64,
-    lsn: *mut u64,
-    error: *mut ta_error,
-) -> i32 {
-    ta_import_in(store, std::ptr::null(), 0, path, path_length, prefix, prefix_length, cancel, lsn, error)
-}
-
-/// As ta_import, into a namespace; NULL is the default one.
-#[unsafe(no_mangle)]
-pub extern "C" fn ta_import_in(
-    store: u64,
-    ns: *const c_char,
-    ns_length: u64,
-    path: *const c_char,
-    path_length: u64,
-    prefix: *const c_char,
-    prefix_length: u64,
-    cancel: u64,
-    lsn: *mut u64,
-    error: *mut ta_error,
-) -> i32 {
+pub extern "C" fn ta_snapshot_lsn(snapshot: u64, lsn: *mut u64, error: *mut ta_error) -> i32 {
     wall(error, || {
         let out = One::at(lsn)?;
-        let mut options = ImportOptions::new().prefix(text(prefix, prefix_length)?);
-        let flag = cancel::flag(cancel)?;
-        let store = handle::get::<Store>(store)?;
-        if let Some(space) = namespace(&store, ns, ns_length)? {
-            options = options.namespace(&space);
-        }
-        out.set(store.import_file(Path::new(text(path, path_length)?), &options, &cancel::control(&flag))?.lsn)
-    })
-}
-
-/// Writes the atoms below a prefix into a safetensors file, which appears whole or not at all.
-#[unsafe(no_mangle)]
-pub extern "C" fn ta_export(
-    store: u64,
-    path: *const c_char,
-    path_length: u64,
-    prefix: *const c_char,
-    prefix_length: u64,
-    cancel: u64,
-    atoms: *mut u64,
-    error: *mut ta_error,
-) -> i32 {
-    ta_export_in(store, std::ptr::null(), 0, path, path_length, prefix, prefix_length, cancel, atoms, error)
-}
-
-/// As ta_export, from a namespace; NULL is the default one.
-#[unsafe(no_mangle)]
-pub extern "C" fn ta_export_in(
-    store: u64,
-    ns: *const c_char,
-    ns_length: u64,
-    path: *const c_char,
-    path_length: u64,
-    prefix: *const c_char,
-    prefix_length: u64,
-    cancel: u64,
-    atoms: *mut u64,
-    error: *mut ta_error,
-) -> i32 {
-    wall(error, || {
-        let out = One::at(atoms)?;
-        let options = ExportOptions::new().prefix(text(prefix, prefix_length)?);
-        let flag = cancel::flag(cancel)?;
-        let store = handle::get::<Store>(store)?;
-        let moment = within(&store, namespace(&store, ns, ns_length)?)?;
-        out.set(moment.export_file(Path::new(text(path, path_length)?), &options, &cancel::control(&flag))?.atoms)
-    })
-}
-
-/// Gives a store that nobody has open a cold directory, or moves the one it has: copied, synced, read back, switched over, then
-/// deleted. A relative path starts in the store. The report is JSON: {segments_copied, bytes_copied, left_behind}, fewer than
-/// 1,024 bytes and the path in it; the directory is changed also where it does not fit.
-#[unsafe(no_mangle)]
-pub extern "C" fn ta_set_cold_directory(
-    path: *const c_char,
-    path_length: u64,
-    directory: *const c_char,
-    directory_length: u64,
-    cancel: u64,
-    out: *mut c_char,
-    capacity: u64,
-    length: *mut u64,
-    error: *mut ta_error,
-) -> i32 {
-    answer(error, (out, capacity, length), || {
-        let (path, directory) = (text(path, path_length)?, text(directory, directory_length)?);
-        let flag = cancel::flag(cancel)?;
-        Ok(json!(engine::set_cold_directory(path, directory, &cancel::control(&flag))?))
-    })
-}
-
-/// Repairs a store that nobody has open; with `rebuild_catalog` not 0 its catalog is made anew. `atoms` is how many it has.
-#[unsafe(no_mangle)]
-pub extern "C" fn ta_repair(
-    path: *const c_char,
-    path_length: u64,
-    rebuild_catalog: u32,
-    cancel: u64,
-    atoms: *mut u64,
-    error: *mut ta_error,
-) -> i32 {
-    wall(error, || {
-        let out = One::at(atoms)?;
-        let options = RepairOptions::new().rebuild_catalog(rebuild_catalog != 0);
-        let flag = cancel::flag(cancel)?;
-        out.set(engine::repair(Path::new(text(path, path_length)?), &options, &cancel::control(&flag))?.atoms)
+        out.set(handle::get::<Snapshot>(snapshot)?.lsn())
     })
 }

@@ -6,7 +6,7 @@ use std::ffi::c_char;
 use std::time::Duration;
 
 use crate::memory::{optional_text, required, text};
-use crate::options::ta_key;
+use crate::options::{name, ta_key};
 use crate::report::{answer, facts};
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle};
@@ -193,5 +193,5 @@ fn pin(namespace: &str, key: KeyRef<'_>, exact: i32) -> TierPin {
 fn pin_of(key: *const ta_key, exact: i32) -> Outcome<TierPin> {
     let key = required(key, "the key")?;
     let namespace = optional_text(key.ns, key.ns_length)?.unwrap_or_default();
-    Ok(pin(namespace, optional_text(key.name, key.name_length)?.map_or(key.number.into(), KeyRef::from), exact))
+    Ok(pin(namespace, name(&key)?, exact))
 }

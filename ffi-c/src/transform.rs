@@ -1,9 +1,10 @@
-//! Other forms of numbers: JSON, conversions between types, 8-bit codes, blocks of GGUF files.
+//! Other forms of numbers: JSON, conversions between types, 8-bit codes, blocks of GGUF files, digests.
 
 use std::ffi::{c_char, c_void};
 
+use engine::Digest;
 use engine::kernels::convert::{Overflow, convert};
-use engine::kernels::ggml::{BlockLayout, dequantize_blocks};
+use engine::kernels::ggml::{BlockLayout, dequantize_blocks, quantize_blocks};
 use engine::kernels::json::{self, NonFinite};
 use engine::kernels::quantize::{self, Scheme};
 
@@ -42,12 +43,27 @@ pub extern "C" fn ta_json_write(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
+    ta_json_write_with(values, count, 0, out, capacity, length, error)
+}
+
+/// As ta_json_write, and with `nulls` not 0 a NaN or an infinity is `null`, which ta_json_parse does not read back.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_json_write_with(
+    values: *const f32,
+    count: u64,
+    nulls: u32,
+    out: *mut c_char,
+    capacity: u64,
+    length: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     wall(error, || {
         let numbers = input(values, count)?;
         apart(&[span(out.cast::<u8>(), capacity), span(length, 1)], &[span(values, count)])?;
         let out = Out::text(out, capacity, length)?;
         let mut text = Vec::new();
-        json::write_bytes(numbers, NonFinite::Refuse, &mut text)?;
+        let non_finite = if nulls == 0 { NonFinite::Refuse } else { NonFinite::Null };
+        json::write_bytes(numbers, non_finite, &mut text)?;
         out.fill(&text)
     })
 }
@@ -142,11 +158,49 @@ pub extern "C" fn ta_gguf_dequantize(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let name = text(layout, layout_length)?;
-        let layout = BlockLayout::ALL.iter().copied().find(|layout| layout.name() == name);
-        let layout =
-            layout.ok_or_else(|| Failure::argument(format!("no layout is named '{}'", name.escape_debug())))?;
+        let layout = self::layout(layout, layout_length)?;
         apart(&[span(out, count)], &[span(blocks.cast::<u8>(), block_bytes)])?;
         Ok(dequantize_blocks(layout, bytes(blocks, block_bytes)?, output(out, count)?)?)
     })
+}
+
+/// Turns `count` numbers into blocks of a GGUF layout, `Q8_0` or `Q4_0`, with the bits of ggml's own quantiser. `block_bytes`
+/// must be what they take: 34 or 18 for 32 numbers. TA_INVALID_ARGUMENT for NaN, infinities, and numbers whose scale is
+/// beyond f16.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_gguf_quantize(
+    layout: *const c_char,
+    layout_length: u64,
+    source: *const f32,
+    count: u64,
+    blocks: *mut c_void,
+    block_bytes: u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let layout = self::layout(layout, layout_length)?;
+        apart(&[span(blocks.cast::<u8>(), block_bytes)], &[span(source, count)])?;
+        let target = output(blocks.cast::<u8>(), block_bytes)?;
+        let mut own = zeroed::<u8>(target.len())?;
+        quantize_blocks(layout, input(source, count)?, &mut own)?;
+        target.copy_from_slice(&own);
+        Ok(())
+    })
+}
+
+/// BLAKE3-256 of bytes, as ta_info has it of a payload: `digest` takes 32 bytes.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_digest(data: *const c_void, count: u64, digest: *mut u8, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        apart(&[span(digest, 32)], &[span(data.cast::<u8>(), count)])?;
+        let target = output(digest, 32)?;
+        target.copy_from_slice(&Digest::of(bytes(data, count)?).0);
+        Ok(())
+    })
+}
+
+fn layout(name: *const c_char, length: u64) -> Outcome<BlockLayout> {
+    let name = text(name, length)?;
+    let layout = BlockLayout::ALL.iter().copied().find(|layout| layout.name() == name);
+    layout.ok_or_else(|| Failure::argument(format!("no layout is named '{}'", name.escape_debug())))
 }

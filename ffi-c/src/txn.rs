@@ -1,9 +1,10 @@
 //! Transactions: put, stream, delete, rename, metadata, commit.
 
+use std::cell::RefCell;
 use std::ffi::{c_char, c_void};
 
 use engine::{Encoding, PutOptions, Store, WriteTxn};
-use parking_lot::Mutex;
+use parking_lot::ReentrantMutex;
 
 use crate::math::dtype;
 use crate::memory::{One, optional_text, required, size, zeroed};
@@ -14,21 +15,32 @@ use crate::{cancel, handle, options};
 /// A transaction until it is committed.
 pub struct Txn {
     store: Store,
-    open: Mutex<Option<WriteTxn>>,
+    open: ReentrantMutex<RefCell<Option<WriteTxn>>>,
 }
 
 impl Txn {
     /// Runs with the transaction; calls of several threads follow one another.
     pub(crate) fn with<R>(&self, body: impl FnOnce(&Store, &mut WriteTxn) -> Outcome<R>) -> Outcome<R> {
-        let mut guard = self.open.lock();
-        let txn = guard.as_mut().ok_or_else(|| Failure::handle("the transaction was committed"))?;
-        body(&self.store, txn)
+        let open = self.open.lock();
+        let mut held = open.try_borrow_mut().map_err(|_| in_use())?;
+        body(&self.store, held.as_mut().ok_or_else(committed)?)
     }
 
     /// The transaction, to be committed; none is left.
     pub(crate) fn take(&self) -> Outcome<WriteTxn> {
-        self.open.lock().take().ok_or_else(|| Failure::handle("the transaction was committed"))
+        let open = self.open.lock();
+        let mut held = open.try_borrow_mut().map_err(|_| in_use())?;
+        held.take().ok_or_else(committed)
     }
+}
+
+fn committed() -> Failure {
+    Failure::handle("the transaction was committed")
+}
+
+/// A source that calls into its own transaction would otherwise wait for itself, for ever.
+fn in_use() -> Failure {
+    Failure::argument("a source uses the transaction that it gives bytes to")
 }
 
 /// Begins a transaction. ta_commit makes it durable; ta_close without a commit takes it back.
@@ -37,7 +49,7 @@ pub extern "C" fn ta_begin(store: u64, txn: *mut u64, error: *mut ta_error) -> i
     wall(error, || {
         let out = One::at(txn)?;
         let engine = handle::get::<Store>(store)?;
-        let open = Mutex::new(Some(engine.begin()?));
+        let open = ReentrantMutex::new(RefCell::new(Some(engine.begin()?)));
         out.set(handle::add(handle::tag(store), Txn { store: engine.as_ref().clone(), open })?)
     })
 }
@@ -79,7 +91,8 @@ pub extern "C" fn ta_put(
 }
 
 /// Gives the next bytes of a payload: writes at most `capacity` bytes to `buffer` and returns how many; 0 at the end, a
-/// negative number to give up. Must return (no longjmp, no exception), and not use the same transaction.
+/// negative number to give up. Must return (no longjmp, no exception). Its calls on the same transaction are refused with
+/// TA_INVALID_ARGUMENT.
 pub type ta_source = Option<extern "C" fn(context: *mut c_void, buffer: *mut u8, capacity: u64) -> i64>;
 
 /// Puts a payload of unknown length, block by block, never whole in memory. A first dimension of UINT64_MAX follows from

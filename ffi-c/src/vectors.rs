@@ -3,14 +3,22 @@
 use std::ffi::c_void;
 
 use engine::kernels::Rows;
-use engine::{CompactOptions, Neighbor, SearchOptions, Snapshot, Store, VectorSet};
+use engine::{CompactOptions, Companions, Neighbor, Snapshot, Store, VectorSet, VectorSnapshot};
 
 use crate::filter::ta_search_options;
 use crate::math::{self, dtype, extent, rows};
 use crate::memory::{One, apart, input, output, required, size, span};
 use crate::options::{address, ta_key};
+use crate::txn::Txn;
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, filter, handle};
+
+/// Appended vectors get a companion where that pays: parts of 1,024 and more, of types larger than a byte.
+pub const TA_COMPANIONS_AUTO: u32 = 0;
+/// They do in parts of any size.
+pub const TA_COMPANIONS_ALWAYS: u32 = 1;
+/// They do not; ta_vectors_build_companions makes them later.
+pub const TA_COMPANIONS_NEVER: u32 = 2;
 
 /// Opens a vector set by its name, or makes it. TA_CONFLICT or TA_INVALID_ARGUMENT where one of other facts is there.
 #[unsafe(no_mangle)]
@@ -45,6 +53,54 @@ pub extern "C" fn ta_vectors_find(store: u64, name: *const ta_key, vectors: *mut
     })
 }
 
+/// Makes a view of a vector set as a snapshot shows it, or as a transaction sees it, what it staged included. It takes all
+/// calls that read or search a set, shows the same whatever is committed, and takes no changes: TA_INVALID_HANDLE. A view of
+/// a transaction is usable until that ends. Close it with ta_close.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_view(from: u64, name: *const ta_key, view: *mut u64, error: *mut ta_error) -> i32 {
+    wall(error, || {
+        let out = One::at(view)?;
+        let name = required(name, "the name")?;
+        let made = if handle::claims::<Txn>(from) {
+            handle::get::<Txn>(from)?.with(|store, txn| Ok(txn.vectors(address(store, &name)?)?.view()?))?
+        } else {
+            let snapshot = handle::get::<Snapshot>(from)?;
+            snapshot.vector_set(address(snapshot.store(), &name)?)?
+        };
+        out.set(handle::add(handle::tag(from), made)?)
+    })
+}
+
+/// What a call that reads is given: a view, or a set as it is now.
+pub(crate) fn view(vectors: u64) -> Outcome<VectorSnapshot> {
+    if handle::claims::<VectorSnapshot>(vectors) {
+        return Ok(handle::get::<VectorSnapshot>(vectors)?.as_ref().clone());
+    }
+    Ok(handle::get::<VectorSet>(vectors)?.snapshot()?)
+}
+
+/// Makes another handle of a set, through which vectors are appended and upserted with companions as said: TA_COMPANIONS_AUTO,
+/// as all other handles do, TA_COMPANIONS_ALWAYS, TA_COMPANIONS_NEVER. Close both.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_with_companions(
+    vectors: u64,
+    companions: u32,
+    with: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
+    wall(error, || {
+        let out = One::at(with)?;
+        let companions = match companions {
+            TA_COMPANIONS_AUTO => Companions::Auto,
+            TA_COMPANIONS_ALWAYS => Companions::Always,
+            TA_COMPANIONS_NEVER => Companions::Never,
+            other => return Err(Failure::argument(format!("companions of {other} are not known"))),
+        };
+        let set = handle::get::<VectorSet>(vectors)?.as_ref().clone();
+        out.set(handle::add(handle::tag(vectors), set.companions(companions))?)
+    })
+}
+
 /// What a set was made with: elements of a vector, their type, the metric of its searches.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_vectors_facts(
@@ -57,16 +113,17 @@ pub extern "C" fn ta_vectors_facts(
     wall(error, || {
         apart(&[span(dim, 1), span(dtype, 1), span(metric, 1)], &[])?;
         let (to_dim, to_dtype, to_metric) = (One::at(dim)?, One::at(dtype)?, One::at(metric)?);
-        let set = handle::get::<VectorSet>(vectors)?;
-        to_dim.set(set.dim() as u64)?;
-        to_dtype.set(u32::from(set.dtype().number()))?;
-        to_metric.set(u32::from(set.metric().number()))
+        let (dim, dtype, metric) = if handle::claims::<VectorSnapshot>(vectors) {
+            let view = handle::get::<VectorSnapshot>(vectors)?;
+            (view.dim(), view.dtype(), view.metric())
+        } else {
+            let set = handle::get::<VectorSet>(vectors)?;
+            (set.dim(), set.dtype(), set.metric())
+        };
+        to_dim.set(dim as u64)?;
+        to_dtype.set(u32::from(dtype.number()))?;
+        to_metric.set(u32::from(metric.number()))
     })
-}
-
-/// The set of a handle and `count` vectors for it.
-fn vectors<'a>(set: &VectorSet, data: *const c_void, count: u64, stride: u64) -> Outcome<Rows<'a>> {
-    rows(data, u32::from(set.dtype().number()), count, set.dim() as u64, stride)
 }
 
 /// Gives ids and vectors of the caller to one of the ways a set takes them.
@@ -77,7 +134,8 @@ fn write(
     how: impl FnOnce(&VectorSet, &[i64], Rows<'_>) -> engine::Result<()>,
 ) -> Outcome {
     let set = handle::get::<VectorSet>(set)?;
-    Ok(how(&set, input(ids, count)?, vectors(&set, data, count, stride)?)?)
+    let rows = rows(data, u32::from(set.dtype().number()), count, set.dim() as u64, stride)?;
+    Ok(how(&set, input(ids, count)?, rows)?)
 }
 
 /// Appends vectors of the set's type under new ids, in one commit. Stride in bytes, 0 for none between rows.
@@ -180,19 +238,38 @@ pub extern "C" fn ta_vectors_delete_with(
 pub extern "C" fn ta_vectors_count(vectors: u64, count: *mut u64, error: *mut ta_error) -> i32 {
     wall(error, || {
         let out = One::at(count)?;
-        out.set(handle::get::<VectorSet>(vectors)?.len()?)
+        out.set(view(vectors)?.len())
     })
 }
 
 /// Rewrites parts with many deleted rows and joins small ones; `parts` is how many were rewritten.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_vectors_compact(vectors: u64, cancel: u64, parts: *mut u64, error: *mut ta_error) -> i32 {
+    wall(error, || compact(vectors, &CompactOptions::new(), cancel, parts))
+}
+
+/// As ta_vectors_compact: parts of which a share of `dead_fraction` or more is deleted are rewritten (0.2 is usual), parts of
+/// fewer than `small_rows` vectors are joined (16,384), and no new part has more than `part_bytes_max` bytes (256 MiB), which
+/// is the memory it takes as well.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_vectors_compact_with(
+    vectors: u64,
+    dead_fraction: f64,
+    small_rows: u64,
+    part_bytes_max: u64,
+    cancel: u64,
+    parts: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     wall(error, || {
-        let out = One::at(parts)?;
-        let flag = cancel::flag(cancel)?;
-        let set = handle::get::<VectorSet>(vectors)?;
-        out.set(set.compact(&CompactOptions::new(), &cancel::control(&flag))?)
+        let options = CompactOptions::new().dead_fraction(dead_fraction).small_rows(small_rows);
+        compact(vectors, &options.part_bytes_max(part_bytes_max), cancel, parts)
     })
+}
+
+fn compact(vectors: u64, options: &CompactOptions, cancel: u64, parts: *mut u64) -> Outcome {
+    let (out, flag) = (One::at(parts)?, cancel::flag(cancel)?);
+    out.set(handle::get::<VectorSet>(vectors)?.compact(options, &cancel::control(&flag))?)
 }
 
 /// Hands out what a search found: `k` places for each query, `counts` of them filled.
@@ -259,8 +336,8 @@ pub extern "C" fn ta_search_with(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let set = handle::get::<VectorSet>(vectors)?;
-        let rows = self::vectors(&set, data, queries, 0)?;
+        let set = view(vectors)?;
+        let rows = rows(data, u32::from(set.dtype().number()), queries, set.dim() as u64, 0)?;
         let out = places(&rows, k, (ids, distances, counts), &filter::lists(options)?)?;
         let flag = cancel::flag(cancel)?;
         let options = filter::options(options)?.control(cancel::control(&flag));
@@ -283,13 +360,46 @@ pub extern "C" fn ta_search_matrix(
     counts: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
+    ta_search_matrix_with(
+        snapshot,
+        key,
+        metric,
+        std::ptr::null(),
+        data,
+        queries,
+        k,
+        cancel,
+        ids,
+        distances,
+        counts,
+        error,
+    )
+}
+
+/// As ta_search_matrix, among the rows that `options` (may be NULL) leaves; their `metric` counts where it is not 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn ta_search_matrix_with(
+    snapshot: u64,
+    key: *const ta_key,
+    metric: u32,
+    options: *const ta_search_options,
+    data: *const c_void,
+    queries: u64,
+    k: u64,
+    cancel: u64,
+    ids: *mut i64,
+    distances: *mut f64,
+    counts: *mut u64,
+    error: *mut ta_error,
+) -> i32 {
     wall(error, || {
         let key = required(key, "the key")?;
         let snapshot = handle::get::<Snapshot>(snapshot)?;
         let matrix = snapshot.matrix(address(snapshot.store(), &key)?, math::metric(metric)?)?;
         let rows = rows(data, u32::from(matrix.dtype().number()), queries, matrix.dim() as u64, 0)?;
-        let (flag, out) = (cancel::flag(cancel)?, places(&rows, k, (ids, distances, counts), &[])?);
-        let options = SearchOptions::new().control(cancel::control(&flag));
+        let out = places(&rows, k, (ids, distances, counts), &filter::lists(options)?)?;
+        let flag = cancel::flag(cancel)?;
+        let options = filter::options(options)?.control(cancel::control(&flag));
         hand_out(matrix.search(rows, size(k)?, &options)?, k, out)
     })
 }

@@ -7,6 +7,7 @@ use pyo3::types::PyDict;
 use tensoratom::RepairOptions;
 
 use crate::run::long;
+use crate::store::facts_dict;
 
 /// Gives a store that nobody has open a cold directory, or moves the one it has: copied, synced, read back, switched over, then
 /// deleted. A relative `directory` starts in the store. Raises BusyError while anybody has it open. Returns a dict of
@@ -30,7 +31,8 @@ pub(crate) fn set_cold_directory<'py>(
 }
 
 /// Repairs a store that nobody has open; `rebuild_catalog` makes its catalog anew from the segments, `without_cold` although
-/// the cold directory is away. Returns a dict of what was done; `findings` are sentences about what could not be read.
+/// the cold directory is away. Returns a dict of what was done; `commits_missing` lists the first and last of each gap, and
+/// `findings` are sentences about what could not be read.
 #[pyfunction]
 #[pyo3(signature = (path, *, rebuild_catalog = false, without_cold = false, progress = None))]
 pub(crate) fn repair<'py>(
@@ -42,14 +44,11 @@ pub(crate) fn repair<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let options = RepairOptions::new().rebuild_catalog(rebuild_catalog).without_cold(without_cold);
     let report = long(py, "repair", progress.as_ref(), |control| tensoratom::repair(&path, &options, control))?;
-    let dict = PyDict::new(py);
+    let dict = facts_dict(py, &report.facts())?;
+    // What is a flag, and which commits are missing, is said better than by numbers.
     dict.set_item("identity_rewritten", report.identity_rewritten)?;
     dict.set_item("catalog_rebuilt", report.catalog_rebuilt)?;
-    dict.set_item("segments", report.segments_scanned)?;
-    dict.set_item("commits", report.commits_applied)?;
     dict.set_item("commits_missing", report.commits_missing)?;
-    dict.set_item("payloads_adopted", report.payloads_adopted)?;
-    dict.set_item("atoms", report.atoms)?;
     dict.set_item("findings", report.findings)?;
     Ok(dict)
 }

@@ -5,6 +5,7 @@
 
 mod atom;
 mod buffer;
+mod cache;
 mod closed_store;
 mod dlpack;
 mod dtype;
@@ -50,6 +51,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add!(math::topk_indices, math::quantize_blocks, math::dequantize_blocks, math::convert_into, math::dtype_of);
     add!(
         math::instruction_set,
+        cache::decode_cache,
+        cache::set_decode_cache_bytes,
         closed_store::repair,
         closed_store::set_cold_directory,
         foreign::from_dlpack,

@@ -38,7 +38,7 @@ fn from_json<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     python(py, "json", "loads")?.call1((text,))
 }
 
-fn facts_dict<'py>(py: Python<'py>, facts: &[(&str, u64)]) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn facts_dict<'py>(py: Python<'py>, facts: &[(&str, u64)]) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     facts.iter().try_for_each(|(name, value)| dict.set_item(name, value))?;
     Ok(dict)
@@ -89,7 +89,7 @@ impl PyStore {
     #[new]
     #[pyo3(signature = (path, mode = "rw", *, create = true, durability = "full", read_mode = "mapped",
         segment_bytes = None, chunk_bytes = None, cache_bytes = None, threads = 0, lock_timeout = None,
-        cold_directory = None))]
+        cold_directory = None, hot_bytes = None))]
     #[expect(clippy::too_many_arguments, reason = "options are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -104,6 +104,7 @@ impl PyStore {
         threads: usize,
         lock_timeout: Option<f64>,
         cold_directory: Option<PathBuf>,
+        hot_bytes: Option<u64>,
     ) -> PyResult<Self> {
         let mode = choose("mode", mode, &[("r", "r"), ("rw", "rw"), ("x", "x")])?;
         let mut options = Options::new()
@@ -134,6 +135,9 @@ impl PyStore {
         }
         if let Some(directory) = cold_directory {
             options = options.cold_directory(std::path::absolute(&directory).unwrap_or(directory));
+        }
+        if let Some(bytes) = hot_bytes {
+            options = options.hot_bytes(bytes);
         }
         let path = std::path::absolute(&path).unwrap_or(path);
         let open = || match (mode, create) {

@@ -219,6 +219,20 @@ def test_a_policy_moves_what_it_says_and_arrays_stay_the_same(store):
         store.tier_policy = {"codec": "zstd:99"}
     with pytest.raises(ValueError):
         store.move_to_tier("", "lukewarm")
+    # What is decoded takes memory of the host, which must be able to say how much.
+    assert store.move_to_tier("m/", "cold")["payloads_moved"] == 2
+    ta.set_decode_cache_bytes(0)
+    try:
+        assert (store["m/b"] == array + 1).all() and ta.decode_cache()["bytes"] == ta.decode_cache()["budget_bytes"] == 0
+        ta.set_decode_cache_bytes(1 << 24)
+        before = ta.decode_cache()["hits"]
+        assert (store["m/b"] == store["m/b"]).all() and ta.decode_cache()["hits"] > before
+    finally:
+        ta.set_decode_cache_bytes(1 << 28)
+    with pytest.raises(OverflowError):
+        ta.open(store.path, hot_bytes=-1)
+    with ta.open(store.path, hot_bytes=0) as again:
+        assert again["m/a"][1] == 1
 
 
 def test_a_cold_disk_that_is_away_is_an_exception_of_its_own_and_heals(tmp_path):
@@ -248,6 +262,7 @@ def test_a_cold_disk_that_is_away_is_an_exception_of_its_own_and_heals(tmp_path)
     assert (moved["segments_copied"], moved["left_behind"]) == (1, None) and moved["bytes_copied"] > 65_536
     repaired = ta.repair(tmp_path / "s", rebuild_catalog=True)
     assert (repaired["catalog_rebuilt"], repaired["atoms"], repaired["findings"]) == (True, 2, [])
+    assert (repaired["commits_missing"], repaired["segments_scanned"] > 1, repaired["identity_rewritten"]) == ([], True, False)
     with ta.open(tmp_path / "s") as store:
         assert store.stat()["cold_directory"]["path"] == str(tmp_path / "other") and (store["a"] == array).all()
 

@@ -38,18 +38,7 @@ pub(crate) fn repair(args: &Repair) -> Result<Outcome> {
     let report = Follow::new("repair").run(|control| tensoratom::repair(path, &options, control));
     let report = report.map_err(|e| e.with_path(path))?;
     if args.json {
-        let missing: Vec<Value> = report.commits_missing.iter().map(|(first, last)| json!([first, last])).collect();
-        print_json(&json!({
-            "identity_rewritten": report.identity_rewritten,
-            "catalog_rebuilt": report.catalog_rebuilt,
-            "segments_scanned": report.segments_scanned,
-            "records_found": report.records_found,
-            "commits_applied": report.commits_applied,
-            "payloads_adopted": report.payloads_adopted,
-            "commits_missing": missing,
-            "atoms": report.atoms,
-            "findings": report.findings,
-        }))?;
+        print_json(&json!(report))?;
         return Ok(Outcome::Done);
     }
     if report.identity_rewritten {
@@ -84,7 +73,7 @@ pub(crate) fn sql(args: &Sql) -> Result<Outcome> {
         let columns = distinct(columns);
         let mut list = JsonList::new();
         list.print(rows.iter().map(|row| {
-            let cells = columns.iter().cloned().zip(row.iter().map(value_json));
+            let cells = columns.iter().cloned().zip(row.iter().map(|value| json!(value)));
             Value::Object(cells.collect::<Map<String, Value>>())
         }))?;
         list.finish()?;
@@ -118,16 +107,6 @@ fn value_text(value: &SqlValue) -> String {
         SqlValue::Real(x) => x.to_string(),
         SqlValue::Text(text) => text.clone(),
         SqlValue::Blob(bytes) => hex(bytes),
-    }
-}
-
-fn value_json(value: &SqlValue) -> Value {
-    match value {
-        SqlValue::Null => Value::Null,
-        SqlValue::Integer(n) => json!(n),
-        SqlValue::Real(x) => json!(x),
-        SqlValue::Text(text) => json!(text),
-        SqlValue::Blob(bytes) => json!(hex(bytes)),
     }
 }
 

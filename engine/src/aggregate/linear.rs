@@ -2,6 +2,7 @@
 
 use super::{Aggregated, Aggregation, NUMBERS_MAX, zeros};
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Numbers of a state: sums or extremes; for variances mean and squared deviations; for sums of
 /// exponentials the largest exponents and the sums relative to them; for covariances and components the mean
@@ -65,7 +66,14 @@ pub(super) fn push(spec: Aggregation, numbers: &mut [f64], before: f64, row: &mu
 }
 
 /// Takes the numbers of another state of the same kind; both have rows.
-pub(super) fn merge(spec: Aggregation, numbers: &mut [f64], before: f64, other: &[f64], weight: f64, dim: usize) {
+pub(super) fn merge(
+    spec: Aggregation,
+    numbers: &mut [f64],
+    before: f64,
+    other: &[f64],
+    weight: f64,
+    dim: usize,
+) -> Result<()> {
     match spec {
         Aggregation::Sum | Aggregation::Mean => numbers.iter_mut().zip(other).for_each(|(sum, x)| *sum += x),
         Aggregation::Min | Aggregation::Max => extremes(spec, numbers, other),
@@ -79,31 +87,43 @@ pub(super) fn merge(spec: Aggregation, numbers: &mut [f64], before: f64, other: 
         _ if weight == 0.0 => {}
         _ => {
             let (other_mean, other_second) = other.split_at(dim);
-            let mut row = other_mean.to_vec();
+            let mut row = gathered(other_mean.iter().copied(), dim)?;
             push(spec, numbers, before, &mut row, weight);
             let second = numbers.iter_mut().skip(dim);
             second.zip(other_second).for_each(|(second, x)| *second += x);
         }
     }
+    Ok(())
 }
 
 /// The value, see [`super::Aggregate::finish`]; there is at least one row.
 pub(super) fn finish(spec: Aggregation, numbers: &[f64], weight: f64, dim: usize) -> Result<Option<Aggregated>> {
-    let of = |rows: usize, values: Vec<f64>| Some(Aggregated { rows, dim, values, beside: vec![weight; rows] });
+    let of = |rows: usize, values: Vec<f64>| -> Result<Option<Aggregated>> {
+        Ok(Some(Aggregated { rows, dim, values, beside: gathered(std::iter::repeat_n(weight, rows), rows)? }))
+    };
     let (mean, second) = numbers.split_at(dim.min(numbers.len()));
-    Ok(match spec {
-        Aggregation::Mean => of(1, mean.iter().map(|sum| sum / weight).collect()),
-        Aggregation::Variance { ddof } | Aggregation::Covariance { ddof } if weight <= f64::from(ddof) => None,
+    match spec {
+        Aggregation::Mean => of(1, gathered(mean.iter().map(|sum| sum / weight), dim)?),
+        Aggregation::Variance { ddof } | Aggregation::Covariance { ddof } if weight <= f64::from(ddof) => Ok(None),
         Aggregation::Variance { ddof } => {
             let divisor = weight - f64::from(ddof);
-            of(2, mean.iter().copied().chain(second.iter().map(|m2| m2 / divisor)).collect())
+            let both = mean.iter().copied().chain(second.iter().map(|m2| m2 / divisor));
+            of(2, gathered(both, numbers.len())?)
         }
         Aggregation::Covariance { ddof } => of(dim, full(second, dim, weight - f64::from(ddof))?),
-        Aggregation::LogSumExp => of(1, mean.iter().zip(second).map(|(most, sum)| most + sum.ln()).collect()),
-        Aggregation::Pca { .. } if weight <= 1.0 => None,
-        Aggregation::Pca { components } => components_of(mean, &full(second, dim, weight - 1.0)?, components)?,
-        _ => of(1, mean.to_vec()),
-    })
+        Aggregation::LogSumExp => of(1, gathered(mean.iter().zip(second).map(|(most, sum)| most + sum.ln()), dim)?),
+        Aggregation::Pca { .. } if weight <= 1.0 => Ok(None),
+        Aggregation::Pca { components } => components_of(mean, &full(second, dim, weight - 1.0)?, components),
+        _ => of(1, gathered(mean.iter().copied(), dim)?),
+    }
+}
+
+/// At most `len` numbers, or an error where memory is short.
+fn gathered(values: impl Iterator<Item = f64>, len: usize) -> Result<Vec<f64>> {
+    let mut all = Vec::new();
+    memory::reserve(&mut all, len)?;
+    all.extend(values.take(len));
+    Ok(all)
 }
 
 /// Adds `parts` times the exponential of `x` to a sum that is told relative to its largest exponent. NaN stays.
@@ -166,7 +186,8 @@ fn components_of(mean: &[f64], covariance: &[f64], components: u32) -> Result<Op
     let count = usize::try_from(components).unwrap_or(dim).min(dim);
     let found = svd(MatrixView::new(covariance, dim, dim)?, count)?;
     let total = covariance.iter().step_by(dim.saturating_add(1)).sum();
-    let mut values = mean.to_vec();
+    let mut values = gathered(mean.iter().copied(), dim)?;
+    memory::reserve(&mut values, found.vt.len())?;
     values.extend_from_slice(&found.vt);
     let mut beside = vec![total];
     beside.extend_from_slice(&found.singular_values);

@@ -168,7 +168,7 @@ impl Aggregate {
             numbers.copy_from_slice(&other.numbers);
             self.numbers = numbers;
         } else {
-            linear::merge(self.spec, &mut self.numbers, self.weight, &other.numbers, other.weight, self.dim);
+            linear::merge(self.spec, &mut self.numbers, self.weight, &other.numbers, other.weight, self.dim)?;
         }
         self.dim = other.dim;
         self.count = self.count.saturating_add(other.count);

@@ -5,6 +5,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ffi};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory;
 
 use super::connection::error;
 
@@ -84,18 +85,34 @@ pub(super) fn run(connection: &Connection, sql: &str, row_limit: usize) -> Resul
             let what = format!("the answer has more than {row_limit} rows");
             return Err(Error::new(ErrorKind::InvalidArgument, what).hint("add a LIMIT"));
         }
-        let values = (0..result.columns.len()).map(|i| row.get_ref(i).map(value)).collect::<rusqlite::Result<_>>();
-        result.rows.push(values.map_err(wrong)?);
+        let mut values = Vec::new();
+        memory::reserve(&mut values, result.columns.len())?;
+        for column in 0..result.columns.len() {
+            values.push(value(row.get_ref(column).map_err(wrong)?)?);
+        }
+        memory::reserve(&mut result.rows, 1)?;
+        result.rows.push(values);
     }
     Ok(result)
 }
 
-fn value(value: ValueRef<'_>) -> SqlValue {
-    match value {
+/// A copy, whose size is up to whoever wrote the query.
+fn value(value: ValueRef<'_>) -> Result<SqlValue> {
+    Ok(match value {
         ValueRef::Null => SqlValue::Null,
         ValueRef::Integer(n) => SqlValue::Integer(n),
         ValueRef::Real(x) => SqlValue::Real(x),
-        ValueRef::Text(text) => SqlValue::Text(String::from_utf8_lossy(text).into_owned()),
-        ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
-    }
+        ValueRef::Text(text) => SqlValue::Text(match String::from_utf8(copy(text)?) {
+            Ok(text) => text,
+            Err(other) => String::from_utf8_lossy(other.as_bytes()).into_owned(),
+        }),
+        ValueRef::Blob(bytes) => SqlValue::Blob(copy(bytes)?),
+    })
+}
+
+fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut own = Vec::new();
+    memory::reserve(&mut own, bytes.len())?;
+    own.extend_from_slice(bytes);
+    Ok(own)
 }

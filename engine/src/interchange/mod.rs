@@ -8,6 +8,8 @@ mod source;
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::control::Control;
 use crate::dtype::{DType, Encoding};
 use crate::error::{Error, ErrorKind, Result};
@@ -76,7 +78,7 @@ impl ImportOptions {
 }
 
 /// What an import did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ImportReport {
     /// Atoms put.
@@ -120,7 +122,7 @@ impl ExportOptions {
 }
 
 /// What an export did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ExportReport {
     /// Tensors written.

@@ -259,13 +259,24 @@ impl<T: Real> Pca<T> {
     /// `a.rows() x count`). Fails with `InvalidShape` when dimensions do not fit.
     pub fn transform(&self, a: MatrixView<'_, T>, target: &mut [T]) -> Result<()> {
         let (count, cols) = (self.explained_variance.len(), self.mean.len());
-        if a.cols() != cols {
-            return Err(shape_error(format!("rows have {} elements, the components {cols}", a.cols())));
-        }
-        let centered = centered(&a, &self.mean)?;
-        let components = MatrixView::new(&self.components, count, cols)?;
-        matmul(MatrixView::new(&centered, a.rows(), cols)?, components.transpose(), target)
+        project_rows(a, &self.mean, MatrixView::new(&self.components, count, cols)?, target)
     }
+}
+
+/// As [`Pca::transform`], with a mean and components that were kept: `components` is `count x a.cols()`.
+pub fn project_rows<T: Real>(
+    a: MatrixView<'_, T>,
+    mean: &[T],
+    components: MatrixView<'_, T>,
+    target: &mut [T],
+) -> Result<()> {
+    let cols = a.cols();
+    if mean.len() != cols || components.cols() != cols {
+        let (mean, components) = (mean.len(), components.cols());
+        return Err(shape_error(format!("rows of {cols} elements, a mean of {mean}, components of {components}")));
+    }
+    let centered = centered(&a, mean)?;
+    matmul(MatrixView::new(&centered, a.rows(), cols)?, components.transpose(), target)
 }
 
 fn shape_error(what: String) -> Error {

@@ -69,7 +69,7 @@ pub(super) fn search(
     let rows: u64 = corpus.parts.iter().map(|part| u64::from(part.rows)).sum();
     let k = k.min(usize::try_from(rows).unwrap_or(usize::MAX));
     if k == 0 || count == 0 {
-        return Ok(vec![Vec::new(); count]);
+        return zeroed(count);
     }
     let selections: Vec<Selection> =
         corpus.parts.iter().map(|part| Selection::new(part.rows, &part.ids, part.dead, options)).collect();
@@ -120,12 +120,11 @@ pub(super) fn search(
         0 => pool.current_num_threads(),
         threads => threads.min(pool.current_num_threads()),
     };
-    let found = Mutex::new(vec![TopK::new(k, options.distance_max); count]);
+    let found = Mutex::new(none_found(count, k, options)?);
     let work = || -> Result<()> {
         let mine = scan.work(k).inspect_err(|_| scan.stopped.store(true, Ordering::Relaxed))?;
         let mut found = found.lock().map_err(|_| Error::internal("a search thread panicked"))?;
-        found.iter_mut().zip(mine).for_each(|(all, mine)| all.merge(mine));
-        Ok(())
+        found.iter_mut().zip(mine).try_for_each(|(all, mine)| all.merge(mine))
     };
     if threads.min(scan.blocks.len()) <= 1 {
         work()?;
@@ -135,6 +134,14 @@ pub(super) fn search(
     }
     let found = found.into_inner().map_err(|_| Error::internal("a search thread panicked"))?;
     Ok(found.into_iter().map(TopK::into_sorted).collect())
+}
+
+/// For each query the best of nothing.
+fn none_found(queries: usize, k: usize, options: &SearchOptions<'_>) -> Result<Vec<TopK>> {
+    let mut none = Vec::new();
+    reserve(&mut none, queries)?;
+    none.resize(queries, TopK::new(k, options.distance_max));
+    Ok(none)
 }
 
 /// Buffers of one thread.
@@ -155,8 +162,8 @@ struct Buffers {
 impl Scan<'_> {
     /// Takes blocks until none are left.
     fn work(&self, k: usize) -> Result<Vec<TopK>> {
-        let mut best = vec![TopK::new(k, self.options.distance_max); self.queries.len()];
-        let mut buffers = Buffers { futile: vec![0; self.queries.len()], ..Buffers::default() };
+        let mut best = none_found(self.queries.len(), k, self.options)?;
+        let mut buffers = Buffers { futile: zeroed(self.queries.len())?, ..Buffers::default() };
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some((part, rows)) = self.blocks.get(index) else { return Ok(best) };
@@ -171,6 +178,7 @@ impl Scan<'_> {
                     buffers.needs_both = false;
                 }
                 let part = &self.corpus.parts[*part];
+                best.iter_mut().try_for_each(|best| best.reserve((rows.end - rows.start) as usize))?;
                 Block::new(self, part, rows.clone(), chosen).search(&mut best, &mut buffers)?;
             }
             let bytes = u64::from(rows.end - rows.start) * self.row_bytes as u64;

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
 
 use super::Neighbor;
+use crate::error::{Error, ErrorKind, Result};
 
 /// A neighbour in the order of results.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +66,14 @@ impl TopK {
         }
     }
 
+    /// Room for what so many rows may add.
+    pub(super) fn reserve(&mut self, rows: usize) -> Result<()> {
+        self.heap.try_reserve(self.missing().min(rows)).map_err(|e| {
+            let what = format!("no memory for {} neighbours of a query", self.k);
+            Error::new(ErrorKind::OutOfMemory, what).source_box(e.into())
+        })
+    }
+
     /// How many more would be taken whatever their distance.
     pub(super) fn missing(&self) -> usize {
         self.k - self.heap.len()
@@ -80,8 +89,10 @@ impl TopK {
     }
 
     /// Takes what another found.
-    pub(super) fn merge(&mut self, other: TopK) {
+    pub(super) fn merge(&mut self, other: TopK) -> Result<()> {
+        self.reserve(other.heap.len())?;
         other.heap.into_iter().for_each(|Ranked(found)| self.push(found.id, found.distance));
+        Ok(())
     }
 
     /// Nearest first.

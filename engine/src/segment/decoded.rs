@@ -34,6 +34,19 @@ pub struct DecodeCacheStat {
     pub misses: u64,
 }
 
+impl DecodeCacheStat {
+    /// Every number with its name.
+    pub fn facts(&self) -> [(&'static str, u64); 5] {
+        [
+            ("budget_bytes", self.budget_bytes),
+            ("bytes", self.bytes),
+            ("entries", self.entries),
+            ("hits", self.hits),
+            ("misses", self.misses),
+        ]
+    }
+}
+
 /// Sets the memory that decoded cold payloads may take in this process, all stores together; 0 keeps nothing. Takes
 /// effect at once. Default: an eighth of the memory (of the control group, where that is less), at most 1 GiB.
 ///

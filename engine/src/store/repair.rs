@@ -72,6 +72,23 @@ pub struct RepairReport {
     pub findings: Vec<String>,
 }
 
+impl RepairReport {
+    /// Every number with its name, flags as 0 and 1, in the order tools show them. Of `commits_missing` it is how many.
+    pub fn facts(&self) -> [(&'static str, u64); 8] {
+        let missing = |(first, last): &(u64, u64)| last.saturating_sub(*first).saturating_add(1);
+        [
+            ("identity_rewritten", u64::from(self.identity_rewritten)),
+            ("catalog_rebuilt", u64::from(self.catalog_rebuilt)),
+            ("segments_scanned", self.segments_scanned),
+            ("records_found", self.records_found),
+            ("commits_applied", self.commits_applied),
+            ("commits_missing", self.commits_missing.iter().map(missing).fold(0, u64::saturating_add)),
+            ("payloads_adopted", self.payloads_adopted),
+            ("atoms", self.atoms),
+        ]
+    }
+}
+
 /// Repairs the store in a directory. Blocks until every segment was read. Fails with `Busy` while any process has the
 /// store open, `NotAStore` when there are no segments either, `ColdUnavailable` when a catalog is to be rebuilt while the cold
 /// directory is away: what lies there would be taken for lost.

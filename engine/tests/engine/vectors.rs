@@ -290,6 +290,7 @@ fn a_transaction_searches_what_it_has_staged() {
     let rows: Vec<(i64, Vec<u8>)> =
         committed.iter().map(|row| row.map(|(id, bytes)| (id, bytes.to_vec())).unwrap()).collect();
     assert_eq!(rows, staged);
+    assert_eq!(committed.ids().unwrap(), staged.iter().map(|(id, _)| *id).collect::<Vec<_>>());
     assert_eq!(search(&committed), found);
 }
 

@@ -179,6 +179,17 @@ public:
             self().read_into_within(offset, detail::slice(target.data(), target.size()), listener, cancel, failure);
         });
     }
+    /// All elements as f32, whatever their type and encoding: floats are rounded, integers converted, codes scaled, blocks of
+    /// a GGUF layout decoded.
+    std::vector<float> floats(const Control& control = Control::none()) const {
+        std::size_t count = 1;
+        for (const std::uint64_t side : info().shape) count *= static_cast<std::size_t>(side);
+        std::vector<float> out(count);
+        detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            self().read_f32(detail::slice(out.data(), out.size()), listener, cancel, failure);
+        });
+        return out;
+    }
     /// Elements as numbers. Throws `UnsupportedError` when the stored type is another one.
     template <class T>
     TensorView<T> view() const {
@@ -288,7 +299,21 @@ struct VectorSetInfo {
           companion_rows(i.companion_rows) {}
 };
 
-/// A named set of vectors under ids. Every change is a durable commit.
+/// When appended vectors get the companions that speed searches up: where that pays, in parts of any size, or not now.
+enum class Companions : std::uint8_t { automatic, always, never };
+
+/// Which parts a compaction puts together.
+struct CompactOptions {
+    /// Parts of which at least this share of rows is deleted.
+    double dead_fraction = 0.2;
+    /// Parts of fewer rows.
+    std::uint64_t small_rows = 16384;
+    /// New parts have at most so many bytes, which is also the memory it takes.
+    std::uint64_t part_bytes_max = std::uint64_t{256} << 20;
+};
+
+/// A named set of vectors under ids. Every change is a durable commit. One that a snapshot or a transaction gave is a view: it
+/// shows the same whatever is committed, and changes throw `InvalidArgumentError`.
 class VectorSet {
 public:
     explicit VectorSet(::rust::Box<bridge::Vectors> box) : box_(detail::share(std::move(box))) {}
@@ -304,6 +329,19 @@ public:
     }
     VectorSetInfo info() const {
         return detail::call([&](auto& failure) { return VectorSetInfo(self().vectors_info(failure)); });
+    }
+    /// Ids of all vectors: part by part in the order they were appended, ascending in each.
+    std::vector<std::int64_t> ids() const {
+        return detail::call([&](auto& failure) {
+            const auto found = self().vectors_ids(failure);
+            return std::vector<std::int64_t>(found.begin(), found.end());
+        });
+    }
+    /// Another handle of the set, through which vectors are added with companions as said.
+    VectorSet with_companions(Companions companions) const {
+        return detail::call([&](auto& failure) {
+            return VectorSet(self().vectors_companions(static_cast<std::uint8_t>(companions), failure));
+        });
     }
     /// Copies of vectors by id, nothing where there is none. Throws `UnsupportedError` when the set has another type.
     template <class T>
@@ -337,9 +375,11 @@ public:
         });
     }
     /// Rewrites parts with many deleted rows and joins small ones. Returns how many were rewritten.
-    std::uint64_t compact(const Control& control = Control::none()) {
+    std::uint64_t compact(const Control& control = Control::none()) { return compact(CompactOptions{}, control); }
+    std::uint64_t compact(const CompactOptions& options, const Control& control = Control::none()) {
+        const bridge::CompactOptions to{options.dead_fraction, options.small_rows, options.part_bytes_max};
         return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
-            return self().vectors_compact(listener, cancel, failure);
+            return self().vectors_compact(to, listener, cancel, failure);
         });
     }
     /// Makes the companions that speed searches up, for parts that have none. Returns how many.
@@ -377,10 +417,16 @@ struct ExportReport {
     bool header_kept;
 };
 
-/// What an import did.
+/// What an import did. Of `payload_bytes`, `new_bytes` were not in the store before; `lsn` is 0 in a transaction.
 struct ImportReport {
     std::uint64_t atoms, file_bytes, payload_bytes, new_bytes, lsn;
+
+    explicit ImportReport(const bridge::ImportReport& r)
+        : atoms(r.atoms), file_bytes(r.file_bytes), payload_bytes(r.payload_bytes), new_bytes(r.new_bytes), lsn(r.lsn) {}
 };
+
+/// Of a file: as its name says, or whatever that says.
+enum class FileFormat : std::uint8_t { by_name, safetensors, npy };
 
 /// A namespace at one moment.
 class Snapshot {
@@ -402,11 +448,24 @@ public:
             return std::vector<AtomInfo>(found.begin(), found.end());
         });
     }
-    /// Writes a safetensors file, which appears complete or not at all.
-    ExportReport export_file(const std::string& path, std::string_view prefix = {}, const Control& control = Control::none()) const {
+    /// Writes a safetensors file, which appears complete or not at all. Where several files were imported below the prefix,
+    /// `file_name` says which of them is meant.
+    ExportReport export_file(const std::string& path, std::string_view prefix = {}, const Control& control = Control::none(),
+                             std::string_view file_name = {}) const {
         return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
-            const auto r = self().export_file(detail::path(path), detail::str(prefix), listener, cancel, failure);
+            const auto r = self().export_file(detail::path(path), detail::str(prefix), detail::str(file_name), listener,
+                                              cancel, failure);
             return ExportReport{r.atoms, r.file_bytes, r.header_kept};
+        });
+    }
+    /// Writes one atom into an npy file. Throws `UnsupportedError` for packed bits and blocks.
+    void export_npy(const Key& key, const std::string& path) const {
+        detail::call([&](auto& failure) { bridge::export_npy(self(), key.ref(), detail::path(path), failure); });
+    }
+    /// A vector set as it was at this moment. Throws `NotFoundError`.
+    VectorSet vectors(std::string_view name) const {
+        return detail::call([&](auto& failure) {
+            return VectorSet(bridge::vectors_view(self(), detail::str(name), failure));
         });
     }
     /// Searches the rows of a stored tensor, in place; ids are row numbers. By cosine unless told otherwise.
@@ -605,6 +664,22 @@ public:
         auto& txn = self();
         return detail::call([&](auto& failure) { return txn.txn_vectors_drop(scope(), detail::str(name), failure); });
     }
+    /// A vector set as this transaction sees it, what it added included. Usable until the transaction ends.
+    VectorSet vectors(std::string_view name) {
+        auto& txn = self();
+        return detail::call([&](auto& failure) {
+            return VectorSet(txn.txn_vectors_view(scope(), detail::str(name), failure));
+        });
+    }
+    /// Puts all of a file, with other files and changes in one commit. After an exception the transaction should be given up.
+    ImportReport import_file(const std::string& path, std::string_view prefix = {}, const Control& control = Control::none(),
+                             FileFormat format = FileFormat::by_name) {
+        auto& txn = self();
+        return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
+            return ImportReport(txn.txn_import(scope(), detail::path(path), detail::str(prefix),
+                                               static_cast<std::uint8_t>(format), listener, cancel, failure));
+        });
+    }
     /// Durable and visible when it returns, unless it throws. Ends the transaction either way. Returns the LSN.
     std::uint64_t commit(const Control& control = Control::none()) {
         self();
@@ -784,10 +859,11 @@ public:
         });
     }
     /// Imports a safetensors or npy file: all of it becomes visible at once, or nothing does.
-    ImportReport import_file(const std::string& path, std::string_view prefix = {}, const Control& control = Control::none()) {
+    ImportReport import_file(const std::string& path, std::string_view prefix = {}, const Control& control = Control::none(),
+                             FileFormat format = FileFormat::by_name) {
         return detail::controlled(control, [&](auto& listener, auto& cancel, auto& failure) {
-            const auto r = self().import_file(detail::path(path), detail::str(prefix), listener, cancel, failure);
-            return ImportReport{r.atoms, r.file_bytes, r.payload_bytes, r.new_bytes, r.lsn};
+            return ImportReport(self().import_file(detail::path(path), detail::str(prefix),
+                                                   static_cast<std::uint8_t>(format), listener, cancel, failure));
         });
     }
     ExportReport export_file(const std::string& path, std::string_view prefix = {}, const Control& control = Control::none()) const {
@@ -813,6 +889,14 @@ private:
     detail::Scope scope_;
 };
 
+/// What a store was made with and is open with.
+struct StoreFacts {
+    std::string uuid, path;
+    std::uint64_t created_us, segment_bytes;
+    std::uint32_t chunk_bytes;
+    bool is_read_only;
+};
+
 using Stat = bridge::Stat;
 using QueryResult = bridge::QueryResult;
 
@@ -832,6 +916,12 @@ public:
           })) {}
 
     std::string uuid() const { return std::string(self().uuid()); }
+    /// What it was made with and is open with.
+    StoreFacts facts() const {
+        const auto f = self().facts();
+        return {std::string(f.uuid), std::string(f.path.begin(), f.path.end()), f.created_us, f.segment_bytes,
+                f.chunk_bytes, f.is_read_only};
+    }
     std::uint64_t lsn() const {
         return detail::call([&](auto& failure) { return self().lsn(failure); });
     }

@@ -221,6 +221,21 @@ pub(crate) mod ffi {
         is_put: bool,
     }
 
+    struct StoreFacts {
+        uuid: String,
+        path: Vec<u8>,
+        created_us: u64,
+        segment_bytes: u64,
+        chunk_bytes: u32,
+        is_read_only: bool,
+    }
+
+    struct CompactOptions {
+        dead_fraction: f64,
+        small_rows: u64,
+        part_bytes_max: u64,
+    }
+
     struct GcOptions {
         keeps_history: bool,
         keep_seconds: f64,
@@ -287,6 +302,7 @@ pub(crate) mod ffi {
         fn namespaces(self: &Scope, failure: &mut Failure) -> Result<Vec<String>>;
         fn duplicate(self: &Scope) -> Box<Scope>;
         fn uuid(self: &Scope) -> String;
+        fn facts(self: &Scope) -> StoreFacts;
         fn lsn(self: &Scope, failure: &mut Failure) -> Result<u64>;
         fn get(self: &Scope, key: KeyRef, failure: &mut Failure) -> Result<Box<Payload>>;
         fn exists(self: &Scope, key: KeyRef, failure: &mut Failure) -> Result<bool>;
@@ -356,6 +372,8 @@ pub(crate) mod ffi {
             cancel: &Cancel,
             failure: &mut Failure,
         ) -> Result<Report>;
+        fn decode_cache() -> Report;
+        fn set_decode_cache_bytes(budget: u64);
         fn set_cold_directory(
             path: &[u8],
             directory: &[u8],
@@ -368,6 +386,7 @@ pub(crate) mod ffi {
             self: &Scope,
             path: &[u8],
             prefix: &str,
+            format: u8,
             listener: &Listener,
             cancel: &Cancel,
             failure: &mut Failure,
@@ -392,10 +411,12 @@ pub(crate) mod ffi {
             self: &Moment,
             path: &[u8],
             prefix: &str,
+            file_name: &str,
             listener: &Listener,
             cancel: &Cancel,
             failure: &mut Failure,
         ) -> Result<ExportReport>;
+        fn export_npy(moment: &Moment, key: KeyRef, path: &[u8], failure: &mut Failure) -> Result<()>;
 
         type Payload;
         fn info(self: &Payload, failure: &mut Failure) -> Result<AtomInfo>;
@@ -413,6 +434,13 @@ pub(crate) mod ffi {
             cancel: &Cancel,
             failure: &mut Failure,
         ) -> Result<Box<Bytes>>;
+        fn read_f32(
+            self: &Payload,
+            target: &mut [f32],
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<()>;
         fn read_into_within(
             self: &Payload,
             offset: u64,
@@ -465,6 +493,16 @@ pub(crate) mod ffi {
         ) -> Result<u64>;
         fn txn_delete(self: &mut Txn, scope: &Scope, key: KeyRef, failure: &mut Failure) -> Result<bool>;
         fn txn_rename(self: &mut Txn, scope: &Scope, from: KeyRef, to: KeyRef, failure: &mut Failure) -> Result<()>;
+        fn txn_import(
+            self: &mut Txn,
+            scope: &Scope,
+            path: &[u8],
+            prefix: &str,
+            format: u8,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<ImportReport>;
         fn txn_get(self: &mut Txn, scope: &Scope, key: KeyRef, failure: &mut Failure) -> Result<Box<Payload>>;
         fn txn_commit(txn: Box<Txn>, listener: &Listener, cancel: &Cancel, failure: &mut Failure) -> Result<u64>;
 
@@ -523,7 +561,16 @@ pub(crate) mod ffi {
             cancel: &Cancel,
             failure: &mut Failure,
         ) -> Result<u64>;
-        fn vectors_compact(self: &Vectors, listener: &Listener, cancel: &Cancel, failure: &mut Failure) -> Result<u64>;
+        fn vectors_view(moment: &Moment, name: &str, failure: &mut Failure) -> Result<Box<Vectors>>;
+        fn vectors_ids(self: &Vectors, failure: &mut Failure) -> Result<Vec<i64>>;
+        fn vectors_companions(self: &Vectors, companions: u8, failure: &mut Failure) -> Result<Box<Vectors>>;
+        fn vectors_compact(
+            self: &Vectors,
+            options: &CompactOptions,
+            listener: &Listener,
+            cancel: &Cancel,
+            failure: &mut Failure,
+        ) -> Result<u64>;
         fn vectors_build_companions(
             self: &Vectors,
             listener: &Listener,
@@ -555,6 +602,7 @@ pub(crate) mod ffi {
             ids: &[i64],
             failure: &mut Failure,
         ) -> Result<u64>;
+        fn txn_vectors_view(self: &mut Txn, scope: &Scope, name: &str, failure: &mut Failure) -> Result<Box<Vectors>>;
         fn txn_vectors_drop(self: &mut Txn, scope: &Scope, name: &str, failure: &mut Failure) -> Result<bool>;
         fn vectors_search(
             self: &Vectors,
@@ -646,7 +694,10 @@ pub(crate) mod ffi {
             failure: &mut Failure,
         ) -> Result<()>;
         fn json_parse(text: &[u8], failure: &mut Failure) -> Result<Vec<f32>>;
-        fn json_write(values: &[f32], failure: &mut Failure) -> Result<String>;
+        fn json_write(values: &[f32], nulls: bool, failure: &mut Failure) -> Result<String>;
+        fn digest(bytes: &[u8]) -> [u8; 32];
+        fn gguf_block_bytes(layout: &str, elements: usize, failure: &mut Failure) -> Result<usize>;
+        fn gguf_quantize(layout: &str, source: &[f32], blocks: &mut [u8], failure: &mut Failure) -> Result<()>;
         fn gguf_dequantize(layout: &str, blocks: &[u8], target: &mut [f32], failure: &mut Failure) -> Result<()>;
         fn dequantize(
             codes: &[i8],
@@ -678,6 +729,7 @@ pub(crate) mod ffi {
         fn projection_random(dim: usize, axes: usize, seed: u64, failure: &mut Failure) -> Result<Box<Projection>>;
         fn projection_dim(self: &Projection) -> usize;
         fn projection_axes(self: &Projection) -> usize;
+        fn projection_axis(self: &Projection, axis: usize) -> &[f64];
         fn project(self: &Projection, vectors: &[f32], out: &mut [f64], failure: &mut Failure) -> Result<()>;
         fn curve_encode(is_hilbert: bool, cells: &[u32], bits: u32, failure: &mut Failure) -> Result<u64>;
         fn curve_decode(is_hilbert: bool, code: u64, bits: u32, cells: &mut [u32], failure: &mut Failure)
@@ -713,6 +765,26 @@ pub(crate) mod ffi {
             components: &mut Vec<f32>,
             variances: &mut Vec<f32>,
             scores: &mut [f32],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn pca_transform_f32(
+            a: &[f32],
+            rows: usize,
+            cols: usize,
+            mean: &[f32],
+            components: &[f32],
+            count: usize,
+            scores: &mut [f32],
+            failure: &mut Failure,
+        ) -> Result<()>;
+        fn pca_transform_f64(
+            a: &[f64],
+            rows: usize,
+            cols: usize,
+            mean: &[f64],
+            components: &[f64],
+            count: usize,
+            scores: &mut [f64],
             failure: &mut Failure,
         ) -> Result<()>;
         fn matmul_f64(
@@ -753,14 +825,17 @@ use crate::geometry::{
     Projection, curve_decode, curve_encode, grid_cells, grid_centers, projection_landmarks, projection_random,
 };
 use crate::kernels::{
-    arg_extreme, centroid, convert, dequantize, elementwise_bf16, elementwise_f16, elementwise_f32, elementwise_f64,
-    gguf_dequantize, json_parse, json_write, kernel_isa, many_to_many, quantize, reduce, top_k, variance,
+    arg_extreme, centroid, convert, dequantize, digest, elementwise_bf16, elementwise_f16, elementwise_f32,
+    elementwise_f64, gguf_block_bytes, gguf_dequantize, gguf_quantize, json_parse, json_write, kernel_isa,
+    many_to_many, quantize, reduce, top_k, variance,
 };
-use crate::linalg::{matmul_f32, matmul_f64, pca_f32, pca_f64, svd_f32, svd_f64};
-use crate::store::{Bytes, Moment, Payload, Scope, open};
-use crate::tier::{Changes, Plan, plan_of_json, repair, set_cold_directory, version};
+use crate::linalg::{matmul_f32, matmul_f64, pca_f32, pca_f64, pca_transform_f32, pca_transform_f64, svd_f32, svd_f64};
+use crate::store::{Bytes, Moment, Payload, Scope, export_npy, open};
+use crate::tier::{
+    Changes, Plan, decode_cache, plan_of_json, repair, set_cold_directory, set_decode_cache_bytes, version,
+};
 use crate::txn::{Txn, Writer, txn_commit, txn_writer, writer_finish};
-use crate::vectors::{Vectors, tensor_search, vectors_create, vectors_open};
+use crate::vectors::{Vectors, tensor_search, vectors_create, vectors_open, vectors_view};
 use crate::wall::{Cancel, cancel_after, cancel_never, cancel_new};
 
 // SAFETY: the class guards its function with a mutex, and `report` touches nothing else.

@@ -31,6 +31,11 @@ impl Projection {
         self.0.axes()
     }
 
+    /// Empty past the last axis.
+    pub(crate) fn projection_axis(&self, axis: usize) -> &[f64] {
+        self.0.axis(axis).unwrap_or_default()
+    }
+
     pub(crate) fn project(&self, vectors: &[f32], out: &mut [f64], failure: &mut Failure) -> Result<(), Failed> {
         wall(failure, || self.0.project(vectors, out))
     }

@@ -3,7 +3,7 @@
 use half::slice::HalfBitsSliceExt;
 use half::{bf16, f16};
 use tensoratom::kernels::convert::Overflow;
-use tensoratom::kernels::ggml::{BlockLayout, dequantize_blocks};
+use tensoratom::kernels::ggml::{BlockLayout, dequantize_blocks, quantize_blocks};
 use tensoratom::kernels::json::{self, NonFinite};
 use tensoratom::kernels::quantize::Scheme;
 use tensoratom::kernels::{self, Float, Reduction, Rows};
@@ -149,12 +149,32 @@ pub(crate) fn json_parse(text: &[u8], failure: &mut Failure) -> Result<Vec<f32>,
     })
 }
 
-pub(crate) fn json_write(values: &[f32], failure: &mut Failure) -> Result<String, Failed> {
+pub(crate) fn json_write(values: &[f32], nulls: bool, failure: &mut Failure) -> Result<String, Failed> {
     wall(failure, || {
         let mut text = String::new();
-        json::write(values, NonFinite::Refuse, &mut text)?;
+        json::write(values, if nulls { NonFinite::Null } else { NonFinite::Refuse }, &mut text)?;
         Ok(text)
     })
+}
+
+pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
+    tensoratom::Digest::of(bytes).0
+}
+
+pub(crate) fn gguf_block_bytes(layout: &str, elements: usize, failure: &mut Failure) -> Result<usize, Failed> {
+    wall(failure, || {
+        let layout = layout.parse::<BlockLayout>()?;
+        Ok((elements / layout.elements()).saturating_mul(layout.bytes()))
+    })
+}
+
+pub(crate) fn gguf_quantize(
+    layout: &str,
+    source: &[f32],
+    blocks: &mut [u8],
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    wall(failure, || quantize_blocks(layout.parse::<BlockLayout>()?, source, blocks))
 }
 
 pub(crate) fn gguf_dequantize(

@@ -8,7 +8,7 @@ use crate::wall::{Failed, wall};
 
 /// The functions of one element type.
 macro_rules! linear_algebra {
-    ($T:ty: $matmul:ident, $svd:ident, $pca:ident) => {
+    ($T:ty: $matmul:ident, $svd:ident, $pca:ident, $transform:ident) => {
         pub(crate) fn $matmul(
             a: &[$T],
             b: &[$T],
@@ -61,8 +61,25 @@ macro_rules! linear_algebra {
                 Ok(())
             })
         }
+
+        #[allow(clippy::too_many_arguments)] // as above
+        pub(crate) fn $transform(
+            a: &[$T],
+            rows: usize,
+            cols: usize,
+            mean: &[$T],
+            components: &[$T],
+            count: usize,
+            scores: &mut [$T],
+            failure: &mut Failure,
+        ) -> Result<(), Failed> {
+            wall(failure, || {
+                let components = MatrixView::new(components, count, cols)?;
+                linalg::project_rows(MatrixView::new(a, rows, cols)?, mean, components, scores)
+            })
+        }
     };
 }
 
-linear_algebra!(f32: matmul_f32, svd_f32, pca_f32);
-linear_algebra!(f64: matmul_f64, svd_f64, pca_f64);
+linear_algebra!(f32: matmul_f32, svd_f32, pca_f32, pca_transform_f32);
+linear_algebra!(f64: matmul_f64, svd_f64, pca_f64, pca_transform_f64);

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tensoratom::kernels::quantize::dequantize_payload;
 use tensoratom::{
-    Address, AsOf, Control, Encoding, Error, ExportOptions, ImportOptions, Key, ListOptions, Namespace, Options,
-    ReadMode, Result, Snapshot, Store, VerifyOptions,
+    Address, AsOf, Control, Encoding, Error, ExportOptions, FileFormat, ImportOptions, Key, ListOptions, Namespace,
+    Options, ReadMode, Result, Snapshot, Store, VerifyOptions,
 };
 
 use crate::bridge::ffi;
@@ -66,6 +67,17 @@ impl Scope {
 
     pub(crate) fn uuid(&self) -> String {
         self.store.uuid()
+    }
+
+    pub(crate) fn facts(&self) -> ffi::StoreFacts {
+        ffi::StoreFacts {
+            uuid: self.store.uuid(),
+            path: self.store.path().map(|path| path.as_os_str().as_encoded_bytes().to_vec()).unwrap_or_default(),
+            created_us: self.store.created_us(),
+            segment_bytes: self.store.segment_bytes(),
+            chunk_bytes: self.store.chunk_bytes(),
+            is_read_only: self.store.is_read_only(),
+        }
     }
 
     pub(crate) fn lsn(&self, failure: &mut Failure) -> Result<u64, Failed> {
@@ -156,26 +168,28 @@ impl Scope {
         &self,
         path: &[u8],
         prefix: &str,
+        format: u8,
         listener: &Listener,
         cancel: &Cancel,
         failure: &mut Failure,
     ) -> Result<ffi::ImportReport, Failed> {
         wall(failure, || {
-            let options = ImportOptions::new().prefix(prefix);
-            let options = match &self.namespace {
-                Some(namespace) => options.namespace(namespace),
-                None => options,
-            };
-            let path = to_path(path)?;
-            let r = controlled(listener, cancel, |control| self.store.import_file(path, &options, &control))?;
-            Ok(ffi::ImportReport {
-                atoms: r.atoms,
-                file_bytes: r.file_bytes,
-                payload_bytes: r.payload_bytes,
-                new_bytes: r.new_bytes,
-                lsn: r.lsn,
-            })
+            let (path, options) = (to_path(path)?, self.import_options(prefix, format)?);
+            let import = |control: Control<'_>| self.store.import_file(path, &options, &control);
+            Ok(import_report(controlled(listener, cancel, import)?))
         })
+    }
+
+    /// Into this namespace; `format` 0 goes by the file's name.
+    pub(crate) fn import_options(&self, prefix: &str, format: u8) -> Result<ImportOptions> {
+        let options = ImportOptions::new().prefix(prefix);
+        let options = self.namespace.iter().fold(options, |options, namespace| options.namespace(namespace));
+        match format {
+            0 => Ok(options),
+            1 => Ok(options.format(FileFormat::Safetensors)),
+            2 => Ok(options.format(FileFormat::Npy)),
+            other => Err(Error::invalid_argument(format!("no format of files has number {other}"))),
+        }
     }
 
     pub(crate) fn snapshot(&self, failure: &mut Failure) -> Result<Box<Moment>, Failed> {
@@ -226,15 +240,38 @@ impl Moment {
         &self,
         path: &[u8],
         prefix: &str,
+        file_name: &str,
         listener: &Listener,
         cancel: &Cancel,
         failure: &mut Failure,
     ) -> Result<ffi::ExportReport, Failed> {
         wall(failure, || {
-            let (path, options) = (to_path(path)?, ExportOptions::new().prefix(prefix));
+            let (path, mut options) = (to_path(path)?, ExportOptions::new().prefix(prefix));
+            if !file_name.is_empty() {
+                options = options.file_name(file_name);
+            }
             let r = controlled(listener, cancel, |control| self.0.export_file(path, &options, &control))?;
             Ok(ffi::ExportReport { atoms: r.atoms, file_bytes: r.file_bytes, header_kept: r.header_kept })
         })
+    }
+}
+
+pub(crate) fn export_npy(
+    moment: &Moment,
+    key: ffi::KeyRef<'_>,
+    path: &[u8],
+    failure: &mut Failure,
+) -> Result<(), Failed> {
+    wall(failure, || moment.0.export_npy(key_ref(key), to_path(path)?))
+}
+
+pub(crate) fn import_report(r: tensoratom::ImportReport) -> ffi::ImportReport {
+    ffi::ImportReport {
+        atoms: r.atoms,
+        file_bytes: r.file_bytes,
+        payload_bytes: r.payload_bytes,
+        new_bytes: r.new_bytes,
+        lsn: r.lsn,
     }
 }
 
@@ -282,6 +319,21 @@ impl Payload {
     ) -> Result<Box<Bytes>, Failed> {
         let read = |control: Control<'_>| self.0.range_within(start..end, &control);
         wall(failure, || Ok(Box::new(Bytes(controlled(listener, cancel, read)?))))
+    }
+
+    /// All elements, whatever their type and encoding.
+    pub(crate) fn read_f32(
+        &self,
+        target: &mut [f32],
+        listener: &Listener,
+        cancel: &Cancel,
+        failure: &mut Failure,
+    ) -> Result<(), Failed> {
+        wall(failure, || {
+            let info = self.0.info();
+            let bytes = controlled(listener, cancel, |control| self.0.range_within(0..self.0.len(), &control))?;
+            dequantize_payload(info.dtype, &info.shape, &info.encoding, &bytes, target)
+        })
     }
 
     pub(crate) fn read_into_within(

@@ -177,18 +177,16 @@ pub(crate) fn repair(
         let (path, options) = (to_path(path)?, RepairOptions::new());
         let options = options.rebuild_catalog(rebuild_catalog).without_cold(without_cold);
         let done = controlled(listener, cancel, |control| tensoratom::repair(path, &options, &control))?;
-        let facts = [
-            ("identity_rewritten", u64::from(done.identity_rewritten)),
-            ("catalog_rebuilt", u64::from(done.catalog_rebuilt)),
-            ("segments_scanned", done.segments_scanned),
-            ("records_found", done.records_found),
-            ("commits_applied", done.commits_applied),
-            ("commits_missing", done.commits_missing.iter().map(|(first, last)| last - first + 1).sum()),
-            ("payloads_adopted", done.payloads_adopted),
-            ("atoms", done.atoms),
-        ];
-        Ok(report(facts, done.findings, None))
+        Ok(report(done.facts(), done.findings, None))
     })
+}
+
+pub(crate) fn decode_cache() -> Report {
+    report(tensoratom::decode_cache().facts(), Vec::new(), None)
+}
+
+pub(crate) fn set_decode_cache_bytes(budget: u64) {
+    tensoratom::set_decode_cache_bytes(budget);
 }
 
 pub(crate) fn set_cold_directory(

@@ -4,7 +4,7 @@ use tensoratom::{Control, Encoding, Error, Expect, Key, PayloadWriter, Result, T
 
 use crate::bridge::ffi;
 use crate::bridge::ffi::{Failure, Listener};
-use crate::store::{Payload, Scope};
+use crate::store::{Payload, Scope, import_report, to_path};
 use crate::wall::{Cancel, Failed, controlled, dtype, wall};
 
 pub(crate) struct Txn(pub(crate) WriteTxn);
@@ -82,6 +82,24 @@ impl Txn {
         failure: &mut Failure,
     ) -> Result<(), Failed> {
         wall(failure, || self.0.rename(scope.address(from), scope.address(to)))
+    }
+
+    #[allow(clippy::too_many_arguments)] // the bridge has no overloads and no default arguments
+    pub(crate) fn txn_import(
+        &mut self,
+        scope: &Scope,
+        path: &[u8],
+        prefix: &str,
+        format: u8,
+        listener: &Listener,
+        cancel: &Cancel,
+        failure: &mut Failure,
+    ) -> Result<ffi::ImportReport, Failed> {
+        wall(failure, || {
+            let (path, options) = (to_path(path)?, scope.import_options(prefix, format)?);
+            let import = |control: Control<'_>| self.0.import_file(path, &options, &control);
+            Ok(import_report(controlled(listener, cancel, import)?))
+        })
     }
 
     pub(crate) fn txn_get(

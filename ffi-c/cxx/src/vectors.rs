@@ -1,7 +1,10 @@
 //! Vector sets and search, as C++ calls them.
 
 use tensoratom::kernels::{Metric, Rows};
-use tensoratom::{CompactOptions, Control, Error, Neighbor, Result, SearchOptions, VectorSet, VectorSetInfo};
+use tensoratom::{
+    CompactOptions, Companions, Control, Error, Neighbor, Result, SearchOptions, VectorSet, VectorSetInfo,
+    VectorSnapshot,
+};
 
 use crate::bridge::ffi;
 use crate::bridge::ffi::{Failure, Listener};
@@ -10,14 +13,41 @@ use crate::store::{Moment, Scope, key_ref};
 use crate::txn::Txn;
 use crate::wall::{Cancel, Failed, controlled, dtype, metric, wall};
 
-pub(crate) struct Vectors(VectorSet);
+/// A set as it is now, or a view of another moment, which takes no changes.
+pub(crate) enum Vectors {
+    Set(VectorSet),
+    View(VectorSnapshot),
+}
+
+impl Vectors {
+    fn set(&self) -> Result<&VectorSet> {
+        match self {
+            Vectors::Set(set) => Ok(set),
+            Vectors::View(_) => Err(Error::invalid_argument("a view of a vector set takes no changes; open the set")),
+        }
+    }
+
+    fn view(&self) -> Result<VectorSnapshot> {
+        match self {
+            Vectors::Set(set) => set.snapshot(),
+            Vectors::View(view) => Ok(view.clone()),
+        }
+    }
+
+    fn with<T>(&self, set: impl FnOnce(&VectorSet) -> T, view: impl FnOnce(&VectorSnapshot) -> T) -> T {
+        match self {
+            Vectors::Set(known) => set(known),
+            Vectors::View(known) => view(known),
+        }
+    }
+}
 
 fn address<'n>(scope: &Scope, name: &'n str) -> tensoratom::Address<'n> {
     scope.address(ffi::KeyRef { is_name: true, number: 0, name })
 }
 
 pub(crate) fn vectors_open(scope: &Scope, name: &str, failure: &mut Failure) -> Result<Box<Vectors>, Failed> {
-    wall(failure, || Ok(Box::new(Vectors(scope.store.vector_set(address(scope, name))?))))
+    wall(failure, || Ok(Box::new(Vectors::Set(scope.store.vector_set(address(scope, name))?))))
 }
 
 pub(crate) fn vectors_create(
@@ -30,29 +60,29 @@ pub(crate) fn vectors_create(
 ) -> Result<Box<Vectors>, Failed> {
     wall(failure, || {
         let (dtype, metric) = (dtype(dtype_number)?, metric(metric_number)?);
-        Ok(Box::new(Vectors(scope.store.vectors(address(scope, name), dim, dtype, metric)?)))
+        Ok(Box::new(Vectors::Set(scope.store.vectors(address(scope, name), dim, dtype, metric)?)))
     })
 }
 
 impl Vectors {
     pub(crate) fn vectors_dim(&self) -> usize {
-        self.0.dim()
+        self.with(VectorSet::dim, VectorSnapshot::dim)
     }
 
     pub(crate) fn vectors_dtype(&self) -> u8 {
-        self.0.dtype().number()
+        self.with(VectorSet::dtype, VectorSnapshot::dtype).number()
     }
 
     pub(crate) fn vectors_metric(&self) -> u8 {
-        self.0.metric().number()
+        self.with(VectorSet::metric, VectorSnapshot::metric).number()
     }
 
     pub(crate) fn vectors_len(&self, failure: &mut Failure) -> Result<u64, Failed> {
-        wall(failure, || self.0.len())
+        wall(failure, || Ok(self.view()?.len()))
     }
 
     pub(crate) fn vectors_contains(&self, id: i64, failure: &mut Failure) -> Result<bool, Failed> {
-        wall(failure, || self.0.contains(id))
+        wall(failure, || self.view()?.contains(id))
     }
 
     pub(crate) fn vectors_add(
@@ -65,10 +95,10 @@ impl Vectors {
         failure: &mut Failure,
     ) -> Result<(), Failed> {
         wall(failure, || {
-            let vectors = rows(&vectors)?;
+            let (set, vectors) = (self.set()?, rows(&vectors)?);
             controlled(listener, cancel, |control| match replace {
-                true => self.0.upsert_within(ids, vectors, &control),
-                false => self.0.append_within(ids, vectors, &control),
+                true => set.upsert_within(ids, vectors, &control),
+                false => set.append_within(ids, vectors, &control),
             })
         })
     }
@@ -80,16 +110,36 @@ impl Vectors {
         cancel: &Cancel,
         failure: &mut Failure,
     ) -> Result<u64, Failed> {
-        wall(failure, || controlled(listener, cancel, |control| self.0.delete_within(ids, &control)))
+        wall(failure, || {
+            let set = self.set()?;
+            controlled(listener, cancel, |control| set.delete_within(ids, &control))
+        })
+    }
+
+    pub(crate) fn vectors_ids(&self, failure: &mut Failure) -> Result<Vec<i64>, Failed> {
+        wall(failure, || self.view()?.ids())
+    }
+
+    /// Another handle; `companions`: 0 auto, 1 always, 2 never.
+    pub(crate) fn vectors_companions(&self, companions: u8, failure: &mut Failure) -> Result<Box<Vectors>, Failed> {
+        wall(failure, || {
+            let companions = match companions {
+                0 => Companions::Auto,
+                1 => Companions::Always,
+                2 => Companions::Never,
+                other => return Err(Error::invalid_argument(format!("companions of {other} are not known"))),
+            };
+            Ok(Box::new(Vectors::Set(self.set()?.clone().companions(companions))))
+        })
     }
 
     pub(crate) fn vectors_info(&self, failure: &mut Failure) -> Result<ffi::VectorSetInfo, Failed> {
-        wall(failure, || Ok(info(self.0.info()?)))
+        wall(failure, || Ok(info(self.view()?.info())))
     }
 
     pub(crate) fn vectors_get(&self, ids: &[i64], out: &mut [u8], failure: &mut Failure) -> Result<Vec<bool>, Failed> {
         wall(failure, || {
-            let found = self.0.get(ids)?;
+            let found = self.view()?.get(ids)?;
             let width = out.len().checked_div(ids.len()).unwrap_or(0).max(1);
             for (place, vector) in out.chunks_mut(width).zip(&found) {
                 match vector {
@@ -104,12 +154,17 @@ impl Vectors {
 
     pub(crate) fn vectors_compact(
         &self,
+        options: &ffi::CompactOptions,
         listener: &Listener,
         cancel: &Cancel,
         failure: &mut Failure,
     ) -> Result<u64, Failed> {
-        let compact = |control: Control<'_>| self.0.compact(&CompactOptions::new(), &control);
-        wall(failure, || controlled(listener, cancel, compact))
+        wall(failure, || {
+            let (set, to) = (self.set()?, CompactOptions::new());
+            let to = to.dead_fraction(options.dead_fraction).small_rows(options.small_rows);
+            let to = to.part_bytes_max(options.part_bytes_max);
+            controlled(listener, cancel, |control| set.compact(&to, &control))
+        })
     }
 
     pub(crate) fn vectors_build_companions(
@@ -118,7 +173,10 @@ impl Vectors {
         cancel: &Cancel,
         failure: &mut Failure,
     ) -> Result<u64, Failed> {
-        wall(failure, || controlled(listener, cancel, |control| self.0.build_companions(&control)))
+        wall(failure, || {
+            let set = self.set()?;
+            controlled(listener, cancel, |control| set.build_companions(&control))
+        })
     }
 
     pub(crate) fn vectors_search(
@@ -130,7 +188,7 @@ impl Vectors {
         cancel: &Cancel,
         failure: &mut Failure,
     ) -> Result<ffi::Found, Failed> {
-        let call = |queries: Rows<'_>, options: &SearchOptions<'_>| self.0.search(queries, k, options);
+        let call = |queries: Rows<'_>, options: &SearchOptions<'_>| self.view()?.search(queries, k, options);
         wall(failure, || search(&queries, &options, listener, cancel, call))
     }
 }
@@ -177,6 +235,15 @@ impl Txn {
         wall(failure, || self.0.vectors(address(scope, name))?.delete(ids))
     }
 
+    pub(crate) fn txn_vectors_view(
+        &mut self,
+        scope: &Scope,
+        name: &str,
+        failure: &mut Failure,
+    ) -> Result<Box<Vectors>, Failed> {
+        wall(failure, || Ok(Box::new(Vectors::View(self.0.vectors(address(scope, name))?.view()?))))
+    }
+
     pub(crate) fn txn_vectors_drop(
         &mut self,
         scope: &Scope,
@@ -185,6 +252,10 @@ impl Txn {
     ) -> Result<bool, Failed> {
         wall(failure, || self.0.drop_vectors(address(scope, name)))
     }
+}
+
+pub(crate) fn vectors_view(moment: &Moment, name: &str, failure: &mut Failure) -> Result<Box<Vectors>, Failed> {
+    wall(failure, || Ok(Box::new(Vectors::View(moment.0.vector_set(name)?))))
 }
 
 #[allow(clippy::too_many_arguments)] // the bridge has no overloads and no default arguments

@@ -444,7 +444,9 @@ static void json_goes_both_ways() {
     CHECK(ta::kernels::json_parse(ta::kernels::json_write(values)) == values);
     CHECK(ta::kernels::json_parse("[]").empty());
     THROWS(InvalidArgumentError, ta::kernels::json_parse("[1,"));
-    THROWS(InvalidArgumentError, ta::kernels::json_write(std::vector<float>{std::numeric_limits<float>::infinity()}));
+    const std::vector<float> infinite{std::numeric_limits<float>::infinity()};
+    THROWS(InvalidArgumentError, ta::kernels::json_write(infinite));
+    CHECK(ta::kernels::json_write(infinite, true) == "[null]");
 }
 
 // A part of an aggregate that is lost on its way, or counted twice, changes a value that nobody can check by looking.
@@ -496,6 +498,7 @@ static void geometry_and_linear_algebra_are_those_of_the_engine() {
     CHECK(ta::Projection::random(4, 2, 9).project(vectors) == random.project(vectors));
     CHECK(ta::Projection::landmarks(4).project(vectors).size() == 6);
     THROWS(InvalidShapeError, random.project({1, 2, 3}));
+    CHECK(random.axis(1).size() == 4 && std::abs(random.axis(1)[2]) > 0 && random.axis(2).empty());
 
     const k::Matrix<double> a{2, 2, {3, 0, 0, 2}};
     CHECK(k::matmul(a, a).values == (std::vector<double>{9, 0, 0, 4}));
@@ -505,7 +508,17 @@ static void geometry_and_linear_algebra_are_those_of_the_engine() {
     const auto axes = k::pca(k::Matrix<double>{3, 2, {0, 1, 2, 1, 4, 1}}, 1, true);
     CHECK(axes.mean == (std::vector<double>{2, 1}) && std::abs(axes.variances[0] - 4) < 1e-12);
     CHECK(axes.scores.rows == 3 && std::abs(std::abs(axes.scores.values[0]) - 2) < 1e-12);
+    const auto later = k::transform(axes, k::Matrix<double>{1, 2, {6, 9}});
+    CHECK(later.rows == 1 && later.cols == 1 && std::abs(std::abs(later.values[0]) - 4) < 1e-12);
+    THROWS(InvalidShapeError, k::transform(axes, k::Matrix<double>{1, 3, {6, 9, 9}}));
     THROWS(InvalidShapeError, k::matmul(a, k::Matrix<double>{1, 2, {1, 1}}));
+    std::vector<float> row(32, 1.0f);
+    row[5] = -127;
+    const auto blocks = k::gguf_quantize("Q8_0", row);
+    CHECK(blocks.size() == 34 && k::gguf_dequantize("Q8_0", blocks, 32) == row);
+    THROWS(UnsupportedError, k::gguf_quantize("Q6_K", std::vector<float>(256)));
+    THROWS(InvalidShapeError, k::gguf_quantize("Q8_0", std::vector<float>(31)));
+    CHECK(k::digest({'a', 'b', 'c'})[0] == 0x64 && k::digest({'a', 'b', 'c'})[31] == 0x85);
     THROWS(InvalidArgumentError, k::svd(a, 3));
 }
 
@@ -575,8 +588,60 @@ static void a_store_is_kept_in_shape() {
     CHECK(ta::set_cold_directory(path, slow)["segments_copied"] == 0);
     CHECK(ta::Store(path).move_to_tier("m/", ta::Tier::cold)["payloads_moved"] == 1);
     CHECK(ta::set_cold_directory(path, second)["segments_copied"] >= 1);
-    CHECK(ta::repair(path, true)["atoms"] == 5);
+    const auto repaired = ta::repair(path, true);
+    CHECK(repaired["atoms"] == 5 && repaired["commits_missing"] == 0 && repaired["catalog_rebuilt"] == 1);
     CHECK(ta::Store(path).get("m/a").view<float>()[19999] == 1.5f);
+}
+
+// What a transaction added could not be searched, and a search could not be repeated once somebody else committed.
+static void moments_and_transactions_are_read_like_the_store() {
+    const auto path = fresh("moments"), file = fresh("moments-file");
+    ta::Store store(path);
+    const auto facts = store.facts();
+    CHECK(facts.uuid == store.uuid() && facts.path == path && facts.chunk_bytes == 1 << 18 && !facts.is_read_only);
+    CHECK(facts.created_us > 0 && facts.segment_bytes == 1 << 28);
+    auto set = store.vectors("points", 1, ta::DType::f32, ta::Metric::euclidean);
+    set.with_companions(ta::Companions::always).append({5, 6, 7}, ta::Rows(1, std::vector<float>{10, 20, 30}));
+    CHECK(set.info().companion_rows == 3);
+    const auto before = store.snapshot();
+    set.erase({5});
+    auto old = before.vectors("points");
+    CHECK(old.size() == 3 && old.dim() == 1 && old.dtype() == ta::DType::f32 && old.contains(5) && !set.contains(5));
+    CHECK(old.ids() == (std::vector<std::int64_t>{5, 6, 7}) && set.ids() == (std::vector<std::int64_t>{6, 7}));
+    CHECK(old.search(ta::Rows(1, std::vector<float>{0}), 1)[0][0].id == 5 && *old.get<float>({5})[0] == (std::vector<float>{10}));
+    THROWS(InvalidArgumentError, old.append({8}, ta::Rows(1, std::vector<float>{1})));
+    THROWS(InvalidArgumentError, old.compact());
+    THROWS(NotFoundError, before.vectors("none"));
+    ta::CompactOptions all;
+    all.dead_fraction = 0;
+    CHECK(set.compact(all) == 1 && set.size() == 2 && old.size() == 3);
+    auto txn = store.begin();
+    txn.append_vectors("points", {4}, ta::Rows(1, std::vector<float>{1}));
+    CHECK(txn.vectors("points").search(ta::Rows(1, std::vector<float>{0}), 1)[0][0].id == 4 && set.size() == 2);
+
+    ta::PutOptions coded;
+    coded.encoding = ta::Encoding::quantized({0.5f});
+    txn.put("codes", {2}, std::vector<std::int8_t>{1, -3}, coded);
+    CHECK(txn.get("codes").floats() == (std::vector<float>{0.5f, -1.5f}));
+    txn.commit();
+    CHECK(store.get("codes").floats() == (std::vector<float>{0.5f, -1.5f}));
+    THROWS(CancelledError, store.get("codes").floats(ta::Control::within(std::chrono::milliseconds(0))));
+
+    store.put("m/w", {2}, std::vector<float>{1, 2});
+    CHECK(store.export_file(file, "m/").atoms == 1);
+    auto both = store.begin();
+    THROWS(InvalidArgumentError, both.import_file(file, "a/"));
+    CHECK(both.import_file(file, "a/", ta::Control::none(), ta::FileFormat::safetensors).lsn == 0);
+    CHECK(both.import_file(file, "b/", ta::Control::none(), ta::FileFormat::safetensors).new_bytes == 0);
+    CHECK(!store.exists("a/w"));
+    both.commit();
+    CHECK(store.get("b/w").view<float>()[1] == 2);
+    store.snapshot().export_npy("a/w", file);
+    CHECK(store.import_file(file, "npy/", ta::Control::none(), ta::FileFormat::npy).atoms == 1);
+
+    ta::set_decode_cache_bytes(1 << 24);
+    CHECK(store.move_to_tier("m/", ta::Tier::cold)["payloads_moved"] == 1 && store.get("m/w").view<float>()[0] == 1);
+    CHECK(ta::decode_cache()["budget_bytes"] == 1 << 24 && ta::decode_cache()["entries"] >= 1);
 }
 
 // A call that does not look at its deadline holds a thread of the host for as long as it likes.
@@ -653,6 +718,7 @@ int main(int argc, char** argv) {
     json_goes_both_ways();
     aggregates_travel_and_merge();
     geometry_and_linear_algebra_are_those_of_the_engine();
+    moments_and_transactions_are_read_like_the_store();
     a_store_is_kept_in_shape();
     calls_end_at_their_deadline();
     damage_is_an_error_of_kind_corrupt();

@@ -186,6 +186,14 @@ static int geometry(void) {
     CHECK(ta_project(projection, vectors, 7, places, 6, &error) == TA_INVALID_SHAPE);
     CHECK(ta_close(projection, &error) == TA_OK && ta_project(projection, vectors, 8, places, 6, &error) == TA_INVALID_HANDLE);
     CHECK(ta_projection_random(4, 2, 7, &projection, &error) == TA_OK);
+    uint64_t dim, axes;
+    double axis_of[4];
+    CHECK(ta_projection_facts(projection, &dim, &axes, &error) == TA_OK && dim == 4 && axes == 2);
+    CHECK(ta_projection_facts(projection, &dim, &dim, &error) == TA_INVALID_ARGUMENT);
+    CHECK(ta_project(projection, vectors, 4, places, 2, &error) == TA_OK && ta_projection_axis(projection, 1, axis_of, 4, &error) == TA_OK);
+    CHECK(fabs(axis_of[0] + 2 * axis_of[1] + 3 * axis_of[2] + 4 * axis_of[3] - places[1]) < 1e-9);
+    CHECK(ta_projection_axis(projection, 2, axis_of, 4, &error) == TA_INVALID_ARGUMENT);
+    CHECK(ta_projection_axis(projection, 1, axis_of, 3, &error) == TA_INVALID_SHAPE);
     CHECK(ta_project(projection, vectors, 8, places, 4, &error) == TA_OK && places[2] == 2 * places[0]);
     CHECK(ta_close(projection, &error) == TA_OK);
     return 0;
@@ -228,6 +236,10 @@ static int algebra(void) {
     CHECK(fabsf(scores[2] - 5) < 1e-5f);
     CHECK(ta_pca(TA_F32, 3, 2, points, 1, mean, axis, variance, NULL, &error) == TA_OK);
     CHECK(ta_pca(TA_F32, 1, 2, points, 1, mean, axis, variance, NULL, &error) == TA_INVALID_ARGUMENT);
+    /* a point that came later, along the axes of those before */
+    float center[2] = {1, 1}, axes[2] = {0, 1}, later[4] = {5, 3, 5, 0}, place[2];
+    CHECK(ta_pca_transform(TA_F32, 2, 2, later, 1, center, axes, place, &error) == TA_OK && place[0] == 2 && place[1] == -1);
+    CHECK(ta_pca_transform(TA_F32, 2, 2, later, 1, center, axes, later, &error) == TA_INVALID_ARGUMENT);
     float x[2] = {2, 3}, sum[2];
     CHECK(ta_fma(x, x, x, TA_F32, 2, sum, &error) == TA_OK && sum[0] == 6 && sum[1] == 12);
     CHECK(ta_fma(x, sum, sum, TA_F32, 2, x, &error) == TA_INVALID_ARGUMENT);
@@ -257,13 +269,51 @@ static int overlaps(uint64_t store) {
     return ta_close(set, &error);
 }
 
+/* A program that serves many stores has to say how much memory each may take, and which is which. */
+static int memory_and_facts(const char *path, uint64_t store) {
+    uint64_t again, length, cancel, txn, moved, size = 200000;
+    char json[1024];
+    static char bytes[200000];
+    ta_progress progress = {9, 9, 9, 9};
+    ta_key key = named("cached");
+    ta_tensor tensor = {bytes, sizeof bytes, &size, 1, TA_U8};
+    CHECK(ta_store_facts(store, json, sizeof json - 1, &length, &error) == TA_OK);
+    json[length] = 0;
+    CHECK(strstr(json, "\"chunk_bytes\":262144") && strstr(json, "\"is_read_only\":false") && strstr(json, path));
+    ta_options options = {0};
+    options.flags = TA_OPEN_READ_ONLY;
+    CHECK(ta_store_open_with(path, strlen(path), &options, 0, &again, &error) == TA_OK);
+    CHECK(ta_store_facts(again, json, sizeof json - 1, &length, &error) == TA_OK);
+    json[length] = 0;
+    CHECK(strstr(json, "\"is_read_only\":true") && ta_close(again, &error) == TA_OK);
+
+    CHECK(ta_begin(store, &txn, &error) == TA_OK && ta_put(txn, &key, &tensor, NULL, 0, &error) == TA_OK);
+    CHECK(ta_commit(txn, NULL, &error) == TA_OK && ta_close(txn, &error) == TA_OK);
+    CHECK(ta_cancel_new(UINT64_MAX, &cancel, &error) == TA_OK && ta_cancel_progress(cancel, &progress, &error) == TA_OK);
+    CHECK(progress.bytes_done == 0 && progress.items_total == 0);
+    CHECK(ta_move_to_tier(store, NULL, 0, S("cached"), TA_COLD, cancel, json, sizeof json, &moved, &error) == TA_OK);
+    CHECK(ta_cancel_progress(cancel, &progress, &error) == TA_OK && progress.bytes_done == 200000 && progress.bytes_total == 200000);
+    CHECK(ta_close(cancel, &error) == TA_OK && ta_cancel_progress(cancel, &progress, &error) == TA_INVALID_HANDLE);
+
+    CHECK(ta_set_decode_cache_bytes(0, &error) == TA_OK && ta_read(store, &key, 0, bytes, 10, &error) == TA_OK);
+    CHECK(ta_decode_cache(json, sizeof json - 1, &length, &error) == TA_OK);
+    json[length] = 0;
+    CHECK(strstr(json, "{\"budget_bytes\":0,\"bytes\":0,\"entries\":0,"));
+    CHECK(ta_set_decode_cache_bytes(1 << 24, &error) == TA_OK && ta_read(store, &key, 0, bytes, 10, &error) == TA_OK);
+    CHECK(ta_decode_cache(json, sizeof json - 1, &length, &error) == TA_OK);
+    json[length] = 0;
+    CHECK(strstr(json, "\"budget_bytes\":16777216,") && strstr(json, "\"entries\":1,"));
+    return 0;
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     ta_options open = {0};
     open.flags = TA_CREATE | TA_NO_SYNC;
     uint64_t store;
     CHECK(ta_store_open(argv[1], strlen(argv[1]), &open, &store, &error) == TA_OK);
-    int failed = putting(store) || prefixes(store) || sets(store) || geometry() || moments() || algebra() || overlaps(store);
+    int failed = putting(store) || prefixes(store) || sets(store) || geometry() || moments() || algebra() || overlaps(store)
+        || memory_and_facts(argv[1], store);
     CHECK(ta_close(store, &error) == TA_OK);
     return failed;
 }

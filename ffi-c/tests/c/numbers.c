@@ -86,6 +86,28 @@ static int json(void) {
     CHECK(ta_json_write(values, 3, out, 16, &length, &error) == TA_BUFFER_TOO_SMALL && length == 17);
     values[0] = NAN;
     CHECK(ta_json_write(values, 3, out, sizeof out, &length, &error) == TA_INVALID_ARGUMENT);
+    CHECK(ta_json_write_with(values, 3, 0, out, sizeof out, &length, &error) == TA_INVALID_ARGUMENT);
+    CHECK(ta_json_write_with(values, 3, 1, out, sizeof out, &length, &error) == TA_OK);
+    CHECK(length == 18 && !memcmp(out, "[null,0.1,-2000.0]", 18));
+    return 0;
+}
+
+/* Blocks that other programs cannot read, or a digest that differs from theirs, are found when a model is given to them. */
+static int blocks(void) {
+    float numbers[32] = {-127, 64}, back[32];
+    uint8_t block[34], digest[32];
+    CHECK(ta_gguf_quantize("Q8_0", 4, numbers, 32, block, 34, &error) == TA_OK);
+    CHECK(block[0] == 0 && block[1] == 0x3c && block[2] == 0x81 && block[3] == 64 && block[33] == 0); /* the scale is 1 */
+    CHECK(ta_gguf_dequantize("Q8_0", 4, block, 34, back, 32, &error) == TA_OK && back[0] == -127 && back[1] == 64);
+    CHECK(ta_gguf_quantize("Q8_0", 4, numbers, 31, block, 34, &error) == TA_INVALID_SHAPE);
+    CHECK(ta_gguf_quantize("Q6_K", 4, numbers, 32, block, 34, &error) == TA_UNSUPPORTED);
+    CHECK(ta_gguf_quantize("Q9_9", 4, numbers, 32, block, 34, &error) == TA_INVALID_ARGUMENT);
+    numbers[31] = INFINITY;
+    block[2] = 7;
+    CHECK(ta_gguf_quantize("Q8_0", 4, numbers, 32, block, 34, &error) == TA_INVALID_ARGUMENT && block[2] == 7);
+    CHECK(ta_digest("abc", 3, digest, &error) == TA_OK && digest[0] == 0x64 && digest[1] == 0x37 && digest[31] == 0x85);
+    CHECK(ta_digest(NULL, 0, digest, &error) == TA_OK && digest[0] == 0xaf && digest[31] == 0x62);
+    CHECK(ta_digest(digest, 32, digest, &error) == TA_INVALID_ARGUMENT);
     return 0;
 }
 
@@ -96,9 +118,10 @@ static int names(void) {
     CHECK(ta_status_name(TA_DISK_FULL, out, sizeof out, &length, &error) == TA_OK && length == 8 && !memcmp(out, "DiskFull", 8));
     CHECK(ta_status_name(-5, out, sizeof out, &length, &error) == TA_INVALID_ARGUMENT);
     CHECK(ta_version(out, sizeof out, &length, &error) == TA_OK && length > 4);
+    CHECK(ta_isa(out, sizeof out, &length, &error) == TA_OK && (!memcmp(out, "avx", 3) || !memcmp(out, "scalar", 6)));
     return 0;
 }
 
 int main(void) {
-    return arithmetic() || distances() || conversions() || json() || names();
+    return arithmetic() || distances() || conversions() || json() || blocks() || names();
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "tensoratom.h"
 
-enum { STORE = 1, TXN, SNAPSHOT, MAPPING, CANCEL, LIST, VECTORS, AGGREGATE, PROJECTION, CHANGES = 16, SLOTS = 28 };
+enum { STORE = 1, TXN, SNAPSHOT, MAPPING, CANCEL, LIST, VECTORS, AGGREGATE, PROJECTION, VIEW, CHANGES = 16, SLOTS = 28 };
 
 static struct { uint64_t handle; int type; } slots[SLOTS]; /* type 0: closed, or never open */
 static const void *mapped[SLOTS];
@@ -69,7 +69,7 @@ static void step(const char *path) {
     static const int wanted[] = {0, STORE, STORE, TXN, TXN, TXN, TXN, SNAPSHOT, LIST, STORE, VECTORS, VECTORS, 0, AGGREGATE,
                                  AGGREGATE, AGGREGATE, AGGREGATE, 0, CANCEL, TXN, 0, SNAPSHOT, MAPPING, STORE,
                                  STORE, CHANGES, 0, PROJECTION, SNAPSHOT, TXN, STORE, STORE, STORE, VECTORS, TXN, TXN, STORE, VECTORS,
-                                 TXN, 0, STORE};
+                                 TXN, 0, STORE, SNAPSHOT, VIEW, VIEW, TXN};
     unsigned op = draw(sizeof wanted / sizeof *wanted);
     int at = pick(wanted[op]), other = pick(AGGREGATE), fits = slots[at].type == wanted[op];
     uint64_t handle = slots[at].handle, made = 7, count = 0, length = 0, rows, dim;
@@ -103,11 +103,11 @@ static void step(const char *path) {
     case 10: CALL(ta_vectors_upsert, fits, handle, ids, few, numbers, 0); break;
     case 11: {
         ta_search_options filter = {0};
-        filter.flags = draw(8), filter.allow = ids, filter.allow_count = filter.flags & TA_SEARCH_ALLOW ? few : 0;
+        filter.flags = draw(16), filter.allow = ids, filter.allow_count = filter.flags & TA_SEARCH_ALLOW ? few : 0;
         filter.id_max = 20, filter.distance_max = 0.5;
         int64_t found[16];
         uint64_t counts[2] = {0, 0}, k = draw(9);
-        int good = CALL(ta_search_with, fits, handle, &filter, numbers, 2, k, 0, found, values, counts);
+        int good = CALL(ta_search_with, fits || slots[at].type == VIEW, handle, &filter, numbers, 2, k, 0, found, values, counts);
         if (good && (counts[0] > k || counts[1] > k)) fail("more were found than asked for", 0);
         for (uint64_t i = 0; good && i < counts[0]; i++) {
             int in = !(filter.flags & TA_SEARCH_ALLOW);
@@ -182,7 +182,7 @@ static void step(const char *path) {
         break;
     case 33: {
         uint8_t found[8] = {0};
-        if (CALL(ta_vectors_get, fits, handle, ids, few, numbers, few * 8, found))
+        if (CALL(ta_vectors_get, fits || slots[at].type == VIEW, handle, ids, few, numbers, few * 8, found))
             for (unsigned i = 0; i < 8; i++) if (found[i] > (i < few)) fail("a vector that was not asked for", 0);
         break;
     }
@@ -211,7 +211,14 @@ static void step(const char *path) {
         break;
     }
     case 40: CALL(ta_verify_in, fits, handle, NULL, 0, "", 0, 0, json, sizeof json, &length); break;
-    default: CALL(ta_read, fits || slots[at].type == SNAPSHOT, handle, &key, draw(8), numbers, draw(16)); break;
+    case 41: /* of a snapshot or of a transaction: that stays usable when the transaction has ended, but for what it staged */
+        fits = fits || slots[at].type == TXN;
+        keep(CALL(ta_vectors_view, fits, handle, &set, &made), &made, VIEW, NULL);
+        break;
+    case 42: CALL(ta_vectors_ids, fits || slots[at].type == VECTORS, handle, ids, draw(9), &length); break;
+    case 43: CALL(ta_vectors_upsert, slots[at].type == VECTORS, handle, ids, few, numbers, 0); break; /* a view takes none */
+    case 44: CALL(ta_get_info, fits || slots[at].type == STORE || slots[at].type == SNAPSHOT, handle, &key, &info); break;
+    default: CALL(ta_read, fits || slots[at].type == SNAPSHOT || slots[at].type == TXN, handle, &key, draw(8), numbers, draw(16)); break;
     }
 }
 

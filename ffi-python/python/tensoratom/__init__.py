@@ -52,12 +52,14 @@ from ._native import (
     Writer,
     __version__,
     cosine,
+    decode_cache,
     dot,
     euclidean,
     hamming,
     jaccard,
     repair,
     set_cold_directory,
+    set_decode_cache_bytes,
     sqeuclidean,
 )
 from ._search import Neighbors
@@ -104,6 +106,7 @@ __all__ = [
     "cdist",
     "convert",
     "cosine",
+    "decode_cache",
     "dequantize",
     "dot",
     "euclidean",
@@ -113,6 +116,7 @@ __all__ = [
     "quantize",
     "repair",
     "set_cold_directory",
+    "set_decode_cache_bytes",
     "sqeuclidean",
     "topk",
 ]

@@ -156,7 +156,7 @@ class Snapshot:
 
 class StoreCore:
     """An open store. May be used from any thread; after `fork` a child opens its own."""
-    def __new__(cls, path: str | os.PathLike[str], mode: str = 'rw', *, create: bool = True, durability: str = 'full', read_mode: str = 'mapped', segment_bytes: int | None = None, chunk_bytes: int | None = None, cache_bytes: int | None = None, threads: int = 0, lock_timeout: float | None = None, cold_directory: str | os.PathLike[str] | None = None) -> Self: ...
+    def __new__(cls, path: str | os.PathLike[str], mode: str = 'rw', *, create: bool = True, durability: str = 'full', read_mode: str = 'mapped', segment_bytes: int | None = None, chunk_bytes: int | None = None, cache_bytes: int | None = None, threads: int = 0, lock_timeout: float | None = None, cold_directory: str | os.PathLike[str] | None = None, hot_bytes: int | None = None) -> Self: ...
     def __contains__(self, key: Key) -> bool: ...
     def __delitem__(self, key: Key) -> None: ...
     def __getitem__(self, key: Key) -> NDArray[Any]: ...
@@ -348,6 +348,11 @@ def convert_into(array: ArrayLike, source: str | None, to: str, saturate: bool) 
 def cosine(a: ArrayLike, b: ArrayLike) -> float:
     """Cosine distance of two vectors, 1 - cosine similarity, in [0, 2], as in SciPy."""
 
+def decode_cache() -> dict[str, int]:
+    """What the cache of decoded cold payloads holds and did, for all stores of this process, as a dict of budget_bytes, bytes,
+    entries, hits and misses.
+    """
+
 def dequantize_blocks(codes: ArrayLike, scale: builtins.list[float], zero_point: builtins.list[int], block: int) -> NDArray[Any]:
     """The float32 values of codes of any integer type."""
 
@@ -380,7 +385,8 @@ def quantize_blocks(array: ArrayLike, affine: bool, block: int) -> tuple[NDArray
 
 def repair(path: str | os.PathLike[str], *, rebuild_catalog: bool = False, without_cold: bool = False, progress: bool | Callable[[int, int], Any] | None = None) -> dict[str, Any]:
     """Repairs a store that nobody has open; `rebuild_catalog` makes its catalog anew from the segments, `without_cold` although
-    the cold directory is away. Returns a dict of what was done; `findings` are sentences about what could not be read.
+    the cold directory is away. Returns a dict of what was done; `commits_missing` lists the first and last of each gap, and
+    `findings` are sentences about what could not be read.
     """
 
 def safetensors_layout(data: bytes) -> builtins.list[tuple[str, str, builtins.list[int], int, int]]:
@@ -396,6 +402,11 @@ def set_cold_directory(path: str | os.PathLike[str], directory: str | os.PathLik
     deleted. A relative `directory` starts in the store. Raises BusyError while anybody has it open. Returns a dict of
     segments_copied, bytes_copied and left_behind, the old directory where it could not be emptied. Ctrl-C stops it, and the
     store goes on with the directory it had.
+    """
+
+def set_decode_cache_bytes(budget: int) -> None:
+    """Sets how many bytes of decoded cold payloads this process keeps, all stores together; 0 keeps none. Takes effect at once.
+    Without it an eighth of the memory, at most 1 GiB. Arrays that are held are not counted.
     """
 
 def sqeuclidean(a: ArrayLike, b: ArrayLike) -> float:

@@ -76,6 +76,7 @@ def open(
     threads: int = 0,
     lock_timeout: float | None = None,
     cold_directory: str | os.PathLike[str] | None = None,
+    hot_bytes: int | None = None,
 ) -> Store:
     """Opens a store.
 
@@ -84,7 +85,8 @@ def open(
     (zero copy) or "positioned" (copies; no signal whatever happens to the file). ``segment_bytes`` and ``chunk_bytes``
     matter when a store is made, ``cache_bytes`` is for descriptors, ``threads=0`` means all cores, ``lock_timeout`` is how
     many seconds to wait for other processes. ``cold_directory`` is where a new store keeps its cold tier, perhaps on another
-    disk; reads there raise ``ColdUnavailableError`` while that is away.
+    disk; reads there raise ``ColdUnavailableError`` while that is away. ``hot_bytes`` is how much of what is pinned is read
+    into memory when the store is opened, 0 for nothing (1 GiB without it); ``set_decode_cache_bytes`` bounds what is decoded.
     """
     return Store(
         path,
@@ -98,6 +100,7 @@ def open(
         threads=threads,
         lock_timeout=lock_timeout,
         cold_directory=cold_directory,
+        hot_bytes=hot_bytes,
     )
 
 

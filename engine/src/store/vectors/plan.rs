@@ -129,7 +129,11 @@ impl Check<'_> {
         if set.new_parts.iter().all(|part| part.is_moved) && set.absent.is_empty() {
             return Ok(());
         }
-        let taken = |id: i64| set.absent.contains(&id) || set.new_parts.iter().any(|part| part.adds(id));
+        let mut absent = Vec::new();
+        memory::reserve(&mut absent, set.absent.len())?;
+        absent.extend_from_slice(&set.absent);
+        absent.sort_unstable();
+        let taken = |id: i64| absent.binary_search(&id).is_ok() || set.new_parts.iter().any(|part| part.adds(id));
         let found = |id: i64| Err(conflict(format!("vector {id} was added by another commit")));
         for other in self.earlier.iter().filter_map(|staged| staged.vectors.get(self.name)) {
             for part in &other.new_parts {

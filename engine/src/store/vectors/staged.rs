@@ -48,8 +48,8 @@ pub(crate) struct StagedSet {
     pub(crate) dropped_parts: BTreeSet<u32>,
     pub(crate) companions: BTreeMap<u32, Digest>,
     pub(crate) new_parts: Vec<StagedPart>,
-    /// Ids that were to be deleted and not there: if they are at commit, the deletion missed them.
-    pub(crate) absent: BTreeSet<i64>,
+    /// Ids that were to be deleted and not there, in any order: if they are at commit, the deletion missed them.
+    pub(crate) absent: Vec<i64>,
 }
 
 /// A bitmap of deleted rows; its digest is known once it is staged as a payload, before the commit.
@@ -63,7 +63,7 @@ pub(crate) struct StagedBitmap {
 #[derive(Debug)]
 pub(crate) struct StagedPart {
     pub(crate) rows: u64,
-    pub(crate) ids: Arc<[i64]>,
+    pub(crate) ids: Arc<Vec<i64>>,
     pub(crate) vectors: Digest,
     pub(crate) ids_digest: Digest,
     pub(crate) companion: Option<Digest>,
@@ -145,16 +145,17 @@ impl StagedSet {
     /// Marks the rows of these ascending ids as deleted. Returns how many there were, and remembers which were not.
     fn delete(&mut self, ids: &[i64]) -> Result<u64> {
         let mut is_present: Vec<bool> = zeroed(ids.len())?;
-        let mut rows_of = |known: &[i64], dead: &RoaringBitmap| -> Vec<u32> {
+        let mut rows_of = |known: &[i64], dead: &RoaringBitmap| -> Result<Vec<u32>> {
             let mut rows = Vec::new();
+            reserve(&mut rows, ids.len().min(known.len()))?;
             for (index, row) in find_all(known, dead, ids) {
                 is_present[index] = true;
                 rows.push(row);
             }
-            rows
+            Ok(rows)
         };
         for part in &mut self.new_parts {
-            let rows = rows_of(&part.ids, &part.dead.rows);
+            let rows = rows_of(&part.ids, &part.dead.rows)?;
             if !rows.is_empty() {
                 part.dead.rows.extend(rows);
                 part.dead.digest = None;
@@ -162,7 +163,7 @@ impl StagedSet {
         }
         for part in self.base.iter().filter(|part| !self.dropped_parts.contains(&part.state.part)) {
             let number = part.state.part;
-            let rows = rows_of(part.ids()?, self.dead.get(&number).map_or(&part.dead, |staged| &staged.rows));
+            let rows = rows_of(part.ids()?, self.dead.get(&number).map_or(&part.dead, |staged| &staged.rows))?;
             if !rows.is_empty() {
                 let fresh = || StagedBitmap { rows: part.dead.clone(), digest: None };
                 let staged = self.dead.entry(number).or_insert_with(fresh);
@@ -170,9 +171,11 @@ impl StagedSet {
                 staged.digest = None;
             }
         }
+        let found = is_present.iter().filter(|present| **present).count();
+        reserve(&mut self.absent, ids.len() - found)?;
         let absent = ids.iter().zip(&is_present).filter(|(_, present)| !**present);
         self.absent.extend(absent.map(|(id, _)| *id));
-        Ok(is_present.iter().filter(|present| **present).count() as u64)
+        Ok(found as u64)
     }
 }
 
@@ -210,7 +213,7 @@ impl WriteTxn {
                 dropped_parts: BTreeSet::new(),
                 companions: BTreeMap::new(),
                 new_parts: Vec::new(),
-                absent: BTreeSet::new(),
+                absent: Vec::new(),
             };
             self.staged().vectors.insert(name.clone(), staged);
             Ok(name)
@@ -330,7 +333,7 @@ impl StagedSet {
             dropped_parts: BTreeSet::new(),
             companions: BTreeMap::new(),
             new_parts: Vec::new(),
-            absent: BTreeSet::new(),
+            absent: Vec::new(),
         }
     }
 }
@@ -494,7 +497,7 @@ impl<'t> VectorWriter<'t> {
         self.stage_part(&spec, ids, &bytes, false)
     }
 
-    fn stage_part(&mut self, spec: &VectorSetSpec, ids: Arc<[i64]>, bytes: &[u8], is_moved: bool) -> Result<()> {
+    fn stage_part(&mut self, spec: &VectorSetSpec, ids: Vec<i64>, bytes: &[u8], is_moved: bool) -> Result<()> {
         let rows = ids.len() as u64;
         let shape = vec![rows, u64::from(spec.dim)];
         byte_len(spec.dtype, &shape, &Encoding::Plain)?;
@@ -510,6 +513,7 @@ impl<'t> VectorWriter<'t> {
         let worthwhile = companion::is_worthwhile(spec.dtype, spec.dim as usize);
         let companion = (wanted && worthwhile).then(|| self.stage_companion(spec, bytes)).transpose()?;
         let dead = StagedBitmap::default();
+        let ids = Arc::new(ids);
         self.set()?.new_parts.push(StagedPart { rows, ids, vectors, ids_digest, companion, dead, is_moved });
         Ok(())
     }
@@ -600,7 +604,11 @@ impl<'t> VectorWriter<'t> {
             control.check()?;
             let mut buffer = AlignedBuffer::zeroed(piece.len() * row_bytes)?;
             // Part by part, so that each is read from front to back.
-            let mut order: Vec<usize> = (0..piece.len()).collect();
+            let (mut order, mut ids) = (Vec::new(), Vec::new());
+            reserve(&mut order, piece.len())?;
+            reserve(&mut ids, piece.len())?;
+            order.extend(0..piece.len());
+            ids.extend(piece.iter().map(|(id, ..)| *id));
             order.sort_unstable_by_key(|&at| (piece[at].1, piece[at].2));
             let mut block: Option<(u32, std::ops::Range<u32>, Bytes)> = None;
             for at in order {
@@ -616,7 +624,6 @@ impl<'t> VectorWriter<'t> {
                 let to = at * row_bytes;
                 buffer.as_mut_slice()[to..to + row_bytes].copy_from_slice(&bytes[from..from + row_bytes]);
             }
-            let ids: Arc<[i64]> = piece.iter().map(|(id, ..)| *id).collect();
             self.stage_part(&spec, ids, buffer.as_slice(), true)?;
         }
         Ok(chosen.len() as u64)
@@ -627,20 +634,23 @@ impl<'t> VectorWriter<'t> {
 const BLOCK_ROWS: u32 = 1024;
 
 /// Ids ascending, and rows in their order as contiguous bytes.
-type InOrder<'a> = (Arc<[i64]>, Cow<'a, [u8]>);
+type InOrder<'a> = (Vec<i64>, Cow<'a, [u8]>);
 
 /// Puts ids and rows in order; copies only where they are not. Fails with `InvalidArgument` for an id that occurs
 /// twice.
 fn in_order<'a>(ids: &[i64], rows: Rows<'a>) -> Result<InOrder<'a>> {
     let twice = |id: i64| Error::new(ErrorKind::InvalidArgument, format!("id {id} occurs twice"));
+    let mut sorted = Vec::new();
+    reserve(&mut sorted, ids.len())?;
     if let Some(bytes) = rows.contiguous().filter(|_| ids.is_sorted_by(|a, b| a < b)) {
-        return Ok((ids.into(), bytes.into()));
+        sorted.extend_from_slice(ids);
+        return Ok((sorted, bytes.into()));
     }
     let mut order: Vec<usize> = Vec::new();
     reserve(&mut order, ids.len())?;
     order.extend(0..ids.len());
     order.sort_unstable_by_key(|&i| ids[i]);
-    let sorted: Arc<[i64]> = order.iter().map(|&i| ids[i]).collect();
+    sorted.extend(order.iter().map(|&i| ids[i]));
     if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(twice(pair[0]));
     }

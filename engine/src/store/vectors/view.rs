@@ -11,6 +11,7 @@ use crate::dtype::{DType, Encoding};
 use crate::error::{Error, Result};
 use crate::kernels::{Metric, Rows};
 use crate::key::Key;
+use crate::memory::reserve;
 use crate::search::companion::Companion;
 use crate::search::elements::row_len_bytes;
 use crate::search::filter::Ids;
@@ -304,10 +305,31 @@ impl VectorSnapshot {
         Ok(last.map_err(|e| e.key(self.name()))?.into_iter().flatten().max())
     }
 
+    /// The ids of all vectors, in the order of [`Self::iter`]. Reads ids only.
+    pub fn ids(&self) -> Result<Vec<i64>> {
+        let read = || {
+            let mut all = Vec::new();
+            reserve(&mut all, usize::try_from(self.len()).unwrap_or(usize::MAX))?;
+            for part in &self.parts {
+                let ids = part.ids()?;
+                all.extend((0..part.rows()).filter(|row| !part.dead.contains(*row)).map(|row| ids[row as usize]));
+            }
+            Ok(all)
+        };
+        read().map_err(|e: Error| e.during("list ids of").key(self.name()))
+    }
+
     /// The vectors of some ids, in the same order; `None` where there is none. In mapped mode slices of the map.
     pub fn get(&self, ids: &[i64]) -> Result<Vec<Option<Bytes>>> {
-        let vector = |&id: &i64| self.find(id)?.map(|(part, row)| part.vector(row)).transpose();
-        ids.iter().map(vector).collect::<Result<_>>().map_err(|e| e.during("get vectors of").key(self.name()))
+        let read = || {
+            let mut found = Vec::new();
+            reserve(&mut found, ids.len())?;
+            for &id in ids {
+                found.push(self.find(id)?.map(|(part, row)| part.vector(row)).transpose()?);
+            }
+            Ok(found)
+        };
+        read().map_err(|e: Error| e.during("get vectors of").key(self.name()))
     }
 
     /// All vectors with their ids: part by part in the order they were added, ids ascending in each.

@@ -19,6 +19,11 @@ public:
 
     std::size_t dim() const { return self().projection_dim(); }
     std::size_t axes() const { return self().projection_axes(); }
+    /// The direction of an axis, counted from 0; nothing past the last.
+    std::vector<double> axis(std::size_t index) const {
+        const auto found = self().projection_axis(index);
+        return {found.begin(), found.end()};
+    }
     /// Coordinates of vectors, row after row. Throws `InvalidShapeError` unless there are whole vectors.
     std::vector<double> project(span<const float> vectors) const {
         return detail::call([&](auto& failure) {

@@ -1,6 +1,8 @@
 //! Vector mathematics over memory of the caller: distances, reductions, arithmetic, conversions, JSON, linear algebra.
 #pragma once
 
+#include <array>
+
 #include "base.hpp"
 
 namespace tensoratom {
@@ -172,9 +174,26 @@ inline std::vector<float> json_parse(std::string_view text) {
 }
 
 /// Writes numbers as a JSON array, shortest digits that read back the same. Throws for NaN and infinities.
-inline std::string json_write(span<const float> values) {
+/// With `nulls` they are `null`, which `json_parse` does not read back.
+inline std::string json_write(span<const float> values, bool nulls = false) {
     return detail::call([&](auto& failure) {
-        return std::string(bridge::json_write(detail::slice(values.data(), values.size()), failure));
+        return std::string(bridge::json_write(detail::slice(values.data(), values.size()), nulls, failure));
+    });
+}
+
+/// BLAKE3-256 of bytes, as payloads are known by.
+inline std::array<std::uint8_t, 32> digest(span<const std::uint8_t> bytes) {
+    return bridge::digest(detail::slice(bytes.data(), bytes.size()));
+}
+
+/// Numbers as blocks of a GGUF layout, `Q8_0` or `Q4_0`, with the bits of ggml's own quantiser. Throws `InvalidShapeError`
+/// unless there are whole blocks, `InvalidArgumentError` for NaN and infinities.
+inline std::vector<std::uint8_t> gguf_quantize(std::string_view layout, span<const float> values) {
+    return detail::call([&](auto& failure) {
+        std::vector<std::uint8_t> blocks(bridge::gguf_block_bytes(detail::str(layout), values.size(), failure));
+        bridge::gguf_quantize(detail::str(layout), detail::slice(values.data(), values.size()),
+                              detail::slice(blocks.data(), blocks.size()), failure);
+        return blocks;
     });
 }
 
@@ -273,6 +292,25 @@ struct Pca {
     /// The observations in the coordinates of the components; empty unless asked for.
     Matrix<T> scores;
 };
+
+/// Coordinates of further observations along components that `pca` found.
+template <class T>
+Matrix<T> transform(const Pca<T>& found, const Matrix<T>& a) {
+    return detail::call([&](auto& failure) {
+        const std::size_t count = found.components.rows;
+        Matrix<T> scores{a.rows, count, std::vector<T>(a.rows * count)};
+        const auto from = detail::slice(a.values.data(), a.values.size());
+        const auto mean = detail::slice(found.mean.data(), found.mean.size());
+        const auto basis = detail::slice(found.components.values.data(), found.components.values.size());
+        const auto to = detail::slice(scores.values.data(), scores.values.size());
+        if constexpr (std::is_same_v<T, float>) {
+            bridge::pca_transform_f32(from, a.rows, a.cols, mean, basis, count, to, failure);
+        } else {
+            bridge::pca_transform_f64(from, a.rows, a.cols, mean, basis, count, to, failure);
+        }
+        return scores;
+    });
+}
 
 /// The first `count` principal components. Throws as `svd`, and for fewer than two rows.
 template <class T>

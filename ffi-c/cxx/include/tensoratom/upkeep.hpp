@@ -134,6 +134,14 @@ private:
 /// Version of the library, say `0.1.0`.
 inline std::string version() { return std::string(bridge::version()); }
 
+/// What the cache of decoded cold payloads holds and did, for all stores of this process: budget_bytes, bytes, entries, hits,
+/// misses.
+inline Report decode_cache() { return detail::report(bridge::decode_cache()); }
+
+/// Sets how many bytes of decoded cold payloads this process keeps, all stores together; 0 keeps none. Takes effect at once.
+/// Without it an eighth of the memory, at most 1 GiB. What views show is not counted.
+inline void set_decode_cache_bytes(std::uint64_t budget) { bridge::set_decode_cache_bytes(budget); }
+
 /// Repairs a store that nobody has open. `rebuild_catalog` makes its catalog anew from the segments; `without_cold` does so
 /// although the cold directory is away.
 inline Report repair(const std::string& path, bool rebuild_catalog = false, bool without_cold = false,
