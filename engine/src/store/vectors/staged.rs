@@ -155,7 +155,11 @@ impl StagedSet {
             }
             Ok(rows)
         };
-        let new = self.new_parts.iter().map(|part| rows_of(&part.ids, &part.dead.rows)).collect::<Result<Vec<_>>>()?;
+        let mut new = Vec::new();
+        reserve(&mut new, self.new_parts.len())?;
+        for part in &self.new_parts {
+            new.push(rows_of(&part.ids, &part.dead.rows)?);
+        }
         let mut base = Vec::new();
         for part in self.base_parts() {
             let rows = rows_of(part.ids()?, self.dead_of(part))?;
