@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds everything for Windows and runs its tests under wine, with Debian packages alone. Usage: windows/run.sh [STAGE...]
-# Stages, all of them in this order when none is named: install prefix build engine c extension cli clr.
-# Tests run for at most LIMIT seconds each program (900).
+# Stages, all of them in this order when none is named: install prefix build engine c extension cli clr. One more, sweeps, takes
+# hours and is run when it is named. Tests run for at most LIMIT seconds each program (900).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -79,8 +79,15 @@ checked_library() {
 # Unit tests and the tests from outside, but those of fork, permissions, symbolic links and limits, which are not of Windows.
 engine_tests="engine defects gc tiers decode_cache tier_policy bad_input processes"
 
+# Modules of the test `engine` that go through all a simulated disk may do, thousands of stores each: they make no call to Windows.
+sweeps="crash:: faults:: damage:: model::"
+
 stage_engine() {
-  windows_tests -p tensoratom --lib $(printf ' --test %s' $engine_tests)
+  test_arguments="$(printf ' --skip %s' $sweeps)" windows_tests -p tensoratom --lib $(printf ' --test %s' $engine_tests)
+}
+
+stage_sweeps() {
+  limit=${LIMIT:-28800} test_arguments="--nocapture $sweeps" windows_tests -p tensoratom --test engine
 }
 
 # Builds programs of tests and runs each from the folder of the engine, where some look for files.
@@ -90,7 +97,7 @@ windows_tests() {
   local program failed=0
   for program in $(cat "$target/programs"); do
     basename "$program"
-    (cd engine && wine "$program" --quiet ${TEST_THREADS:+--test-threads=$TEST_THREADS} 2>&1 | tr -d '\r') || failed=1
+    (cd engine && wine "$program" --quiet ${test_arguments:-} ${TEST_THREADS:+--test-threads=$TEST_THREADS} 2>&1 | tr -d '\r') || failed=1
   done
   [ $failed = 0 ] && [ -s "$target/programs" ]
 }

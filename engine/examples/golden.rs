@@ -1,4 +1,4 @@
-//! Writes the golden store of the present format: `golden DIRECTORY`. See `make golden`.
+//! Writes the golden stores of the present format: `golden DIRECTORY`. See `make golden`.
 #![allow(clippy::print_stdout)] // an example talks to the terminal
 
 use std::path::Path;
@@ -11,7 +11,8 @@ fn main() -> tensoratom::Result<()> {
         return Ok(());
     };
     let path = Path::new(&path);
-    golden::write(path)?;
-    println!("wrote {}", path.display());
+    golden::write(&path.join("warm"))?;
+    golden::write_cold(&path.join("cold"))?;
+    println!("wrote {} and {}", path.join("warm").display(), path.join("cold").display());
     Ok(())
 }

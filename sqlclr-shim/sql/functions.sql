@@ -93,38 +93,38 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ConversionFunctions].[By
 GO
 GRANT EXECUTE ON dbo.clr_BytesToFloatArrayJson TO tensoratom_math;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_Changes (@store nvarchar(64), @sinceLsn bigint)
+CREATE OR ALTER FUNCTION dbo.clr_Changes (@store nvarchar(128), @sinceLsn bigint)
 RETURNS TABLE (lsn bigint, operation nvarchar(8), atom_id bigint, atom_key nvarchar(max))
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ChangeFunctions].[Changes];
 GO
 GRANT SELECT ON dbo.clr_Changes TO tensoratom_reader;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_CreateStore
-    @store nvarchar(64)
+    @store nvarchar(128)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.OperatorProcedures].[CreateStore];
 GO
 GRANT EXECUTE ON dbo.clr_CreateStore TO tensoratom_operator;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_CreateVectorSet
-    @store nvarchar(64), @setName nvarchar(1024), @dim bigint, @dtype nvarchar(16), @metric nvarchar(16)
+    @store nvarchar(128), @setName nvarchar(4000), @dim bigint, @dtype nvarchar(16), @metric nvarchar(16)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetProcedures].[Create];
 GO
 GRANT EXECUTE ON dbo.clr_CreateVectorSet TO tensoratom_writer;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_DeleteTensorAtomPayload
-    @store nvarchar(64), @tensorAtomId bigint
+    @store nvarchar(128), @tensorAtomId bigint
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[DeletePayload];
 GO
 GRANT EXECUTE ON dbo.clr_DeleteTensorAtomPayload TO tensoratom_writer;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_DeleteTensorAtomPayloadVersion
-    @store nvarchar(64), @tensorAtomId bigint, @lsn bigint
+    @store nvarchar(128), @tensorAtomId bigint, @lsn bigint
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[DeletePayloadVersion];
 GO
 GRANT EXECUTE ON dbo.clr_DeleteTensorAtomPayloadVersion TO tensoratom_writer;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_DeleteVectors
-    @store nvarchar(64), @setName nvarchar(1024), @ids nvarchar(max), @deleted bigint OUTPUT
+    @store nvarchar(128), @setName nvarchar(4000), @ids nvarchar(max), @deleted bigint OUTPUT
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetProcedures].[Delete];
 GO
 GRANT EXECUTE ON dbo.clr_DeleteVectors TO tensoratom_writer;
@@ -135,7 +135,7 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.QuantizationFunctions].[
 GO
 GRANT EXECUTE ON dbo.clr_DequantizeBlocks TO tensoratom_math;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_GetTensor (@store nvarchar(64), @atomName nvarchar(1024))
+CREATE OR ALTER FUNCTION dbo.clr_GetTensor (@store nvarchar(128), @atomName nvarchar(4000))
 RETURNS varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[GetTensor];
 GO
@@ -147,13 +147,13 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[GetPaylo
 GO
 GRANT EXECUTE ON dbo.clr_GetTensorAtomPayload TO tensoratom_reader;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_GetTensorAtomPayloadFrom (@store nvarchar(64), @tensorAtomId bigint)
+CREATE OR ALTER FUNCTION dbo.clr_GetTensorAtomPayloadFrom (@store nvarchar(128), @tensorAtomId bigint)
 RETURNS varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[GetPayloadFrom];
 GO
 GRANT EXECUTE ON dbo.clr_GetTensorAtomPayloadFrom TO tensoratom_reader;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_GetTensorAtomPayloadRange (@store nvarchar(64), @tensorAtomId bigint, @byteOffset bigint, @byteCount bigint)
+CREATE OR ALTER FUNCTION dbo.clr_GetTensorAtomPayloadRange (@store nvarchar(128), @tensorAtomId bigint, @byteOffset bigint, @byteCount bigint)
 RETURNS varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[GetPayloadRange];
 GO
@@ -165,7 +165,7 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ConversionFunctions].[Js
 GO
 GRANT EXECUTE ON dbo.clr_JsonFloatArrayToBytes TO tensoratom_math;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_ListAtoms (@store nvarchar(64), @prefix nvarchar(1024))
+CREATE OR ALTER FUNCTION dbo.clr_ListAtoms (@store nvarchar(128), @prefix nvarchar(4000))
 RETURNS TABLE (atom_id bigint, atom_key nvarchar(max), dtype nvarchar(16), shape nvarchar(max), payload_bytes bigint, lsn bigint, created_us bigint, blake3_256 varbinary(32))
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[ListAtoms];
 GO
@@ -196,30 +196,30 @@ GO
 GRANT SELECT ON dbo.clr_ProjectTo3D TO tensoratom_math;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_PutVectors
-    @store nvarchar(64), @setName nvarchar(1024), @ids nvarchar(max), @vectors varbinary(max)
+    @store nvarchar(128), @setName nvarchar(4000), @ids nvarchar(max), @vectors varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetProcedures].[Put];
 GO
 GRANT EXECUTE ON dbo.clr_PutVectors TO tensoratom_writer;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_QueryStore
-    @store nvarchar(64), @query nvarchar(max), @rowsMax int, @result nvarchar(max) OUTPUT
+    @store nvarchar(128), @query nvarchar(max), @rowsMax int, @result nvarchar(max) OUTPUT
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.OperatorProcedures].[QueryStore];
 GO
 GRANT EXECUTE ON dbo.clr_QueryStore TO tensoratom_operator;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_SearchMatrix (@store nvarchar(64), @atomName nvarchar(1024), @metric nvarchar(16), @query varbinary(max), @k int, @deadlineMs int)
+CREATE OR ALTER FUNCTION dbo.clr_SearchMatrix (@store nvarchar(128), @atomName nvarchar(4000), @metric nvarchar(16), @query varbinary(max), @k int, @deadlineMs int)
 RETURNS TABLE (rank int, row_id bigint, distance float)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[SearchMatrix];
 GO
 GRANT SELECT ON dbo.clr_SearchMatrix TO tensoratom_reader;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_SearchVectors (@store nvarchar(64), @setName nvarchar(1024), @query varbinary(max), @k int)
+CREATE OR ALTER FUNCTION dbo.clr_SearchVectors (@store nvarchar(128), @setName nvarchar(4000), @query varbinary(max), @k int)
 RETURNS TABLE (rank int, vector_id bigint, distance float)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetFunctions].[SearchVectors];
 GO
 GRANT SELECT ON dbo.clr_SearchVectors TO tensoratom_reader;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_SearchVectorsWhere (@store nvarchar(64), @setName nvarchar(1024), @query varbinary(max), @k int, @metric nvarchar(16), @onlyIds nvarchar(max), @notIds nvarchar(max), @idMin bigint, @idMax bigint, @distanceMax float, @deadlineMs int)
+CREATE OR ALTER FUNCTION dbo.clr_SearchVectorsWhere (@store nvarchar(128), @setName nvarchar(4000), @query varbinary(max), @k int, @metric nvarchar(16), @onlyIds nvarchar(max), @notIds nvarchar(max), @idMin bigint, @idMax bigint, @distanceMax float, @deadlineMs int)
 RETURNS TABLE (rank int, vector_id bigint, distance float)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetFunctions].[SearchVectorsWhere];
 GO
@@ -231,14 +231,14 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[StoreAli
 GO
 GRANT SELECT ON dbo.clr_StoreAliases TO tensoratom_reader;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_StoreStats (@store nvarchar(64))
+CREATE OR ALTER FUNCTION dbo.clr_StoreStats (@store nvarchar(128))
 RETURNS nvarchar(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[StoreStats];
 GO
 GRANT EXECUTE ON dbo.clr_StoreStats TO tensoratom_reader;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_StoreTensor
-    @store nvarchar(64), @atomName nvarchar(1024), @dtype nvarchar(16), @rowElements bigint, @payload varbinary(max)
+    @store nvarchar(128), @atomName nvarchar(4000), @dtype nvarchar(16), @rowElements bigint, @payload varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[StoreTensor];
 GO
 GRANT EXECUTE ON dbo.clr_StoreTensor TO tensoratom_writer;
@@ -250,12 +250,12 @@ GO
 GRANT EXECUTE ON dbo.clr_StoreTensorAtomPayload TO tensoratom_writer;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_StoreTensorAtomPayloadIn
-    @store nvarchar(64), @tensorAtomId bigint, @payload varbinary(max)
+    @store nvarchar(128), @tensorAtomId bigint, @payload varbinary(max)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.WriteProcedures].[StorePayloadIn];
 GO
 GRANT EXECUTE ON dbo.clr_StoreTensorAtomPayloadIn TO tensoratom_writer;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_TensorAtomPayloadDigest (@store nvarchar(64), @tensorAtomId bigint)
+CREATE OR ALTER FUNCTION dbo.clr_TensorAtomPayloadDigest (@store nvarchar(128), @tensorAtomId bigint)
 RETURNS varbinary(32)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.ReadFunctions].[PayloadDigest];
 GO
@@ -405,7 +405,7 @@ AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.TypedVectorFunctions].[S
 GO
 GRANT EXECUTE ON dbo.clr_VectorScaleOf TO tensoratom_math;
 GO
-CREATE OR ALTER FUNCTION dbo.clr_VectorSetInfo (@store nvarchar(64), @setName nvarchar(1024))
+CREATE OR ALTER FUNCTION dbo.clr_VectorSetInfo (@store nvarchar(128), @setName nvarchar(4000))
 RETURNS TABLE (dim bigint, dtype nvarchar(16), metric nvarchar(16), vectors bigint)
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.VectorSetFunctions].[VectorSetInfo];
 GO
@@ -436,7 +436,7 @@ GO
 GRANT EXECUTE ON dbo.clr_VectorSubtractOf TO tensoratom_math;
 GO
 CREATE OR ALTER PROCEDURE dbo.clr_VerifyStore
-    @store nvarchar(64), @prefix nvarchar(1024), @deadlineMs int, @report nvarchar(max) OUTPUT
+    @store nvarchar(128), @prefix nvarchar(4000), @deadlineMs int, @report nvarchar(max) OUTPUT
 AS EXTERNAL NAME [TensorAtom.SqlClr].[TensorAtom.SqlClr.OperatorProcedures].[VerifyStore];
 GO
 GRANT EXECUTE ON dbo.clr_VerifyStore TO tensoratom_operator;

@@ -1,7 +1,10 @@
 -- Puts the assembly and the tables of the integration into the current database. May be run again: it adds what is missing, and
 -- leaves an assembly that is there to upgrade.sql.
--- Run trust_hash.sql or trust_key.sql first, functions.sql and roles.sql afterwards. TRUSTWORTHY stays off.
+-- Run trust_hash.sql or trust_key.sql first, roles.sql and functions.sql afterwards. TRUSTWORTHY stays off. Needs UNSAFE ASSEMBLY,
+-- which sysadmin has, and SQL Server 2017 or newer.
 -- sqlcmd -b -d MyDatabase -v AssemblyPath="C:\TensorAtom\TensorAtom.SqlClr.dll" -i install.sql
+SET ANSI_NULLS ON;
+SET QUOTED_IDENTIFIER ON;
 SET NOCOUNT ON;
 SET XACT_ABORT ON;
 GO
@@ -9,6 +12,8 @@ IF (SELECT CAST(value_in_use AS int) FROM sys.configurations WHERE name = N'clr 
     THROW 50000, N'TensorAtom: clr is not enabled; an administrator runs: EXEC sp_configure ''clr enabled'', 1; RECONFIGURE;', 1;
 IF (SELECT is_trustworthy_on FROM sys.databases WHERE database_id = DB_ID()) = 1
     PRINT N'TensorAtom: note: TRUSTWORTHY is on in this database; TensorAtom does not need it.';
+IF HAS_PERMS_BY_NAME(NULL, NULL, N'UNSAFE ASSEMBLY') = 0
+    THROW 50010, N'TensorAtom: to create the assembly needs UNSAFE ASSEMBLY on the server; an administrator of the server runs this script', 1;
 GO
 IF SCHEMA_ID(N'tensoratom') IS NULL
     EXEC (N'CREATE SCHEMA tensoratom AUTHORIZATION dbo');

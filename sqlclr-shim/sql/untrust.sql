@@ -4,6 +4,9 @@
 SET NOCOUNT ON;
 SET XACT_ABORT ON;
 GO
+IF DB_NAME() <> N'master'
+    THROW 50005, N'TensorAtom: the key and its login are in master; run this script there', 1;
+GO
 DECLARE @hash varbinary(64) = (SELECT TOP (1) hash FROM sys.trusted_assemblies WHERE description = N'TensorAtom.SqlClr' ORDER BY hash);
 WHILE @hash IS NOT NULL
 BEGIN

@@ -1,5 +1,5 @@
-//! The golden store: one of everything a store of the present format can hold. Written once per format version and
-//! kept as a fixture; every later version must open it and find the same. The contents never change: a new format adds
+//! The golden stores: one of everything a store of the present format can hold. Written once per format version and
+//! kept as fixtures; every later version must open them and find the same. The contents never change: a new format adds
 //! a fixture beside the old one.
 
 use std::path::Path;
@@ -7,8 +7,8 @@ use std::path::Path;
 use super::random::Random;
 use crate::kernels::{Metric, Rows};
 use crate::{
-    Companions, DType, Durability, Encoding, Error, ErrorKind, Expect, Key, ListOptions, Options, PutOptions, Result,
-    SearchOptions, Snapshot, Store, Tensor,
+    Companions, Control, DType, Durability, Encoding, Error, ErrorKind, Expect, Key, ListOptions, Options, PutOptions,
+    Result, SearchOptions, Snapshot, SqlValue, Store, Tensor, Tier, TierPolicy,
 };
 
 /// Atoms of the default namespace after the last commit: key, type, shape, seed of the bytes, metadata.
@@ -93,6 +93,83 @@ pub fn write(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes the golden store with a namespace beside it whose payloads are cold, one in each codec there is. The path must not
+/// exist.
+pub fn write_cold(path: &Path) -> Result<()> {
+    write(path)?;
+    let store = Store::open(path, &Options::new().segment_bytes(128 << 10).chunk_bytes(16 << 10))?;
+    let frozen = store.create_namespace("frozen")?;
+    let rules = [("raw", "raw"), ("lz4", "lz4"), ("zstd", "zstd:19"), ("float", "float")];
+    let rules =
+        rules.map(|(name, codec)| format!(r#"{{"namespace": "frozen", "prefix": "{name}/", "codec": "{codec}"}}"#));
+    let policy = TierPolicy::from_json(&format!(r#"{{"rules": [{}]}}"#, rules.join(",")))?;
+    store.set_tier_policy(&policy)?;
+    let mut txn = store.begin()?;
+    for (key, dtype, bytes) in cold_rows() {
+        let parents = if key == DELTA { PutOptions::new().parents([BASE.into()]) } else { PutOptions::new() };
+        let count = bytes.len() as u64 / crate::byte_len(dtype, &[1], &Encoding::Plain)?;
+        txn.put_with(frozen.key(key.as_str()), &Tensor::new(dtype, &[count], &bytes)?, &parents)?;
+    }
+    txn.commit()?;
+    store.move_to_tier(Some(&frozen), "", Tier::Cold, &Control::new())?;
+    Ok(())
+}
+
+const BASE: &str = "float/base";
+const DELTA: &str = "delta/tuned";
+
+/// Key, type and bytes of what is cold: each codec's name is the first part of the keys it was told to code.
+fn cold_rows() -> Vec<(String, DType, Vec<u8>)> {
+    // Exponents of few values, as those of weights: sums of four evenly distributed numbers.
+    let weights = |seed: u64, count: usize| -> Vec<f32> {
+        let mut random = Random::new(seed);
+        (0..count)
+            .map(|_| (0..4).map(|_| random.below(1 << 20) as f32 - (1 << 19) as f32).sum::<f32>() * 1e-8)
+            .collect()
+    };
+    let f32s = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let base = weights(70, 3_000);
+    let mut tuned = base.clone();
+    tuned.iter_mut().step_by(9).for_each(|value| *value *= 1.000_5);
+    let words: Vec<u8> = (0_i64..2_000).flat_map(|n| (n * n % 30_522).to_le_bytes()).collect();
+    let halves: Vec<u8> = weights(71, 3_000).iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect();
+    vec![
+        ("raw/noise".into(), DType::U8, Random::new(72).bytes(5_000)),
+        ("lz4/words".into(), DType::I64, words.clone()),
+        ("zstd/words".into(), DType::I64, words.iter().map(|byte| byte ^ 1).collect()),
+        (BASE.into(), DType::F32, f32s(&base)),
+        ("float/halves".into(), DType::Bf16, halves),
+        (DELTA.into(), DType::F32, f32s(&tuned)),
+    ]
+}
+
+/// Compares a store with what [`write_cold()`] wrote. The error says what differs.
+pub fn check_cold(store: &Store) -> Result<()> {
+    check(store)?;
+    let differs = |what: String| Error::new(ErrorKind::Corrupt, what);
+    let frozen = store.snapshot()?.in_namespace(&store.namespace("frozen")?);
+    for (key, dtype, bytes) in cold_rows() {
+        let atom = frozen.get(key.as_str())?;
+        if atom.info().dtype != dtype || *atom.bytes()? != *bytes {
+            return Err(differs(format!("'{key}' is not what was stored")));
+        }
+    }
+    Ok(())
+}
+
+/// Compares the codecs of a store with those in which [`write_cold()`] left its payloads: a rebuilt catalog must know them too.
+pub fn check_codecs(store: &Store) -> Result<()> {
+    let sql = "SELECT a.key, p.codec FROM atoms a JOIN payloads p ON p.digest = a.digest \
+               WHERE a.namespace = 'frozen' AND p.namespace = 'frozen' AND p.tier = 'cold'";
+    let found = store.query(sql, 100)?.rows;
+    let text = |value: &SqlValue| if let SqlValue::Text(text) = value { text.clone() } else { format!("{value:?}") };
+    let odd = found.iter().find(|row| !text(&row[0]).starts_with(&text(&row[1])));
+    match odd {
+        None if found.len() == cold_rows().len() => Ok(()),
+        odd => Err(Error::new(ErrorKind::Corrupt, format!("{} cold payloads, odd: {odd:?}", found.len()))),
+    }
+}
+
 const VECTOR_DIM: usize = 8;
 const DELETED: [i64; 2] = [3, 41];
 
@@ -144,9 +221,9 @@ pub fn check(store: &Store) -> Result<()> {
         return Err(differs("the tenant has other atoms".into()));
     }
     check_vectors(store)?;
-    let lineage = store.query("SELECT key, parent_key, parent_lsn FROM lineages", 10)?;
-    let text = |text: &str| crate::SqlValue::Text(text.into());
-    if lineage.rows != [vec![text("child"), text("embed/weight"), crate::SqlValue::Integer(2)]] {
+    let lineage = store.query("SELECT key, parent_key, parent_lsn FROM lineages WHERE namespace = ''", 10)?;
+    let text = |text: &str| SqlValue::Text(text.into());
+    if lineage.rows != [vec![text("child"), text("embed/weight"), SqlValue::Integer(2)]] {
         return Err(differs(format!("lineage {:?}", lineage.rows)));
     }
     Ok(())

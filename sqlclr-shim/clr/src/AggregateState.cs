@@ -11,6 +11,7 @@ namespace TensorAtom.SqlClr
     /// </summary>
     internal sealed unsafe class AggregateState
     {
+        private const byte Version = 1; // of what stands around the state, which has a version of its own
         private const int StateBytesMax = (128 << 20) + 76;
         private const int ValuesGuess = 4096;
         private const int BesideGuess = 256;
@@ -120,6 +121,7 @@ namespace TensorAtom.SqlClr
         {
             Send();
             byte[] state = native == null ? new byte[0] : Export();
+            writer.Write(Version);
             writer.Write(kind ?? "");
             writer.Write(state.Length);
             writer.Write(state);
@@ -128,6 +130,11 @@ namespace TensorAtom.SqlClr
         internal void Read(BinaryReader reader)
         {
             Init();
+            byte version = reader.ReadByte();
+            if (version != Version)
+            {
+                throw new TensorAtomException("reading the state of an aggregate: it has version " + version + ", this assembly reads " + Version);
+            }
             string written = reader.ReadString();
             int length = reader.ReadInt32();
             if (length < 0 || length > StateBytesMax)

@@ -125,11 +125,16 @@ namespace TensorAtom.SqlClr
             return text.Append(']');
         }
 
-        // JSON has neither NaN nor infinities.
+        // JSON has neither NaN nor infinities. "R" of the 64-bit .NET Framework loses the last bit of some numbers: then 17 digits.
         private static StringBuilder Number(StringBuilder text, double value)
         {
-            bool isFinite = !double.IsNaN(value) && !double.IsInfinity(value);
-            return text.Append(isFinite ? value.ToString("R", CultureInfo.InvariantCulture) : "null");
+            if (double.IsNaN(value) || double.IsInfinity(value))
+            {
+                return text.Append("null");
+            }
+            string shortest = value.ToString("R", CultureInfo.InvariantCulture);
+            bool isExact = double.Parse(shortest, CultureInfo.InvariantCulture) == value;
+            return text.Append(isExact ? shortest : value.ToString("G17", CultureInfo.InvariantCulture));
         }
     }
 }

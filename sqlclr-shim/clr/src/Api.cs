@@ -258,17 +258,26 @@ namespace TensorAtom.SqlClr
         internal static readonly Lazy<VectorsCount> CountVectors = Bind<VectorsCount>("ta_vectors_count");
         internal static readonly Lazy<SearchWith> SearchVectors = Bind<SearchWith>("ta_search_with");
 
-        // A failed attempt is not remembered: once the configuration is right, the next call works.
-        private static readonly Lazy<NativeLibrary> Library = new Lazy<NativeLibrary>(Load, LazyThreadSafetyMode.PublicationOnly);
+        private static readonly object Gate = new object();
+        private static NativeLibrary loaded;
 
         private static Lazy<T> Bind<T>(string name) where T : class
         {
-            return new Lazy<T>(() => Library.Value.Function<T>(name), LazyThreadSafetyMode.PublicationOnly);
+            return new Lazy<T>(() => Library().Function<T>(name), LazyThreadSafetyMode.PublicationOnly);
+        }
+
+        // A failed attempt is not remembered: once the configuration is right, the next call works. One session hashes, the others wait.
+        private static NativeLibrary Library()
+        {
+            lock (Gate)
+            {
+                return loaded ?? (loaded = Load());
+            }
         }
 
         private static NativeLibrary Load()
         {
-            NativeLibrary library = NativeLibrary.Load(Configuration.Library(), Pin.Abi, Pin.Sha256);
+            NativeLibrary library = NativeLibrary.LoadAny(Configuration.Libraries(), Pin.Abi, Pin.Sha256);
             uint version = library.Function<Version>("ta_abi_version")();
             if (version != Pin.Abi)
             {

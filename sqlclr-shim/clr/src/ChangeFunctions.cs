@@ -18,7 +18,7 @@ namespace TensorAtom.SqlClr
         /// </summary>
         [SqlFunction(Name = "clr_Changes", FillRowMethodName = "FillChange",
             TableDefinition = "lsn bigint, operation nvarchar(8), atom_id bigint, atom_key nvarchar(max)")]
-        public static IEnumerable Changes([SqlFacet(MaxSize = 64)] SqlString store, SqlInt64 sinceLsn)
+        public static IEnumerable Changes([SqlFacet(MaxSize = 128)] SqlString store, SqlInt64 sinceLsn)
         {
             if (Blob.AnyNull(store, sinceLsn))
             {

@@ -10,8 +10,9 @@ using System.Text;
 namespace TensorAtom.SqlClr
 {
     /// <summary>
-    /// Lines of `key = value`: `library = PATH` once, `store.ALIAS = PATH` for each store, and where wanted
-    /// `namespace.ALIAS = NAME` and `deadline_ms.ALIAS = NUMBER`; `#` starts a comment. Paths are absolute. The file is read anew at each question, so that a new alias needs no restart; it must not be larger than 1 MiB.
+    /// Lines of `key = value`: `library = PATH`, `library.NAME = PATH` for each further build of it, `store.ALIAS = PATH` for each
+    /// store, and where wanted `namespace.ALIAS = NAME`, `deadline_ms.ALIAS = NUMBER`, `threads = NUMBER` and `cache_mb = NUMBER`; `#`
+    /// starts a comment. Paths are absolute. The file is read anew at each question, so that a new alias needs no restart; it must not be larger than 1 MiB.
     /// </summary>
     internal static class Configuration
     {
@@ -20,6 +21,10 @@ namespace TensorAtom.SqlClr
         private const string StorePrefix = "store.";
         private const string NamespacePrefix = "namespace.";
         private const string DeadlinePrefix = "deadline_ms.";
+        private const string ThreadsKey = "threads";
+        private const string CacheKey = "cache_mb";
+        private const int ThreadsMax = 1024;
+        private const int CacheMbMax = 1 << 20;
         private const int FileBytesMax = 1 << 20;
         private const int AliasCharsMax = 64;
 
@@ -41,14 +46,22 @@ namespace TensorAtom.SqlClr
             }
         }
 
-        internal static string Library()
+        /// <summary>Paths of native libraries: of one build for each assembly that some database still has.</summary>
+        internal static List<string> Libraries()
         {
-            string path;
-            if (!Read().TryGetValue(LibraryKey, out path))
+            var paths = new List<string>();
+            foreach (KeyValuePair<string, string> line in Read())
+            {
+                if (line.Key == LibraryKey || line.Key.StartsWith(LibraryKey + ".", StringComparison.Ordinal))
+                {
+                    paths.Add(line.Value);
+                }
+            }
+            if (paths.Count == 0)
             {
                 throw new TensorAtomException("looking for the native library: '" + File + "' has no line 'library = PATH'; add it");
             }
-            return path;
+            return paths;
         }
 
         /// <summary>What an alias means: a directory, in it a namespace ('' for the default one), and how long a call may take.</summary>
@@ -57,6 +70,9 @@ namespace TensorAtom.SqlClr
             internal string Directory;
             internal string Namespace;
             internal SqlInt32 DeadlineMs;
+            // Of a store in this process; the first to open it decides.
+            internal SqlInt32 Threads;
+            internal SqlInt32 CacheMb;
         }
 
         /// <summary>What is registered for an alias. The error does not name directories: the caller may be anyone.</summary>
@@ -64,7 +80,7 @@ namespace TensorAtom.SqlClr
         {
             CheckAlias(alias);
             Dictionary<string, string> lines = Read();
-            string path, space, deadline;
+            string path, space;
             if (!lines.TryGetValue(StorePrefix + alias, out path))
             {
                 throw new TensorAtomException(
@@ -74,9 +90,16 @@ namespace TensorAtom.SqlClr
             {
                 Directory = path,
                 Namespace = lines.TryGetValue(NamespacePrefix + alias, out space) ? space : "",
-                DeadlineMs = lines.TryGetValue(DeadlinePrefix + alias, out deadline)
-                    ? int.Parse(deadline, NumberStyles.None, CultureInfo.InvariantCulture) : SqlInt32.Null,
+                DeadlineMs = Number(lines, DeadlinePrefix + alias),
+                Threads = Number(lines, ThreadsKey),
+                CacheMb = Number(lines, CacheKey),
             };
+        }
+
+        private static SqlInt32 Number(Dictionary<string, string> lines, string key)
+        {
+            string value;
+            return lines.TryGetValue(key, out value) ? int.Parse(value, NumberStyles.None, CultureInfo.InvariantCulture) : SqlInt32.Null;
         }
 
         /// <summary>Aliases in order, without their directories.</summary>
@@ -125,7 +148,8 @@ namespace TensorAtom.SqlClr
                 if (value.Length == 0 || !IsValue(key, value) || found.ContainsKey(key))
                 {
                     throw new TensorAtomException("reading the configuration, line " + number.ToString(CultureInfo.InvariantCulture)
-                        + ": expected 'key = ABSOLUTE LOCAL PATH', 'namespace.ALIAS = NAME' or 'deadline_ms.ALIAS = NUMBER', each key once; correct the file");
+                        + ": expected 'key = ABSOLUTE LOCAL PATH', 'namespace.ALIAS = NAME', or a number for 'deadline_ms.ALIAS', 'threads' and 'cache_mb', "
+                        + "each key once; correct the file");
                 }
                 found.Add(key, value);
             }
@@ -134,10 +158,11 @@ namespace TensorAtom.SqlClr
 
         private static bool IsValue(string key, string value)
         {
-            if (key.StartsWith(DeadlinePrefix, StringComparison.Ordinal))
+            int most = key == ThreadsKey ? ThreadsMax : key == CacheKey ? CacheMbMax : key.StartsWith(DeadlinePrefix, StringComparison.Ordinal) ? int.MaxValue : 0;
+            if (most > 0)
             {
-                int milliseconds;
-                return int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out milliseconds);
+                int number;
+                return int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out number) && number <= most;
             }
             return key.StartsWith(NamespacePrefix, StringComparison.Ordinal) || IsLocalAbsolute(value);
         }
@@ -160,8 +185,12 @@ namespace TensorAtom.SqlClr
                     {
                         throw new TensorAtomException("reading the configuration: the file is larger than 1 MiB; correct it");
                     }
-                    return new StreamReader(file, Encoding.UTF8).ReadToEnd().Split('\n');
+                    return new StreamReader(file, new UTF8Encoding(false, true)).ReadToEnd().Split('\n');
                 }
+            }
+            catch (DecoderFallbackException)
+            {
+                throw new TensorAtomException("reading the configuration: it is no UTF-8 text; save it as one");
             }
             catch (Exception error) when (error is IOException || error is UnauthorizedAccessException)
             {

@@ -12,6 +12,8 @@ namespace TensorAtom.SqlClr
     {
         // "-1.17549435e-38," and two brackets.
         private const int JsonCharsMax = 24;
+        private const int JsonCharsMostly = 13;
+        private const ulong FewNumbers = 1 << 16;
 
         /// <summary>A JSON array of numbers as f32 blob. Takes what CAST(vector AS nvarchar(max)) gives.</summary>
         [SqlFunction(Name = "clr_JsonFloatArrayToBytes", IsDeterministic = true)]
@@ -22,7 +24,7 @@ namespace TensorAtom.SqlClr
             {
                 return SqlBytes.Null;
             }
-            byte[] text = Encoding.UTF8.GetBytes(json.Value);
+            byte[] text = NativeText.Utf8(json.Value);
             // A number and its comma take at least two characters.
             var target = new byte[Size((text.Length / 2 + 1L) * sizeof(float))];
             ulong length;
@@ -46,14 +48,10 @@ namespace TensorAtom.SqlClr
             }
             Blob blob = Blob.Of(vector);
             ulong count = Kernels.Count(DType.F32, blob);
-            var target = new byte[Size((long)count * JsonCharsMax + 2)];
-            ulong length;
-            var error = new ErrorSpace();
-            unsafe
-            {
-                error.Check(Api.JsonWrite.Value(blob.Buffer, count, target, (ulong)target.Length, out length, error.Open()));
-            }
-            return Encoding.UTF8.GetString(target, 0, (int)length);
+            // What always suffices for few numbers; for many what mostly does, and a second attempt where it does not.
+            long guess = (long)count * (count <= FewNumbers ? JsonCharsMax : JsonCharsMostly) + 2;
+            return Encoding.UTF8.GetString(ReadFunctions.Bytes(Size(guess), (byte[] target, out ulong length, ref ErrorSpace error) =>
+                Written(blob, count, target, out length, ref error)));
         }
 
         /// <summary>A vector in another float type, rounded half to even; what is beyond it becomes infinity.</summary>
@@ -105,6 +103,11 @@ namespace TensorAtom.SqlClr
             var element = (System.Collections.Generic.KeyValuePair<int, float>)row;
             position = element.Key;
             value = float.IsNaN(element.Value) || float.IsInfinity(element.Value) ? SqlDouble.Null : element.Value;
+        }
+
+        private static unsafe int Written(Blob blob, ulong count, byte[] target, out ulong length, ref ErrorSpace error)
+        {
+            return Api.JsonWrite.Value(blob.Buffer, count, target, (ulong)target.Length, out length, error.Open());
         }
 
         private static IEnumerable Elements(Blob blob, int count)

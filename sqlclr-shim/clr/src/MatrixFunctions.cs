@@ -6,9 +6,11 @@ using Microsoft.SqlServer.Server;
 
 namespace TensorAtom.SqlClr
 {
-    /// <summary>The native side computes on all cores, for as long as the sizes ask for; a matrix of 4,096 x 4,096 takes seconds.</summary>
+    /// <summary>The native side computes on all cores, and nobody can stop it: what takes longer than a product of 4,096 x 4,096 is refused.</summary>
     public static unsafe class MatrixFunctions
     {
+        private const ulong WorkMax = 1UL << 36;
+
         /// <summary>The product of a matrix whose rows have `inner` elements and one that has `inner` rows.</summary>
         [SqlFunction(Name = "clr_MatrixMultiply", IsDeterministic = true)]
         [return: SqlFacet(MaxSize = -1)]
@@ -22,6 +24,7 @@ namespace TensorAtom.SqlClr
             Blob right = Blob.Of(b);
             ulong rows = Rows(left, inner.Value);
             ulong cols = Rows(right, inner.Value); // as many elements as rows, read the other way
+            Bounded(rows, (ulong)inner.Value, cols);
             byte[] product = Room(rows, cols);
             var error = new ErrorSpace();
             error.Check(Api.Multiply.Value(DType.F32, rows, (ulong)inner.Value, cols, left.Buffer, right.Buffer, product, error.Open()));
@@ -46,6 +49,7 @@ namespace TensorAtom.SqlClr
             {
                 throw new TensorAtomException("decomposing a matrix: rank must be 1 or more");
             }
+            Bounded(rows, (ulong)columns.Value, Math.Min(rows, (ulong)columns.Value));
             byte[] u = Room(rows, (ulong)rank.Value);
             byte[] values = Room(1, (ulong)rank.Value);
             byte[] vt = Room((ulong)rank.Value, (ulong)columns.Value);
@@ -74,12 +78,17 @@ namespace TensorAtom.SqlClr
             }
             Blob values = Blob.Of(singularValues);
             int rank = (int)Kernels.Count(DType.F32, values);
-            byte[] diagonal = Room((ulong)rank, (ulong)rank);
+            Blob matrix = Blob.Of(vt);
+            int rowBytes = (int)Rows(matrix, rank) * sizeof(float); // as many elements as columns, read the other way
+            var scaled = new byte[matrix.Length];
+            var row = new byte[rowBytes];
             for (int i = 0; i < rank; i++)
             {
-                Buffer.BlockCopy(values.Buffer, i * sizeof(float), diagonal, i * (rank + 1) * sizeof(float), sizeof(float));
+                Buffer.BlockCopy(matrix.Buffer, i * rowBytes, row, 0, rowBytes);
+                SqlBytes longer = Kernels.Scale(DType.F32, new Blob(row, rowBytes), BitConverter.ToSingle(values.Buffer, i * sizeof(float)));
+                Buffer.BlockCopy(longer.Buffer, 0, scaled, i * rowBytes, rowBytes);
             }
-            return Multiply(Multiply(u, new SqlBytes(diagonal), rank), vt, rank);
+            return Multiply(u, new SqlBytes(scaled), rank);
         }
 
         private static ulong Rows(Blob matrix, int columns)
@@ -90,6 +99,16 @@ namespace TensorAtom.SqlClr
                 throw new TensorAtomException("reading a matrix: " + count + " elements are not a whole number of rows of " + columns);
             }
             return count / (ulong)columns;
+        }
+
+        // Sides are below 2^31, and two of them are those of a value: the product of two fits.
+        private static void Bounded(ulong a, ulong b, ulong c)
+        {
+            if (a * b > 0 && c > WorkMax / (a * b))
+            {
+                throw new TensorAtomException("computing a matrix: " + a + " x " + b + " x " + c + " steps would hold a thread of the server for long; "
+                    + "compute it outside, through the Python or Rust library");
+            }
         }
 
         private static byte[] Room(ulong rows, ulong columns)

@@ -25,18 +25,33 @@ namespace TensorAtom.SqlClr
             get { return Path.DirectorySeparatorChar == '\\'; }
         }
 
+        /// <summary>The one of several files that this assembly trusts; the error of the last where it trusts none.</summary>
+        internal static NativeLibrary LoadAny(System.Collections.Generic.IList<string> paths, int abi, string sha256)
+        {
+            for (int i = 0; ; i++)
+            {
+                try
+                {
+                    return Load(paths[i], abi, sha256);
+                }
+                catch (TensorAtomException) when (i < paths.Count - 1)
+                {
+                }
+            }
+        }
+
         /// <param name="path">Absolute; the file's name ends in `-ABI.dll` or `-ABI.so`.</param>
         /// <param name="sha256">What the file must hash to, in lower-case hexadecimal.</param>
         internal static NativeLibrary Load(string path, int abi, string sha256)
         {
             string suffix = "-" + abi.ToString(System.Globalization.CultureInfo.InvariantCulture) + (IsWindows ? ".dll" : ".so");
-            if (!Path.IsPathRooted(path) || !path.EndsWith(suffix, StringComparison.Ordinal))
-            {
-                throw new TensorAtomException("loading the native library: this assembly needs an absolute path that ends in '" + suffix
-                    + "'; correct the configuration");
-            }
             try
             {
+                if (!Path.IsPathRooted(path) || !path.EndsWith(suffix, StringComparison.Ordinal))
+                {
+                    throw new TensorAtomException("loading the native library: this assembly needs an absolute path that ends in '" + suffix
+                        + "'; correct the configuration");
+                }
                 // Open until the load is over: on Windows nobody can write to what was hashed.
                 using (var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read))
                 {
@@ -55,7 +70,8 @@ namespace TensorAtom.SqlClr
                     return new NativeLibrary(module);
                 }
             }
-            catch (Exception error) when (error is IOException || error is UnauthorizedAccessException)
+            catch (Exception error) when (error is IOException || error is UnauthorizedAccessException || error is ArgumentException
+                || error is NotSupportedException)
             {
                 throw new TensorAtomException("loading the native library: " + error.Message + "; correct the configuration");
             }

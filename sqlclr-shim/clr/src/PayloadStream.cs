@@ -83,6 +83,10 @@ namespace TensorAtom.SqlClr
             if (disposing)
             {
                 snapshot.Dispose();
+                if (name != null)
+                {
+                    name.Dispose();
+                }
             }
             base.Dispose(disposing);
         }

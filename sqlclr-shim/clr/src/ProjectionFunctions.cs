@@ -11,8 +11,9 @@ namespace TensorAtom.SqlClr
     {
         private const int Landmarks = 3;
         private const int Kept = 16;
+        private const ulong KeptNumbersMax = 1 << 20;
 
-        // Making one takes longer than using it; the few that a database uses are kept.
+        // Making one takes longer than using it; the few that a database uses are kept, where they are small.
         private static readonly Dictionary<Axes, NativeHandle> Made = new Dictionary<Axes, NativeHandle>();
 
         /// <summary>An f32 vector on `axes` directions of random signs, the same for the same seed on every machine: squared distances are kept on average.</summary>
@@ -64,23 +65,33 @@ namespace TensorAtom.SqlClr
         {
             Blob blob = Blob.Of(vector);
             ulong dim = Kernels.Count(DType.F32, blob);
+            var wanted = new Axes { Dim = dim, Count = axes, Seed = seed };
+            if (dim <= KeptNumbersMax / (ulong)axes)
+            {
+                return Coordinates(KeptProjection(wanted), blob, axes);
+            }
+            using (NativeHandle large = Make(wanted)) // refuses what is too large
+            {
+                return Coordinates(large, blob, axes);
+            }
+        }
+
+        private static double[] Coordinates(NativeHandle projection, Blob vector, int axes)
+        {
             var coordinates = new double[axes];
-            NativeHandle projection = Projection(new Axes { Dim = dim, Count = axes, Seed = seed });
             var error = new ErrorSpace();
-            error.Check(Api.ProjectVectors.Value(projection, blob.Buffer, dim, coordinates, (ulong)axes, error.Open()));
+            error.Check(Api.ProjectVectors.Value(projection, vector.Buffer, (ulong)vector.Length / sizeof(float), coordinates, (ulong)axes, error.Open()));
             return coordinates;
         }
 
-        private static NativeHandle Projection(Axes axes)
+        private static NativeHandle KeptProjection(Axes axes)
         {
             lock (Made)
             {
                 NativeHandle made;
                 if (!Made.TryGetValue(axes, out made))
                 {
-                    made = NativeHandle.Own((out ulong handle, ref ErrorSpace error) => axes.Seed == null
-                        ? Api.NewLandmarks.Value(axes.Dim, out handle, error.Open())
-                        : Api.NewRandomProjection.Value(axes.Dim, (ulong)axes.Count, axes.Seed.Value, out handle, error.Open()));
+                    made = Make(axes);
                     if (Made.Count == Kept)
                     {
                         Made.Clear(); // those in use end with their calls, by their finalizers
@@ -89,6 +100,13 @@ namespace TensorAtom.SqlClr
                 }
                 return made;
             }
+        }
+
+        private static NativeHandle Make(Axes axes)
+        {
+            return NativeHandle.Own((out ulong handle, ref ErrorSpace error) => axes.Seed == null
+                ? Api.NewLandmarks.Value(axes.Dim, out handle, error.Open())
+                : Api.NewRandomProjection.Value(axes.Dim, (ulong)axes.Count, axes.Seed.Value, out handle, error.Open()));
         }
 
         private struct Axes : IEquatable<Axes>

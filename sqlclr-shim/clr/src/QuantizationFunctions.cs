@@ -88,7 +88,12 @@ namespace TensorAtom.SqlClr
                 throw new TensorAtomException("dequantising blocks: elements must be 0 to 536,870,911, which fit a value");
             }
             Blob blob = Blob.Of(blocks);
-            byte[] name = Encoding.UTF8.GetBytes(layout.Value);
+            // Room is taken for what the blocks can hold, no layout having less than a bit for an element.
+            if (elements.Value / 8 > blob.Length)
+            {
+                throw new TensorAtomException("dequantising blocks: " + blob.Length + " bytes are too few for " + elements.Value + " elements");
+            }
+            byte[] name = NativeText.Utf8(layout.Value);
             var target = new byte[elements.Value * sizeof(float)];
             var error = new ErrorSpace();
             error.Check(Api.DequantizeGguf.Value(name, (ulong)name.Length, blob.Buffer, (ulong)blob.Length, target, (ulong)elements.Value, error.Open()));

@@ -29,7 +29,7 @@ namespace TensorAtom.SqlClr
         /// <summary>A payload of the store of an alias, streamed to whoever reads the value.</summary>
         [SqlFunction(Name = "clr_GetTensorAtomPayloadFrom")]
         [return: SqlFacet(MaxSize = -1)]
-        public static SqlBytes GetPayloadFrom([SqlFacet(MaxSize = 64)] SqlString store, SqlInt64 tensorAtomId)
+        public static SqlBytes GetPayloadFrom([SqlFacet(MaxSize = 128)] SqlString store, SqlInt64 tensorAtomId)
         {
             return GetPayloadRange(store, tensorAtomId, 0, long.MaxValue);
         }
@@ -37,7 +37,7 @@ namespace TensorAtom.SqlClr
         /// <summary>`byteCount` bytes from `byteOffset`, from 0; cut at the end of the payload, as SUBSTRING would.</summary>
         [SqlFunction(Name = "clr_GetTensorAtomPayloadRange")]
         [return: SqlFacet(MaxSize = -1)]
-        public static SqlBytes GetPayloadRange([SqlFacet(MaxSize = 64)] SqlString store, SqlInt64 tensorAtomId, SqlInt64 byteOffset, SqlInt64 byteCount)
+        public static SqlBytes GetPayloadRange([SqlFacet(MaxSize = 128)] SqlString store, SqlInt64 tensorAtomId, SqlInt64 byteOffset, SqlInt64 byteCount)
         {
             if (Blob.AnyNull(store, tensorAtomId, byteOffset, byteCount))
             {
@@ -54,7 +54,7 @@ namespace TensorAtom.SqlClr
         /// <summary>The bytes of an atom with a name, as clr_StoreTensor took them, streamed to whoever reads the value.</summary>
         [SqlFunction(Name = "clr_GetTensor")]
         [return: SqlFacet(MaxSize = -1)]
-        public static SqlBytes GetTensor([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString atomName)
+        public static SqlBytes GetTensor([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString atomName)
         {
             if (Blob.AnyNull(store, atomName))
             {
@@ -74,6 +74,10 @@ namespace TensorAtom.SqlClr
             if (status != 0)
             {
                 snapshot.Dispose();
+                if (name != null)
+                {
+                    name.Dispose();
+                }
                 if (status == NotFound)
                 {
                     return SqlBytes.Null;
@@ -88,7 +92,7 @@ namespace TensorAtom.SqlClr
         /// <summary>BLAKE3-256 of a payload, as the store holds it; reads no byte of it.</summary>
         [SqlFunction(Name = "clr_TensorAtomPayloadDigest")]
         [return: SqlFacet(MaxSize = 32)]
-        public static SqlBytes PayloadDigest([SqlFacet(MaxSize = 64)] SqlString store, SqlInt64 tensorAtomId)
+        public static SqlBytes PayloadDigest([SqlFacet(MaxSize = 128)] SqlString store, SqlInt64 tensorAtomId)
         {
             if (Blob.AnyNull(store, tensorAtomId))
             {
@@ -110,9 +114,9 @@ namespace TensorAtom.SqlClr
         /// <summary>Atoms whose names start with a prefix, all of them for '' (those with numbers first). One commit, streamed.</summary>
         [SqlFunction(Name = "clr_ListAtoms", FillRowMethodName = "FillAtom",
             TableDefinition = "atom_id bigint, atom_key nvarchar(max), dtype nvarchar(16), shape nvarchar(max), payload_bytes bigint, lsn bigint, created_us bigint, blake3_256 varbinary(32)")]
-        public static IEnumerable ListAtoms([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString prefix)
+        public static IEnumerable ListAtoms([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString prefix)
         {
-            return Blob.AnyNull(store, prefix) ? (IEnumerable)new Atom[0] : Atoms(store.Value, Encoding.UTF8.GetBytes(prefix.Value));
+            return Blob.AnyNull(store, prefix) ? (IEnumerable)new Atom[0] : Atoms(store.Value, NativeText.Utf8(prefix.Value));
         }
 
         public static void FillAtom(object row, out SqlInt64 id, [SqlFacet(MaxSize = -1)] out SqlString key, [SqlFacet(MaxSize = 16)] out SqlString dtype,
@@ -131,7 +135,7 @@ namespace TensorAtom.SqlClr
 
         /// <summary>The k nearest rows of a stored matrix to a query of its element type, exactly; row_id counts from 0. A deadline of NULL is none.</summary>
         [SqlFunction(Name = "clr_SearchMatrix", FillRowMethodName = "FillNeighbor", TableDefinition = "rank int, row_id bigint, distance float")]
-        public static IEnumerable SearchMatrix([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString atomName,
+        public static IEnumerable SearchMatrix([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString atomName,
             [SqlFacet(MaxSize = 16)] SqlString metric, [SqlFacet(MaxSize = -1)] SqlBytes query, SqlInt32 k, SqlInt32 deadlineMs)
         {
             if (Blob.AnyNull(store, atomName, metric, query, k))
@@ -173,7 +177,7 @@ namespace TensorAtom.SqlClr
         /// <summary>Counts and bytes of a store as JSON, for OPENJSON.</summary>
         [SqlFunction(Name = "clr_StoreStats")]
         [return: SqlFacet(MaxSize = -1)]
-        public static SqlString StoreStats([SqlFacet(MaxSize = 64)] SqlString store)
+        public static SqlString StoreStats([SqlFacet(MaxSize = 128)] SqlString store)
         {
             if (store.IsNull)
             {
@@ -214,7 +218,13 @@ namespace TensorAtom.SqlClr
         /// <summary>Bytes of unknown number. They can grow between two calls, so the length of the first is a guess.</summary>
         internal static byte[] Bytes(Reporter ask)
         {
-            var target = new byte[4 << 10];
+            return Bytes(4 << 10, ask);
+        }
+
+        /// <summary>As above, with room for so many at first.</summary>
+        internal static byte[] Bytes(int guess, Reporter ask)
+        {
+            var target = new byte[guess];
             while (true)
             {
                 ulong length;

@@ -61,6 +61,7 @@ namespace TensorAtom.SqlClr
     {
         /// <summary>The alias behind the functions that have no parameter for it.</summary>
         internal const string Default = "default";
+        private const ulong CacheMb = 16;
 
         // Kept until the AppDomain ends, for keys point to them; there are no more than the configuration has ever named.
         private static readonly Dictionary<string, NativeText> Namespaces = new Dictionary<string, NativeText>(StringComparer.Ordinal);
@@ -74,22 +75,42 @@ namespace TensorAtom.SqlClr
         internal static OpenStore Open(string alias)
         {
             Configuration.Registered registered = Configuration.Store(alias);
+            Entry known = Known(alias, registered.Directory, null);
+            // Outside the lock: a disk that hangs must not stop the calls on other stores.
+            known = known ?? Known(alias, registered.Directory, new Entry { Path = registered.Directory, Handle = OpenPath(registered, 0) });
+            return new OpenStore(known.Handle, Namespace(registered.Namespace), registered.DeadlineMs);
+        }
+
+        // The entry of an alias, else the one that is offered; null where there is neither.
+        private static Entry Known(string alias, string path, Entry offered)
+        {
             lock (Opened)
             {
-                NativeText space;
-                if (!Namespaces.TryGetValue(registered.Namespace, out space))
-                {
-                    space = new NativeText(registered.Namespace);
-                    Namespaces.Add(registered.Namespace, space);
-                }
                 Entry entry;
-                if (!Opened.TryGetValue(alias, out entry) || entry.Path != registered.Directory)
+                if (Opened.TryGetValue(alias, out entry) && entry.Path == path)
+                {
+                    return entry;
+                }
+                if (offered != null)
                 {
                     // An old handle is left to its finalizer: calls may be using it.
-                    entry = new Entry { Path = registered.Directory, Handle = OpenPath(registered.Directory, 0) };
-                    Opened[alias] = entry;
+                    Opened[alias] = offered;
                 }
-                return new OpenStore(entry.Handle, space, registered.DeadlineMs);
+                return offered;
+            }
+        }
+
+        private static NativeText Namespace(string name)
+        {
+            lock (Namespaces)
+            {
+                NativeText space;
+                if (!Namespaces.TryGetValue(name, out space))
+                {
+                    space = new NativeText(name);
+                    Namespaces.Add(name, space);
+                }
+                return space;
             }
         }
 
@@ -97,9 +118,9 @@ namespace TensorAtom.SqlClr
         internal static void Create(string alias)
         {
             Configuration.Registered registered = Configuration.Store(alias);
-            using (NativeHandle store = OpenPath(registered.Directory, TaOptions.Create))
+            using (NativeHandle store = OpenPath(registered, TaOptions.Create))
             {
-                byte[] name = Encoding.UTF8.GetBytes(registered.Namespace);
+                byte[] name = NativeText.Utf8(registered.Namespace);
                 if (name.Length > 0)
                 {
                     var error = new ErrorSpace();
@@ -108,12 +129,15 @@ namespace TensorAtom.SqlClr
             }
         }
 
-        private static NativeHandle OpenPath(string path, uint flags)
+        // The processor and the memory are the server's: one thread, the caller's, and a small cache, unless the administrator says more.
+        private static NativeHandle OpenPath(Configuration.Registered registered, uint flags)
         {
-            byte[] text = Encoding.UTF8.GetBytes(path);
+            byte[] text = NativeText.Utf8(registered.Directory);
+            ulong threads = registered.Threads.IsNull ? 1 : (ulong)registered.Threads.Value;
+            ulong cacheBytes = Math.Max(1, (registered.CacheMb.IsNull ? CacheMb : (ulong)registered.CacheMb.Value) << 20); // 0 would be the default
             return NativeHandle.Own((out ulong handle, ref ErrorSpace error) =>
             {
-                var options = new TaOptions { Flags = flags | TaOptions.Positioned };
+                var options = new TaOptions { Flags = flags | TaOptions.Positioned, Threads = threads, CacheBytes = cacheBytes };
                 return Api.OpenStore.Value(text, (ulong)text.Length, ref options, out handle, error.Open());
             });
         }

@@ -14,7 +14,7 @@ namespace TensorAtom.SqlClr
 
         /// <summary>The k nearest vectors of a set by its own metric.</summary>
         [SqlFunction(Name = "clr_SearchVectors", FillRowMethodName = "FillNeighbor", TableDefinition = "rank int, vector_id bigint, distance float")]
-        public static IEnumerable SearchVectors([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString setName,
+        public static IEnumerable SearchVectors([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString setName,
             [SqlFacet(MaxSize = -1)] SqlBytes query, SqlInt32 k)
         {
             return SearchVectorsWhere(store, setName, query, k, SqlString.Null, SqlString.Null, SqlString.Null, SqlInt64.Null, SqlInt64.Null,
@@ -26,7 +26,7 @@ namespace TensorAtom.SqlClr
         /// range of ids, no distance above, and milliseconds until the search ends with an error.
         /// </summary>
         [SqlFunction(Name = "clr_SearchVectorsWhere", FillRowMethodName = "FillNeighbor", TableDefinition = "rank int, vector_id bigint, distance float")]
-        public static IEnumerable SearchVectorsWhere([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString setName,
+        public static IEnumerable SearchVectorsWhere([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString setName,
             [SqlFacet(MaxSize = -1)] SqlBytes query, SqlInt32 k, [SqlFacet(MaxSize = 16)] SqlString metric, [SqlFacet(MaxSize = -1)] SqlString onlyIds,
             [SqlFacet(MaxSize = -1)] SqlString notIds, SqlInt64 idMin, SqlInt64 idMax, SqlDouble distanceMax, SqlInt32 deadlineMs)
         {
@@ -87,7 +87,7 @@ namespace TensorAtom.SqlClr
 
         /// <summary>One row: what a set was made with, and how many vectors it has.</summary>
         [SqlFunction(Name = "clr_VectorSetInfo", FillRowMethodName = "FillInfo", TableDefinition = "dim bigint, dtype nvarchar(16), metric nvarchar(16), vectors bigint")]
-        public static IEnumerable VectorSetInfo([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString setName)
+        public static IEnumerable VectorSetInfo([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString setName)
         {
             if (Blob.AnyNull(store, setName))
             {

@@ -9,7 +9,7 @@ namespace TensorAtom.SqlClr
     {
         /// <summary>Makes a set of vectors of `dim` elements; one that is there is an error.</summary>
         [SqlProcedure(Name = "clr_CreateVectorSet")]
-        public static void Create([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString setName, SqlInt64 dim,
+        public static void Create([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString setName, SqlInt64 dim,
             [SqlFacet(MaxSize = 16)] SqlString dtype, [SqlFacet(MaxSize = 16)] SqlString metric)
         {
             Refuse(store, setName, dim, dtype, metric);
@@ -27,7 +27,7 @@ namespace TensorAtom.SqlClr
 
         /// <summary>Puts vectors, one after the other in `vectors`, under the ids of a list; ids that are there are replaced.</summary>
         [SqlProcedure(Name = "clr_PutVectors")]
-        public static void Put([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString setName,
+        public static void Put([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString setName,
             [SqlFacet(MaxSize = -1)] SqlString ids, [SqlFacet(MaxSize = -1)] SqlBytes vectors)
         {
             Refuse(store, setName, ids, vectors);
@@ -51,7 +51,7 @@ namespace TensorAtom.SqlClr
 
         /// <summary>Deletes the ids of a list; `deleted` is how many of them were there.</summary>
         [SqlProcedure(Name = "clr_DeleteVectors")]
-        public static void Delete([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString setName,
+        public static void Delete([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString setName,
             [SqlFacet(MaxSize = -1)] SqlString ids, out SqlInt64 deleted)
         {
             Refuse(store, setName, ids);

@@ -24,7 +24,7 @@ namespace TensorAtom.SqlClr
 
         /// <summary>As clr_StoreTensorAtomPayload, into the store of an alias.</summary>
         [SqlProcedure(Name = "clr_StoreTensorAtomPayloadIn")]
-        public static void StorePayloadIn([SqlFacet(MaxSize = 64)] SqlString store, SqlInt64 tensorAtomId, [SqlFacet(MaxSize = -1)] SqlBytes payload)
+        public static void StorePayloadIn([SqlFacet(MaxSize = 128)] SqlString store, SqlInt64 tensorAtomId, [SqlFacet(MaxSize = -1)] SqlBytes payload)
         {
             if (Blob.AnyNull(store, tensorAtomId, payload))
             {
@@ -36,7 +36,7 @@ namespace TensorAtom.SqlClr
 
         /// <summary>Stores a matrix under a name: rows of `rowElements` elements of a type, as many as the payload holds.</summary>
         [SqlProcedure(Name = "clr_StoreTensor")]
-        public static void StoreTensor([SqlFacet(MaxSize = 64)] SqlString store, [SqlFacet(MaxSize = 1024)] SqlString atomName,
+        public static void StoreTensor([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString atomName,
             [SqlFacet(MaxSize = 16)] SqlString dtype, SqlInt64 rowElements, [SqlFacet(MaxSize = -1)] SqlBytes payload)
         {
             if (Blob.AnyNull(store, atomName, dtype, rowElements, payload) || atomName.Value.Length == 0 || rowElements.Value <= 0)
@@ -50,7 +50,7 @@ namespace TensorAtom.SqlClr
 
         /// <summary>Deletes a payload; one that is not there is no error.</summary>
         [SqlProcedure(Name = "clr_DeleteTensorAtomPayload")]
-        public static void DeletePayload([SqlFacet(MaxSize = 64)] SqlString store, SqlInt64 tensorAtomId)
+        public static void DeletePayload([SqlFacet(MaxSize = 128)] SqlString store, SqlInt64 tensorAtomId)
         {
             if (Blob.AnyNull(store, tensorAtomId))
             {
@@ -68,7 +68,7 @@ namespace TensorAtom.SqlClr
 
         /// <summary>Deletes the version of a payload that clr_ListAtoms showed; an error where it was replaced since, and nothing is deleted.</summary>
         [SqlProcedure(Name = "clr_DeleteTensorAtomPayloadVersion")]
-        public static void DeletePayloadVersion([SqlFacet(MaxSize = 64)] SqlString store, SqlInt64 tensorAtomId, SqlInt64 lsn)
+        public static void DeletePayloadVersion([SqlFacet(MaxSize = 128)] SqlString store, SqlInt64 tensorAtomId, SqlInt64 lsn)
         {
             if (Blob.AnyNull(store, tensorAtomId, lsn))
             {
@@ -127,7 +127,15 @@ namespace TensorAtom.SqlClr
                 }
             };
             var space = new ErrorSpace();
-            int status = Api.Put.Value(txn, ref key, dtype, shape, (uint)shape.Length, IntPtr.Zero, source, IntPtr.Zero, cancel, space.Open());
+            int status = 0;
+            try
+            {
+            }
+            finally
+            {
+                // The server aborts threads; an abort inside the callback would pass through native frames. Here it has to wait.
+                status = Api.Put.Value(txn, ref key, dtype, shape, (uint)shape.Length, IntPtr.Zero, source, IntPtr.Zero, cancel, space.Open());
+            }
             GC.KeepAlive(source);
             if (failure != null)
             {

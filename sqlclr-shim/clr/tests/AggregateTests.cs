@@ -2,9 +2,11 @@
 using System;
 using System.Collections.Generic;
 using System.Data.SqlTypes;
+using System.Globalization;
 using System.IO;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Threading;
 using Microsoft.SqlServer.Server;
 
 internal static class AggregateTests
@@ -117,6 +119,47 @@ internal static class AggregateTests
         }
     }
 
+    // A parallel plan merges in whatever order its threads end; a state that another was merged into must not change either.
+    public static void Parts_are_merged_in_any_order_and_grouping()
+    {
+        float[][] rows = Rows(7, 30);
+        foreach (KeyValuePair<string, Type> aggregate in Host.Aggregates)
+        {
+            string name = aggregate.Key;
+            Func<int, object> part = number => Fed(name, Array.FindAll(rows, row => Array.IndexOf(rows, row) % 3 == number));
+            Func<object, object, object> merge = (into, other) =>
+            {
+                object before = Finish(other);
+                Host.Do(into, "Merge", other);
+                AreClose(name + ", what was merged", before, Finish(other));
+                return into;
+            };
+            object whole = Finish(Fed(name, rows));
+            AreClose(name + ", (0 1) 2", whole, Finish(merge(merge(part(0), part(1)), part(2))));
+            AreClose(name + ", 0 (1 2)", whole, Finish(merge(part(0), merge(part(1), part(2)))));
+            AreClose(name + ", (2 0) 1", whole, Finish(merge(merge(part(2), part(0)), part(1))));
+            AreClose(name + ", spilled 2 (1 0)", whole, Finish(merge(Host.Spill(part(2)), Host.Spill(merge(part(1), part(0))))));
+        }
+    }
+
+    // A server in Germany wrote commas into numbers, and each number became two.
+    public static void Numbers_in_json_do_not_depend_on_the_language_of_the_server()
+    {
+        CultureInfo before = Thread.CurrentThread.CurrentCulture;
+        try
+        {
+            Thread.CurrentThread.CurrentCulture = new CultureInfo("de-DE");
+            Check.Equal("1,5", 1.5.ToString()); // else this machine has no such language, and nothing is tested
+            Check.Equal("[0.75,-0.0009765625]", ((SqlString)Finish(Fed("VectorCentroid", new[] { 1.5f, -1 / 1024f }, new[] { 0f, -1 / 1024f }))).Value);
+            Check.Equal("[1.5]", ((SqlString)Host.Call("clr_BytesToFloatArrayJson", Values.Vector(1.5f))).Value);
+            Check.Equal(1.5f, Values.Floats(((SqlBytes)Host.Call("clr_JsonFloatArrayToBytes", new SqlString("[1.5]"))).Value)[0]);
+        }
+        finally
+        {
+            Thread.CurrentThread.CurrentCulture = before;
+        }
+    }
+
     // The rows of one group were counted again in the next one, because the server keeps the object.
     public static void Init_begins_anew_also_after_an_error()
     {
@@ -224,10 +267,13 @@ internal static class AggregateTests
             Array.Copy(state, shorter, cut);
             Refused(shorter);
         }
-        // The length of the state lies behind the text of its kind.
+        // The version is first; the length of the state lies behind the text of its kind.
         byte[] huge = (byte[])state.Clone();
-        huge[1 + state[0] + 3] = 0x7F;
+        huge[2 + state[1] + 3] = 0x7F;
         Check.Fails("cannot be one", () => Load(huge));
+        byte[] newer = (byte[])state.Clone();
+        newer[0]++;
+        Check.Fails("it has version 2", () => Load(newer));
     }
 
     // Terminate is never called after an error: what the finalizer does not close stays for the life of the server.

@@ -22,6 +22,15 @@ internal static class ConversionTests
         byte[] bytes = Values.Floats(values);
         var json = (SqlString)Host.Call("clr_BytesToFloatArrayJson", new SqlBytes(bytes));
         Check.Bytes(bytes, Parse(json.Value).Value);
+        // Longer than was guessed: each number and its comma are 15 characters.
+        float[] many = new float[70000];
+        for (int i = 0; i < many.Length; i++)
+        {
+            many[i] = -1.17549435e-38f;
+        }
+        string text = ((SqlString)Host.Call("clr_BytesToFloatArrayJson", Values.Vector(many))).Value;
+        Check.Equal(many.Length * 15 + 1, text.Length);
+        Check.Bytes(Values.Floats(many), Parse(text).Value);
         Check.Equal("[]", ((SqlString)Host.Call("clr_BytesToFloatArrayJson", new SqlBytes(new byte[0]))).Value);
     }
 

@@ -1,12 +1,17 @@
-//! The loader and the configuration against a small library made for the purpose, and against hostile files.
+//! The loader and the configuration against the library of this build, against one that was tampered with, and against hostile files.
 using System;
+using System.Data.SqlTypes;
 using System.IO;
 using System.Security.Cryptography;
+using System.Text;
+using System.Text.RegularExpressions;
 using TensorAtom.SqlClr;
 
 internal static class LoaderTests
 {
     private static readonly string Folder = Environment.GetEnvironmentVariable("TENSORATOM_SQL_BUILD");
+    private static readonly string Good = Path.Combine(Folder, "libtensoratom-1.so");
+    private static readonly string GoodHash = Hash(Good); // takes half a second
 
     private static string Hash(string path)
     {
@@ -20,18 +25,77 @@ internal static class LoaderTests
     public static void A_library_of_another_hash_is_not_loaded()
     {
         string path = Path.Combine(Folder, "libtampered-1.so");
-        byte[] bytes = File.ReadAllBytes(Path.Combine(Folder, "libtensoratom-1.so"));
-        string trusted = Hash(Path.Combine(Folder, "libtensoratom-1.so"));
+        byte[] bytes = File.ReadAllBytes(Good);
         bytes[bytes.Length - 1] ^= 1;
         File.WriteAllBytes(path, bytes);
-        Check.Fails("SHA-256", () => NativeLibrary.Load(path, 1, trusted));
+        Check.Fails("SHA-256", () => NativeLibrary.Load(path, 1, GoodHash));
     }
 
     // A relative path is looked up in folders that somebody else may write to.
     public static void A_relative_path_and_another_version_are_refused()
     {
         Check.Fails("absolute path", () => NativeLibrary.Load("libtensoratom-1.so", 1, ""));
-        Check.Fails("-2.so", () => NativeLibrary.Load(Path.Combine(Folder, "libtensoratom-1.so"), 2, ""));
+        Check.Fails("-2.so", () => NativeLibrary.Load(Good, 2, ""));
+    }
+
+    // Two databases are never upgraded at the same moment: the one that was not yet lost its functions.
+    public static void Each_assembly_finds_its_own_build_among_several()
+    {
+        string absent = Path.Combine(Folder, "libabsent-1.so");
+        Check.True(NativeLibrary.LoadAny(new[] { absent, "relative", Good }, 1, GoodHash) != null, "the third is the one");
+        Check.Fails("absolute path", () => NativeLibrary.LoadAny(new[] { absent, "relative" }, 1, GoodHash));
+        WithConfiguration("library = /a\nlibrary.next = /b\nstore.a = /x\n", () => Check.Equal("/a /b", string.Join(" ", Configuration.Libraries())));
+        WithConfiguration("store.a = /x\n", () => Check.Fails("library = PATH", () => Configuration.Libraries()));
+    }
+
+    // One file serves two readers: where they differ, a tenant is one thing here and another to the language extension.
+    public static void The_file_means_what_it_means_to_the_language_extension()
+    {
+        string root = Environment.GetEnvironmentVariable("TENSORATOM_SQL_SOURCE");
+        string[] cases = Regex.Split(File.ReadAllText(Path.Combine(root, "sqlclr-shim/sql.conf.cases")).Replace("\r\n", "\n"), "\n== ");
+        Check.True(cases.Length > 20, "only " + cases.Length + " cases were found");
+        for (int i = 1; i < cases.Length; i++)
+        {
+            string head = cases[i].Substring(0, cases[i].IndexOf('\n'));
+            string text = cases[i].Substring(head.Length + 1).Replace("^", "\uFEFF").Replace("_\n", " \n");
+            string alias = head.Substring(0, head.IndexOf(": ", StringComparison.Ordinal));
+            string found = "an error";
+            WithConfiguration(text, () =>
+            {
+                try
+                {
+                    Configuration.Registered meant = Configuration.Store(alias);
+                    found = meant.Directory + " | " + (meant.Namespace.Length == 0 ? "-" : meant.Namespace) + " | "
+                        + string.Join(" | ", Array.ConvertAll(new[] { meant.DeadlineMs, meant.Threads, meant.CacheMb }, number => number.IsNull ? "-" : number.ToString()));
+                }
+                catch (TensorAtomException)
+                {
+                }
+            });
+            Check.Equal(head, alias + ": " + found);
+        }
+        WithConfiguration(new byte[] { 0x23, 0xFF, 0x0A }, () => Check.Fails("UTF-8", () => Configuration.Store("a")));
+    }
+
+    private static void WithConfiguration(string text, Action body)
+    {
+        WithConfiguration(Encoding.UTF8.GetBytes(text), body);
+    }
+
+    private static void WithConfiguration(byte[] text, Action body)
+    {
+        string before = Environment.GetEnvironmentVariable(Configuration.FileVariable);
+        string path = Path.Combine(Folder, "several.conf");
+        try
+        {
+            File.WriteAllBytes(path, text);
+            Environment.SetEnvironmentVariable(Configuration.FileVariable, path);
+            body();
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable(Configuration.FileVariable, before);
+        }
     }
 
     public static void A_file_that_is_no_library_and_a_missing_file_are_errors()
@@ -45,8 +109,7 @@ internal static class LoaderTests
     // A missing function was a null delegate, called in the middle of a query.
     public static void A_function_that_is_missing_is_named()
     {
-        string path = Path.Combine(Folder, "libtensoratom-1.so");
-        NativeLibrary library = NativeLibrary.Load(path, 1, Hash(path));
+        NativeLibrary library = NativeLibrary.Load(Good, 1, GoodHash);
         Check.Fails("'ta_absent'", () => library.Function<Action>("ta_absent"));
     }
 

@@ -65,6 +65,21 @@ internal static class ProjectionTests
         Check.Fails("1 or more", () => Host.Call("clr_MatrixSvd", Values.Vector(matrix), new SqlInt32(4), new SqlInt32(0)));
     }
 
+    // Nobody can stop a thread in native code, and memory of the server goes to whoever asks for it: sizes are looked at before.
+    public static void What_would_take_the_server_for_itself_is_refused_before_memory_is_taken()
+    {
+        var wide = new SqlBytes(new byte[32 << 20]); // 16,384 x 512
+        long before = GC.GetTotalMemory(true);
+        Check.Fails("outside", () => Host.Call("clr_MatrixMultiply", wide, wide, new SqlInt32(512)));
+        var tall = new SqlBytes(new byte[128 << 10]);
+        Check.Fails("less than 2 GiB", () => Host.Call("clr_MatrixMultiply", tall, tall, new SqlInt32(1)));
+        Check.Fails("", () => Host.Call("clr_VectorProject", Values.Vector(1, 2), new SqlInt32(int.MaxValue), new SqlInt32(1)));
+        Check.Fails("too few", () => Host.Call("clr_DequantizeBlocks", new SqlString("Q4_0"), new SqlBytes(new byte[18]), new SqlInt32(536870911)));
+        Check.True(GC.GetTotalMemory(false) - before < 32 << 20, "memory was taken for what is refused");
+        // Large, and not kept.
+        Check.Equal(3 * sizeof(float), Project(Values.Random(1, 400000), 3, new SqlInt32(5)).Length);
+    }
+
     private static byte[] Project(float[] row, int axes, SqlInt32 seed)
     {
         return ((SqlBytes)Host.Call("clr_VectorProject", Values.Vector(row), new SqlInt32(axes), seed)).Value;

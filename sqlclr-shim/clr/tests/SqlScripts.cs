@@ -1,4 +1,4 @@
-//! Writes the CREATE, GRANT and DROP statements from the assembly itself, so that they cannot drift from its signatures.
+//! Writes the CREATE and GRANT statements from the assembly itself, so that they cannot drift from its signatures.
 using System;
 using System.Collections;
 using System.Collections.Generic;
@@ -34,13 +34,6 @@ internal static class SqlScripts
         var create = new StringBuilder("-- Creates every function, procedure and aggregate of the assembly and grants each to its role. Written by\n"
             + "-- `make clr-sql` from the assembly: do not edit. Run install.sql and roles.sql first; may be run again.\n"
             + "SET ANSI_NULLS ON;\nSET QUOTED_IDENTIFIER ON;\nGO\n");
-        var drop = new StringBuilder("-- Takes TensorAtom out of the current database. Stores and their files are not touched. Written by `make clr-sql`.\n"
-            + "-- The tables tensoratom.PayloadReference, OrphanPayload and MigrationRow are kept: they say what the stores hold.\n"
-            + "SET NOCOUNT ON;\nSET XACT_ABORT ON;\nGO\n"
-            + "IF DB_ID(N'msdb') IS NOT NULL AND SERVERPROPERTY('EngineEdition') <> 4\nBEGIN\n"
-            + "    DECLARE @job nvarchar(128) = CONCAT(N'TensorAtom reconcile ', DB_NAME());\n"
-            + "    IF EXISTS (SELECT 1 FROM msdb.dbo.sysjobs WHERE name = @job)\n        EXEC msdb.dbo.sp_delete_job @job_name = @job;\nEND;\nGO\n"
-            + "DROP PROCEDURE IF EXISTS tensoratom.ReconcileStore;\nDROP PROCEDURE IF EXISTS tensoratom.CollectOrphans;\nDROP PROCEDURE IF EXISTS tensoratom.ReconcileStores;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateBatch;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateCheck;\nDROP PROCEDURE IF EXISTS tensoratom.MigrateRollback;\nGO\n");
         foreach (KeyValuePair<string, Type> aggregate in host.Aggregates)
         {
             MethodInfo accumulate = aggregate.Value.GetMethod("Accumulate");
@@ -48,7 +41,6 @@ internal static class SqlScripts
                 + SqlType(aggregate.Value.GetMethod("Terminate").ReturnParameter) + " EXTERNAL NAME [" + AssemblyName + "].[" + aggregate.Value.FullName + "]";
             create.Append("IF OBJECT_ID(N'dbo." + aggregate.Key + "', N'AF') IS NULL\n    EXEC (N'" + statement.Replace("'", "''") + "');\n"
                 + "GRANT EXECUTE ON dbo." + aggregate.Key + " TO tensoratom_math;\nGO\n");
-            drop.Append("DROP AGGREGATE IF EXISTS dbo." + aggregate.Key + ";\n");
         }
         foreach (KeyValuePair<string, MethodInfo> routine in host.Routines)
         {
@@ -69,24 +61,8 @@ internal static class SqlScripts
             }
             create.Append("AS EXTERNAL NAME [" + AssemblyName + "].[" + method.DeclaringType.FullName + "].[" + method.Name + "];\nGO\n");
             create.Append("GRANT " + (isTable ? "SELECT" : "EXECUTE") + " ON dbo." + routine.Key + " TO " + Roles[method.DeclaringType.Name] + ";\nGO\n");
-            drop.Append("DROP " + kind + " IF EXISTS dbo." + routine.Key + ";\n");
         }
-        drop.Append("GO\nDROP ASSEMBLY IF EXISTS [" + AssemblyName + "];\n");
-        // A role with members cannot be dropped.
-        drop.Append("GO\nDECLARE @members nvarchar(max) = (\n"
-            + "    SELECT STRING_AGG(CAST(CONCAT(N'ALTER ROLE ', QUOTENAME(r.name), N' DROP MEMBER ', QUOTENAME(u.name)) AS nvarchar(max)), N'; ')\n"
-            + "    FROM sys.database_role_members AS m\n"
-            + "    INNER JOIN sys.database_principals AS r ON r.principal_id = m.role_principal_id\n"
-            + "    INNER JOIN sys.database_principals AS u ON u.principal_id = m.member_principal_id\n"
-            + "    WHERE r.name IN (N'tensoratom_math', N'tensoratom_reader', N'tensoratom_writer', N'tensoratom_operator'));\n"
-            + "SET @members = COALESCE(@members, N'');\nEXEC sys.sp_executesql @members;\nGO\n");
-        foreach (string role in new[] { "math", "reader", "writer", "operator" })
-        {
-            drop.Append("DROP ROLE IF EXISTS tensoratom_" + role + ";\n");
-        }
-        drop.Append("GO\n");
         File.WriteAllText(Path.Combine(folder, "functions.sql"), create.ToString());
-        File.WriteAllText(Path.Combine(folder, "uninstall.sql"), drop.ToString());
     }
 
     private static string Parameters(MethodInfo method)

@@ -3,7 +3,9 @@ using System;
 using System.Collections.Generic;
 using System.Data.SqlTypes;
 using System.IO;
+using System.Reflection;
 using System.Threading;
+using Microsoft.SqlServer.Server;
 
 internal static class StoreTests
 {
@@ -45,6 +47,21 @@ internal static class StoreTests
         Check.True(Get(7).IsNull, "the store of another alias must not have it");
     }
 
+    // A disk that fails under a mapping is a fault which ends the server; under a read it is an error.
+    public static void No_payload_is_mapped_into_the_process_of_the_server()
+    {
+        Store(21, new SqlBytes(Values.RandomBytes(4, 3000000)));
+        Check.Equal(3000000, Get(21).Value.Length);
+        Host.Call("clr_VerifyStore", Main, new SqlString(""), SqlInt32.Null, SqlString.Null);
+        string maps = File.ReadAllText("/proc/self/maps");
+        Check.True(maps.Contains("libtensoratom-1.so") && !maps.Contains("/segments/"), "mapped: " + maps);
+        // Nor is the processor taken: the server knows nothing of threads that are not its own.
+        foreach (string task in Directory.GetDirectories("/proc/self/task"))
+        {
+            Check.True(File.ReadAllText(Path.Combine(task, "comm")).Trim() != "tensoratom-1", "a second thread of the library");
+        }
+    }
+
     // A range that ran past the end returned what lay behind it.
     public static void Ranges_are_cut_at_the_end_and_negative_ones_refused()
     {
@@ -69,6 +86,28 @@ internal static class StoreTests
         Check.Fails("must not be NULL", () => Store(1, SqlBytes.Null));
         Check.Fails("no such alias", () => Host.Call("clr_StoreStats", new SqlString("other")));
         Check.Fails("not a path", () => Host.Call("clr_StoreStats", new SqlString("../main")));
+    }
+
+    // T-SQL cuts a text at the length of the parameter, in silence: then two long names were one.
+    public static void A_name_that_is_too_long_or_no_text_is_refused_and_not_cut()
+    {
+        foreach (var routine in Host.Routines)
+        {
+            foreach (ParameterInfo parameter in routine.Value.GetParameters())
+            {
+                if (parameter.Name == "atomName" || parameter.Name == "setName" || parameter.Name == "prefix")
+                {
+                    Check.Equal(4000, ((SqlFacetAttribute)Attribute.GetCustomAttribute(parameter, typeof(SqlFacetAttribute))).MaxSize);
+                }
+            }
+        }
+        foreach (int length in new[] { 1025, 4000 })
+        {
+            Check.Fails("1024", () => Host.Call("clr_GetTensor", Main, new SqlString(new string('a', length))));
+            Check.Fails("1024", () => Host.Call("clr_StoreTensor", Main, new SqlString(new string('a', length)), new SqlString("u8"), new SqlInt64(1), new SqlBytes(new byte[1])));
+        }
+        Check.Fails("surrogate", () => Host.Call("clr_GetTensor", Main, new SqlString("a\uD800")));
+        Check.Fails("surrogate", () => Host.Rows("clr_ListAtoms", 1, Main, new SqlString("\uDC00")));
     }
 
     // A value that fails in the middle left half a payload under the id.
@@ -344,6 +383,38 @@ internal static class StoreTests
         }
         threads.ForEach(thread => thread.Join());
         Check.True(failure == null, "" + failure);
+    }
+
+    // A new AppDomain gets its first calls from many sessions at once: each of them must find one store, open.
+    public static void The_first_calls_of_a_database_come_from_many_threads()
+    {
+        Store(61, new SqlBytes(Values.RandomBytes(61, 5000)));
+        AppDomain other = AppDomain.CreateDomain("many at once");
+        other.DoCallBack(ReadAtOnce);
+        AppDomain.Unload(other);
+    }
+
+    private static void ReadAtOnce()
+    {
+        var host = new Host(Program.AssemblyPath);
+        int good = 0;
+        var gate = new ManualResetEvent(false);
+        var threads = new List<Thread>();
+        for (int t = 0; t < 8; t++)
+        {
+            string alias = t % 2 == 0 ? "main" : "tenant";
+            var thread = new Thread(() =>
+            {
+                gate.WaitOne();
+                var value = (SqlBytes)host.Call("clr_GetTensorAtomPayloadFrom", new SqlString(alias), new SqlInt64(61));
+                Interlocked.Add(ref good, alias == "main" ? value.Value.Length == 5000 ? 1 : 0 : value.IsNull ? 1 : 0);
+            });
+            threads.Add(thread);
+            thread.Start();
+        }
+        gate.Set();
+        threads.ForEach(thread => thread.Join());
+        Check.Equal(8, good);
     }
 
     // Handles of an unloaded database kept its store open until the server was restarted.

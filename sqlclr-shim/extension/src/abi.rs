@@ -89,7 +89,7 @@ pub unsafe extern "C" fn InitColumn(
     _name_len: i16,
     ctype: i16,
     size: u64,
-    _digits: i16,
+    digits: i16,
     _nullable: i16,
     _partition: i16,
     _order: i16,
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn InitColumn(
         data::width(ctype)?;
         session::with(guid.id(task), |session| {
             let column = session.columns.get_mut(usize::from(number)).ok_or_else(|| unknown("column", number))?;
-            *column = Type { ctype, size: length(size)? };
+            *column = Type { ctype, size: length(size)?, digits };
             Ok(())
         })
     })
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn InitParam(
     name_len: i16,
     ctype: i16,
     size: u64,
-    _digits: i16,
+    digits: i16,
     value: *const c_void,
     indicator: i32,
     _direction: i16,
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn InitParam(
         session::with(guid.id(task), |session| {
             let param = session.params.get_mut(usize::from(number)).ok_or_else(|| unknown("parameter", number))?;
             param.name = name;
-            (param.kind, param.value) = (Type { ctype, size: length(size)? }, cell);
+            (param.kind, param.value) = (Type { ctype, size: length(size)?, digits }, cell);
             Ok(())
         })
     })
@@ -148,12 +148,12 @@ pub unsafe extern "C" fn Execute(
     wall("Execute", || {
         let columns = session::with(guid.id(task), |session| {
             let rows = length(rows)?;
-            let column = |(index, Type { ctype, size }): (usize, &Type)| {
+            let column = |(index, kind): (usize, &Type)| {
                 let (data, indicators) = match rows {
                     0 => (std::ptr::null(), std::ptr::null()),
                     _ => (element(data, index), element(indicators, index)),
                 };
-                Ok(Input { ctype: *ctype, size: *size, cells: cells(*ctype, rows, data.cast(), indicators)? })
+                Ok(Input { kind: *kind, cells: cells(kind.ctype, rows, data.cast(), indicators)? })
             };
             let columns = session.columns.iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
             session.execute(&columns, rows)
@@ -177,9 +177,9 @@ pub unsafe extern "C" fn GetResultColumn(
     wall("GetResultColumn", || {
         session::with(guid.id(task), |session| {
             let column = session.results.get(usize::from(number)).ok_or_else(|| unknown("result column", number))?;
-            write(ctype, column.ctype);
-            write(size, u64::try_from(column.size).unwrap_or(u64::MAX));
-            write(digits, 0);
+            write(ctype, column.kind.ctype);
+            write(size, u64::try_from(column.kind.size).unwrap_or(u64::MAX));
+            write(digits, column.kind.digits);
             write(nullable, 1);
             Ok(())
         })

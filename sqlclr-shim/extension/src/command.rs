@@ -1,22 +1,15 @@
-//! What each command does with the rows of one call.
+//! Which command a script is, and what those do that touch no store: distances, JSON, aggregates.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use engine::aggregate::{Aggregate, Aggregation};
 use engine::kernels::{Metric, Rows, distance, json};
-use engine::{
-    Address, Control, DType, Error, ExportOptions, ImportOptions, ListOptions, Namespace, Options, PutOptions,
-    ReadMode, Result, SearchOptions, Snapshot, Store, Tensor, VerifyOptions,
-};
+use engine::{DType, Error, Result};
 
-use crate::config;
 use crate::data::{Input, Output};
-use crate::files;
 use crate::script::{Script, fail};
-
-const K_MAX: usize = 10_000;
+use crate::stored;
 
 /// Runs the script on rows; the columns of the result depend on the script and the types of the input alone.
 pub(crate) fn run(script: &str, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
@@ -27,16 +20,8 @@ pub(crate) fn run(script: &str, file: &Path, columns: &[Input<'_>], rows: usize)
     match script.name.as_str() {
         "json_to_bytes" => json_to_bytes(&script, columns, rows),
         "bytes_to_json" => bytes_to_json(&script, columns, rows),
-        "search" => search(&mut script, file, columns, rows),
-        "get" => get(&mut script, file, columns, rows),
-        "put" => put(&mut script, file, columns, rows),
-        "list" => list(&mut script, file),
-        "stat" => stat(&mut script, file),
-        "verify" => verify(&mut script, file),
-        "import" => import(&mut script, file),
-        "export" => export(&mut script, file),
         name if Aggregation::NAMES.contains(&name) => aggregate(&mut script, columns, rows),
-        _ => Err(fail(script.at, &format!("unknown command '{}'", script.name.escape_debug()))),
+        _ => stored::run(&mut script, file, columns, rows),
     }
 }
 
@@ -92,162 +77,6 @@ fn bytes_to_json(script: &Script, columns: &[Input<'_>], rows: usize) -> Result<
     Ok(vec![out])
 }
 
-fn search(script: &mut Script, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
-    let store = open(script, file)?;
-    let (name, k): (String, usize) = (script.need("set")?, script.take("k")?.unwrap_or(10));
-    let mut options = SearchOptions::new().control(store.control());
-    if let Some(metric) = script.take("metric")? {
-        options = options.metric(metric);
-    }
-    script.end()?;
-    if k > K_MAX {
-        return Err(fail(script.at, "k is at most 10000"));
-    }
-    let set = store.store.vector_set(store.key(&name))?.snapshot()?;
-    let mut out = vec![Output::bigint(), Output::bigint(), Output::double()];
-    for row in 0..rows {
-        let Some(query) = column(columns, 0)?.binary(row)? else { continue };
-        let found = vector(set.dtype(), query).and_then(|query| set.search(query, k, &options));
-        for neighbor in found.map_err(|e| in_row(row, &e))?.into_iter().flatten() {
-            let [query, id, distance] = out.as_mut_slice() else { break };
-            query.push_count(row)?;
-            id.push_i64(neighbor.id)?;
-            distance.push_f64(neighbor.distance)?;
-        }
-    }
-    Ok(out)
-}
-
-fn get(script: &mut Script, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
-    let store = open(script, file)?;
-    script.end()?;
-    let mut out = Output::binary();
-    for row in 0..rows {
-        match column(columns, 0)?.text(row)? {
-            Some(key) => {
-                let payload = store.store.get(store.key(&key))?;
-                out.push(Some(&payload.range_within(0..payload.len(), &store.control())?))?;
-            }
-            None => out.push(None)?,
-        }
-    }
-    Ok(vec![out])
-}
-
-fn put(script: &mut Script, file: &Path, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
-    let store = open(script, file)?;
-    let dtype = script.take("dtype")?.unwrap_or(DType::U8);
-    script.end()?;
-    let mut txn = store.store.begin()?;
-    let mut out = Output::bigint();
-    for row in 0..rows {
-        let (key, payload) = (column(columns, 0)?.text(row)?, column(columns, 1)?.binary(row)?);
-        let (Some(key), Some(payload)) = (key, payload) else {
-            return Err(in_row(row, &Error::invalid_argument("key and payload must not be NULL; nothing was stored")));
-        };
-        let dim = u64::try_from(vector(dtype, payload).map_err(|e| in_row(row, &e))?.dim()).unwrap_or(u64::MAX);
-        let tensor = Tensor::new(dtype, &[dim], payload)?;
-        txn.put_within(store.key(&key), &tensor, &PutOptions::new(), &store.control())?;
-        out.push_count(payload.len())?;
-    }
-    if rows > 0 {
-        txn.commit_within(&store.control())?;
-    }
-    Ok(vec![out])
-}
-
-fn list(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
-    let store = open(script, file)?;
-    let prefix: String = script.take("prefix")?.unwrap_or_default();
-    script.end()?;
-    let (mut keys, mut dtypes, mut shapes, mut bytes) =
-        (Output::text(), Output::text(), Output::text(), Output::bigint());
-    for atom in store.snapshot()?.list(&ListOptions::new().prefix(prefix))? {
-        keys.push_text(&atom.key.to_string())?;
-        dtypes.push_text(&atom.dtype.to_string())?;
-        shapes.push_text(&atom.shape_text())?;
-        bytes.push_count(atom.bytes)?;
-    }
-    Ok(vec![keys, dtypes, shapes, bytes])
-}
-
-fn stat(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
-    let store = open(script, file)?;
-    script.end()?;
-    let stat = store.store.stat_within(&store.control())?;
-    let facts = [
-        ("lsn", stat.lsn),
-        ("atoms", stat.atoms),
-        ("versions", stat.versions),
-        ("vector_sets", stat.vector_sets),
-        ("raw_bytes", stat.raw_bytes),
-        ("stored_bytes", stat.stored_bytes),
-        ("disk_bytes", stat.disk_bytes),
-    ];
-    let (mut names, mut values) = (Output::text(), Output::bigint());
-    for (name, value) in facts {
-        names.push_text(name)?;
-        values.push_count(value)?;
-    }
-    Ok(vec![names, values])
-}
-
-fn verify(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
-    let store = open(script, file)?;
-    script.end()?;
-    let options = match &store.space {
-        Some(space) => VerifyOptions::new().prefix_in(space, ""),
-        None => VerifyOptions::new(),
-    };
-    let report = store.store.verify(&options, &store.control())?;
-    let (mut keys, mut what) = (Output::text(), Output::text());
-    for damage in report.damaged {
-        match damage.key {
-            Some(key) => keys.push_text(&key.to_string())?,
-            None => keys.push(None)?,
-        }
-        what.push_text(&damage.what)?;
-    }
-    Ok(vec![keys, what])
-}
-
-fn import(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
-    let store = open(script, file)?;
-    let (path, prefix): (String, String) = (script.need("path")?, script.take("prefix")?.unwrap_or_default());
-    script.end()?;
-    let (mut options, source) = (ImportOptions::new().prefix(prefix), files::source(file, &path)?);
-    if let Some(space) = &store.space {
-        options = options.namespace(space);
-    }
-    let imported = store.store.import_file(&source, &options, &store.control());
-    let report = imported.map_err(|e| hidden(&source, &path, &e))?;
-    counts([report.atoms, report.payload_bytes, report.lsn])
-}
-
-fn export(script: &mut Script, file: &Path) -> Result<Vec<Output>> {
-    let store = open(script, file)?;
-    let (path, prefix): (String, String) = (script.need("path")?, script.take("prefix")?.unwrap_or_default());
-    script.end()?;
-    let (options, target) = (ExportOptions::new().prefix(prefix), files::target(file, &path)?);
-    let exported = store.snapshot()?.export_file(&target, &options, &store.control());
-    let report = exported.map_err(|e| hidden(&target, &path, &e))?;
-    counts([report.atoms, report.file_bytes])
-}
-
-/// An error of a file under the name the script has for it.
-fn hidden(real: &Path, path: &str, error: &Error) -> Error {
-    Error::invalid_argument(error.to_string().replace(&*real.to_string_lossy(), path))
-}
-
-/// One row of numbers.
-fn counts<const N: usize>(numbers: [u64; N]) -> Result<Vec<Output>> {
-    let column = |number: u64| {
-        let mut out = Output::bigint();
-        out.push_count(number).map(|()| out)
-    };
-    numbers.into_iter().map(column).collect()
-}
-
 fn aggregate(script: &mut Script, columns: &[Input<'_>], rows: usize) -> Result<Vec<Output>> {
     let dtype = script.take("dtype")?.unwrap_or(DType::F32);
     let group = script.group.take();
@@ -271,7 +100,7 @@ fn aggregate(script: &mut Script, columns: &[Input<'_>], rows: usize) -> Result<
         };
         vector(dtype, bytes).and_then(|rows| state.push(rows, None)).map_err(|e| in_row(row, &e))?;
     }
-    let mut names = group.map(|group| Output::new(group.ctype, group.size));
+    let mut names = group.map(|group| Output::new(group.kind));
     let (mut number, mut values, mut beside) = (Output::bigint(), Output::binary(), Output::double());
     for (name, state) in states {
         let Some(value) = state.finish()? else { continue };
@@ -289,51 +118,18 @@ fn aggregate(script: &mut Script, columns: &[Input<'_>], rows: usize) -> Result<
     Ok(names.into_iter().chain([number, values, beside]).collect())
 }
 
-/// The store of an alias, the namespace that the alias means, and the moment by which the command has ended.
-struct Opened {
-    store: Store,
-    space: Option<Namespace>,
-    ends: Option<Instant>,
-}
-
-impl Opened {
-    fn key<'k>(&self, name: &'k str) -> Address<'k> {
-        self.space.as_ref().map_or_else(|| name.into(), |space| space.key(name))
-    }
-
-    fn control(&self) -> Control<'static> {
-        self.ends.map_or_else(Control::new, |ends| Control::new().deadline(ends))
-    }
-
-    fn snapshot(&self) -> Result<Snapshot> {
-        let snapshot = self.store.snapshot()?;
-        Ok(self.space.as_ref().map_or_else(|| snapshot.clone(), |space| snapshot.in_namespace(space)))
-    }
-}
-
-/// Never maps a payload: a disk that fails under the host's thread is an error, not a signal.
-fn open(script: &mut Script, file: &Path) -> Result<Opened> {
-    let alias: String = script.take("store")?.unwrap_or_else(|| "default".to_owned());
-    let registered = config::store(file, &alias)?;
-    let deadline_ms = script.take("deadline_ms")?.or(registered.deadline_ms);
-    let ends = deadline_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
-    let store = Store::open(registered.directory, &Options::new().read_mode(ReadMode::Positioned))?;
-    let space = registered.namespace.map(|name| store.namespace(&name)).transpose()?;
-    Ok(Opened { store, space, ends })
-}
-
-fn column<'a, 'h>(columns: &'a [Input<'h>], index: usize) -> Result<&'a Input<'h>> {
+pub(crate) fn column<'a, 'h>(columns: &'a [Input<'h>], index: usize) -> Result<&'a Input<'h>> {
     let what = || format!("the input has {} columns, column {index} is needed", columns.len());
     columns.get(index).ok_or_else(|| Error::invalid_argument(what()))
 }
 
 /// Bytes as one vector.
-fn vector(dtype: DType, bytes: &[u8]) -> Result<Rows<'_>> {
+pub(crate) fn vector(dtype: DType, bytes: &[u8]) -> Result<Rows<'_>> {
     let bits = usize::try_from(dtype.bits()).unwrap_or(0); // 0 for blocks
     let dim = bytes.len().checked_mul(8).and_then(|all| all.checked_div(bits));
     Rows::new(dtype, 1, dim.ok_or_else(|| Error::invalid_argument("elements of this type have no fixed width"))?, bytes)
 }
 
-fn in_row(row: usize, error: &Error) -> Error {
+pub(crate) fn in_row(row: usize, error: &Error) -> Error {
     Error::invalid_argument(format!("row {row}: {error}"))
 }

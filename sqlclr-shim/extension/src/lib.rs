@@ -7,3 +7,4 @@ mod data;
 mod files;
 mod script;
 mod session;
+mod stored;

@@ -53,6 +53,7 @@ impl Session {
 
     /// Runs the script on rows and keeps the result until the next call.
     pub(crate) fn execute(&mut self, columns: &[Input<'_>], rows: usize) -> Result<u16> {
+        (self.results, self.rows) = (Vec::new(), 0); // those of the call before must not stand for those of one that fails
         self.results = command::run(&self.script, &file(), columns, rows)?;
         self.results.iter_mut().for_each(Output::finish);
         self.rows = self.results.first().map_or(0, |column| column.lengths.len());
@@ -65,7 +66,7 @@ impl Session {
         let total = self.rows_total;
         let unknown = || Error::invalid_argument(format!("there is no parameter {number}"));
         let param = self.params.get_mut(number).ok_or_else(unknown)?;
-        let mut out = Output::new(param.kind.ctype, param.kind.size);
+        let mut out = Output::new(param.kind);
         match param.kind.ctype {
             ctype::BIGINT if param.name == ROWS => out.push_i64(total)?,
             ctype::LONG if param.name == ROWS => {

@@ -159,6 +159,11 @@ fn pairs_are_aligned_around_nulls_and_over_chunks() {
     assert_eq!(doubles(&found[0]), [Some(25.0), None, Some(4.0)]);
     assert_eq!(doubles(&execute(1, &[vec![bytes(&[1.0])], vec![bytes(&[3.0])]], &[]).unwrap()[0]), [Some(4.0)]);
     assert_eq!(execute(1, &[vec![], vec![]], &[]).unwrap(), [Vec::<Cell>::new()]);
+    assert!(execute(1, &[vec![bytes(&[1.0])], vec![bytes(&[1.0])]], &[]).is_some());
+    assert!(execute(1, &[vec![bytes(&[1.0])], vec![bytes(&[1.0, 2.0])]], &[]).is_none());
+    let (mut rows, mut data, mut lengths) = (9, null_mut(), null_mut());
+    assert_eq!(GetResults(guid(1), 0, &raw mut rows, &raw mut data, &raw mut lengths), 0);
+    assert_eq!(rows, 0, "the rows of the call before, after one that failed");
     end(1);
     assert!(run(1, "dot", &[BINARY, BINARY], &[vec![bytes(&[1.0])], vec![bytes(&[1.0, 2.0])]]).is_none());
 }
@@ -208,6 +213,115 @@ fn stores_are_reached_by_alias_alone() {
     for script in ["list store=/etc", "list store=other", "list store=../x", "list prefix=\"a", "drop", "", "list k=1"]
     {
         assert!(run(4, script, &[], &[]).is_none(), "{script}");
+    }
+}
+
+// Payloads that the assembly stored have numbers: looked up as names, none of them is there, and a new one is nobody's.
+#[test]
+fn integers_of_every_width_are_keys_and_ranges_are_cut_at_the_end() {
+    let payload = bytes(&[1.0, 2.0, 3.0]);
+    for (ctype, key) in
+        [(-28, vec![9]), (-15, vec![9, 0]), (-16, vec![9, 0, 0, 0]), (BIGINT, vec![9, 0, 0, 0, 0, 0, 0, 0])]
+    {
+        let keys = vec![Some(key.clone())];
+        assert_eq!(begin(40, "put dtype=f32", &[ctype, BINARY], 0), 0);
+        assert!(execute(40, &[keys.clone(), vec![payload.clone()]], &[key.len()]).is_some());
+        end(40);
+        assert_eq!(store().get(9_i64).unwrap().bytes().unwrap().as_ref(), payload.as_deref().unwrap());
+        for (script, range) in [
+            ("get", 0..12),
+            ("get offset=4 bytes=4", 4..8),
+            ("get offset=8", 8..12),
+            ("get offset=11 bytes=9", 11..12),
+            ("get offset=99", 12..12),
+        ] {
+            assert_eq!(begin(40, script, &[ctype], 0), 0);
+            let found = execute(40, &[vec![Some(key.clone()), None]], &[key.len()]).unwrap();
+            end(40);
+            assert_eq!(found[0], [Some(payload.as_ref().unwrap()[range].to_vec()), None], "{script}");
+        }
+        store().delete(9_i64).unwrap();
+    }
+    let negative = vec![Some((-9_i64).to_le_bytes().to_vec())];
+    assert!(run(40, "put", &[BIGINT, BINARY], &[negative, vec![payload.clone()]]).is_some());
+    assert!(store().get(-9_i64).is_ok());
+    assert!(run(40, "get", &[CHAR], &[vec![text("-9")]]).is_none(), "a name is no number");
+    assert!(run(40, "get", &[BINARY], &[vec![text("-9")]]).is_none(), "bytes are no key");
+    assert!(run(40, "get", &[-8], &[vec![Some(vec![65, 0, 66])]]).is_none(), "half a character");
+    assert!(run(40, "put", &[CHAR, BINARY], &[vec![text("x"), None], vec![payload.clone(), payload]]).is_none());
+    assert!(store().get("x").is_err(), "a call that failed stored its first row");
+}
+
+// A set that nobody on this road can fill can be searched by nobody.
+#[test]
+fn vectors_are_put_under_their_ids_and_found() {
+    let id = |id: i64| Some(id.to_le_bytes().to_vec());
+    let put = |script: &str, ids: Vec<Cell>, vectors: Vec<Cell>| {
+        assert_eq!(begin(41, script, &[BIGINT, BINARY], 0), 0);
+        let found = execute(41, &[ids, vectors], &[8]);
+        end(41);
+        found
+    };
+    let script = "put_vectors set=planes metric=sqeuclidean";
+    assert!(put(script, vec![id(5), id(-6)], vec![bytes(&[0.0, 0.0]), bytes(&[3.0, 4.0])]).is_some());
+    assert!(put(script, vec![id(5)], vec![bytes(&[9.0, 9.0])]).is_some(), "an id that is there is replaced");
+    let found = run(41, "search set=planes k=9", &[BINARY], &[vec![bytes(&[3.0, 4.0])]]).unwrap();
+    assert_eq!((&found[1], doubles(&found[2])), (&vec![id(-6), id(5)], vec![Some(0.0), Some(61.0)]));
+    let two = || vec![bytes(&[1.0, 1.0]), bytes(&[1.0])];
+    for (ids, vectors) in [
+        (vec![id(7), id(8)], two()),
+        (vec![id(7), None], two()),
+        (vec![id(7)], vec![None]),
+        (vec![id(7)], vec![bytes(&[1.0])]),
+    ] {
+        assert!(put(script, ids, vectors).is_none());
+    }
+    assert!(
+        put("put_vectors set=planes metric=dot", vec![id(7)], vec![bytes(&[1.0, 1.0])]).is_none(),
+        "another metric"
+    );
+    assert_eq!(run(41, "search set=planes k=9", &[BINARY], &[vec![bytes(&[3.0, 4.0])]]).unwrap()[1].len(), 2);
+}
+
+// An output parameter of another width than its type writes over what lies behind it in the host.
+#[test]
+fn parameters_of_every_type_come_back_as_they_went_in() {
+    for (ctype, width) in FIXED.iter().copied().chain([(CHAR, 0), (-8, 0), (BINARY, 0)]) {
+        for length in [if width == 0 { 10 } else { width }, 0] {
+            let value: Vec<u8> = (1..=u8::try_from(length).unwrap()).collect();
+            let (is_null, pointer) = (length == 0, value.as_ptr().cast());
+            let indicator = if is_null { -1 } else { i32::try_from(length).unwrap() };
+            assert_eq!(begin(42, "stat", &[], 2), 0);
+            let name = "@kept";
+            assert_eq!(InitParam(guid(42), 0, 0, name.as_ptr(), 5, ctype, 20, 0, pointer, indicator, 2), 0);
+            let rows = "@rows";
+            assert_eq!(InitParam(guid(42), 0, 1, rows.as_ptr(), 5, -16, 4, 0, null(), -1, 2), 0, "NULL goes in");
+            assert!(execute(42, &[], &[]).is_some());
+            let (mut out, mut told) = (null_mut(), 0);
+            assert_eq!(GetOutputParam(guid(42), 0, 0, &raw mut out, &raw mut told), 0);
+            assert_eq!(told, indicator, "type {ctype}");
+            if !is_null {
+                assert_eq!(host!(std::slice::from_raw_parts(out.cast::<u8>(), length)), value, "type {ctype}");
+            }
+            assert_eq!(GetOutputParam(guid(42), 0, 1, &raw mut out, &raw mut told), 0);
+            assert_eq!((host!(*out.cast::<i32>()), told), (7, 4), "the facts of stat");
+            end(42);
+        }
+    }
+}
+
+// A number of two digits behind the point that goes out as one without is another number, and a time loses its fractions.
+#[test]
+fn a_group_keeps_the_digits_and_the_size_of_its_column() {
+    for (ctype, width, size, digits) in [(2, 19, 10, 2), (93, 16, 27, 7), (CHAR, 0, 12, 0)] {
+        assert_eq!(begin(43, "mean group by column 0", &[ctype, BINARY], 0), 0);
+        assert_eq!(InitColumn(guid(43), 0, 0, null(), 0, ctype, size, digits, 1, -1, -1), 0);
+        let names = vec![Some(vec![1; width.max(3)])];
+        assert!(execute(43, &[names, vec![bytes(&[1.0])]], &[width]).is_some());
+        let (mut out, mut bytes, mut told, mut nullable) = (0, 0, -1, 0);
+        assert_eq!(GetResultColumn(guid(43), 0, 0, &raw mut out, &raw mut bytes, &raw mut told, &raw mut nullable), 0);
+        assert_eq!((out, bytes, told), (ctype, size, digits));
+        end(43);
     }
 }
 
@@ -413,7 +527,7 @@ fn the_readme_shows_commands_that_run() {
     let rows = readme.lines().filter(|line| line.starts_with("| `"));
     let cells: Vec<&str> = rows.filter_map(|line| line.split('|').nth(1)).collect();
     let scripts: Vec<&str> = cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
-    assert_eq!(scripts.len(), 29);
+    assert_eq!(scripts.len(), 31);
     model("bert.safetensors");
     for script in scripts {
         assert!(run(6, script, &[BINARY, BINARY], &[vec![], vec![]]).is_some(), "{script}");
