@@ -1519,8 +1519,8 @@ int32_t ta_vectors_find(uint64_t store, const ta_key *name, uint64_t *vectors, t
 
 /*
  Makes a view of a vector set as a snapshot shows it, or as a transaction sees it, what it staged included. It takes all
- calls that read or search a set, shows the same whatever is committed, and takes no changes: TA_INVALID_HANDLE. A view of
- a transaction is usable until that ends. Close it with ta_close.
+ calls that read or search a set, shows the same whatever is committed, and takes no changes: TA_INVALID_HANDLE. So is a view
+ of a transaction once that was committed or closed. Close it with ta_close.
  */
 int32_t ta_vectors_view(uint64_t from,
                         const ta_key *name,

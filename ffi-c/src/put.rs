@@ -9,7 +9,7 @@ use crate::handle;
 use crate::math::dtype;
 use crate::memory::{One, Plain, input, optional_text, required, structure, text, zeroed};
 use crate::options::{address, shape, ta_key, ta_tensor};
-use crate::read::payload;
+use crate::read::with_payload;
 use crate::txn::{Txn, metadata, stream, ta_source};
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, report};
@@ -139,7 +139,9 @@ pub extern "C" fn ta_get_encoding(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    report::answer(error, (out, capacity, length), || Ok(json!(payload(from, key)?.info().encoding)))
+    report::answer(error, (out, capacity, length), || {
+        with_payload(from, key, |payload| Ok(json!(payload.info().encoding)))
+    })
 }
 
 fn put_options(pointer: *const ta_put_options) -> Outcome<(PutOptions, Encoding)> {
