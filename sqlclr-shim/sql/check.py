@@ -113,6 +113,9 @@ def main() -> int:
                 state = "can be read, take it off the list" if listed else "cannot be read: correct it, or list it with a reason"
                 complaints.append(f"{name}: batch {number} {state}: {batch.strip()[:80]!r}")
     complaints += across(scripts)
+    for block in re.findall(r"(?s)```sql\n(.*?)```", (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")):
+        complaints += [f"README.md: cannot be read: {line}" for line in block.splitlines() if not readable(line)]
+        complaints += across({**scripts, "README.md": block})
     complaints += [f"{entry[0]}: no batch holds {entry[1]!r} any more" for entry in UNREADABLE if entry not in used]
     print("\n".join(complaints) or f"{count} batches: parsed, but for {len(UNREADABLE)} kinds that the grammar does not know")
     return 1 if complaints or not count else 0

@@ -2,8 +2,9 @@
 
 use half::{bf16, f16};
 
+use super::bits::jaccard;
 use super::dispatch::{self, Present};
-use super::entry::{self, Cosine, Finish, Minus, Squares, jaccard};
+use super::entry::{self, Cosine, Finish, Minus, Pair, Squares};
 use super::panel::{Tiles, panel_rows};
 use super::tile::{self, Arith, Double, Mul, Pairs, Single, SqDiff, Whole};
 use super::vector::{Isa, Kernel};
@@ -42,18 +43,35 @@ use crate::error::{Error, ErrorKind, Result};
 /// distance 0 by every metric.
 #[inline]
 pub fn distance(metric: Metric, a: Rows<'_>, b: Rows<'_>) -> Result<f64> {
-    match entry::pair(metric, &a, &b) {
-        Some(distance) => Ok(distance),
-        None => distance_apart(metric, &a.remade(), &b.remade()),
+    let Some(pair) = Pair::new(metric, &a, &b) else { return distance_apart(metric, &a.remade(), &b.remade()) };
+    let value = pair.value();
+    if value.is_nan() {
+        return Ok(distance_anew(metric, a.dtype(), pair.dim, pair.a, pair.b));
+    }
+    Ok(if metric == Metric::Euclidean { value.sqrt() } else { value })
+}
+
+/// The distance of a pair whose sums left the range of the fast path. Of parts that fit registers: what is given by
+/// reference would have to be in memory whenever a distance is computed.
+#[cold]
+#[inline(never)]
+fn distance_anew(metric: Metric, dtype: DType, dim: usize, a: &[u8], b: &[u8]) -> f64 {
+    match (Rows::new(dtype, 1, dim, a), Rows::new(dtype, 1, dim, b)) {
+        (Ok(a), Ok(b)) => wide::distance(metric, a, b),
+        // Rows of other lengths never get here.
+        _ => f64::NAN,
     }
 }
 
-/// The distances that need more than one look-up: of two types, over single elements, out of the usual range, or none.
+/// The distances that need more than one look-up: of two types, over single elements, the first of its kind, or none.
 #[inline(never)]
 fn distance_apart(metric: Metric, a: &Rows<'_>, b: &Rows<'_>) -> Result<f64> {
     if a.rows() != 1 || b.rows() != 1 {
         let what = format!("two vectors expected, {} and {} rows given", a.rows(), b.rows());
         return Err(Error::new(ErrorKind::InvalidShape, what));
+    }
+    if a.dtype() == b.dtype() {
+        entry::prepare(a.dtype(), metric);
     }
     let mut out = [0.0];
     cross(dispatch::present(), metric, a, b, &mut out)?;

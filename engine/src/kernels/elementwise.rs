@@ -116,6 +116,7 @@ impl<T: Float, F: Fn([T::Wide; 3]) -> T::Wide> Kernel for Map<'_, T, F> {
 mod tests {
     use super::*;
     use crate::element::{F8E4M3, F8E5M2};
+    use dispatch::Present;
     use half::{bf16, f16};
 
     fn applied<T: Float>(len: usize, zero: T, f: impl Fn(&mut [T]) -> Result<()>) -> Vec<T> {
@@ -188,6 +189,30 @@ mod tests {
             assert!(applied(2, 0.0, |out| softmax(&wrong, out)).iter().all(|x| x.is_nan()), "{wrong:?}");
         }
         assert!(applied(0, 0.0_f32, |out| softmax(&[], out)).is_empty());
+    }
+
+    // Vectors that two machines make of the same vectors are compared by their hashes.
+    #[test]
+    fn every_instruction_set_gives_the_same_bits_at_every_length() {
+        fn check<T: Float>() {
+            let number = |i: usize, by: f64| T::from_f64((i as f64 - 100.0) * by, Overflow::Infinity);
+            for len in 0..=257 {
+                let row = |by: f64| (0..len).map(|i| number(i, by)).collect::<Vec<T>>();
+                let (a, b, c) = (row(0.37), row(-1.9e-3), row(41.0));
+                let bits = |isa: Present| {
+                    let mut out = vec![number(0, 1.0); len];
+                    isa.run(Map { inputs: [&a, &b, &c], out: &mut out, f: |[a, b, c]: [T::Wide; 3]| a.fma(b, c) });
+                    out.iter().map(|x| x.to_f64().to_bits()).collect::<Vec<_>>()
+                };
+                let all: Vec<_> = Present::all().into_iter().map(bits).collect();
+                assert!(all.iter().all(|one| *one == all[0]), "{}, length {len}", T::DTYPE);
+            }
+        }
+        check::<f64>();
+        check::<f32>();
+        check::<f16>();
+        check::<bf16>();
+        check::<F8E4M3>();
     }
 
     #[test]

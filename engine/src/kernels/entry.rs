@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
+use super::bits::{Bits, Differ, Jaccard};
 use super::dispatch::{self, Present};
 use super::distance::cosine;
 use super::tile::{self, AbsDiff, Arith, Format, Mul, Op, SqDiff, tile};
@@ -31,35 +32,48 @@ pub(super) trait Scan {
     ) -> f64;
 }
 
-/// Distance of two vectors of one type; none where it takes more than one look-up and a call.
-#[inline(always)]
-pub(super) fn pair(metric: Metric, a: &Rows<'_>, b: &Rows<'_>) -> Option<f64> {
-    static TABLE: OnceLock<[[Option<Entry>; METRICS]; TYPES]> = OnceLock::new();
-    let table = TABLE.get_or_init(|| {
-        let mut table = [[None; METRICS]; TYPES];
-        for &dtype in DType::ALL {
-            for &metric in Metric::ALL {
-                let row = table.get_mut(usize::from(dtype.number()));
-                let place = row.and_then(|row| row.get_mut(usize::from(metric.number())));
-                if let Some(place) = place {
-                    *place = find(dispatch::present(), dtype, dtype, metric);
-                }
-            }
+/// A pair of vectors of one type, ready for the call that gives their distance.
+#[derive(Clone, Copy)]
+pub(super) struct Pair<'a> {
+    entry: Entry,
+    pub(super) dim: usize,
+    pub(super) a: &'a [u8],
+    pub(super) b: &'a [u8],
+}
+
+impl<'a> Pair<'a> {
+    /// None where it takes more than one look-up and a call, or the entry was not yet looked for ([`prepare`]).
+    #[inline(always)]
+    pub(super) fn new(metric: Metric, a: &Rows<'a>, b: &Rows<'a>) -> Option<Self> {
+        let entry = *place_of(a.dtype(), metric)?.get()?;
+        if a.dtype() != b.dtype() || a.dim() != b.dim() {
+            return None;
         }
-        table
-    });
-    let entry = (*table.get(usize::from(a.dtype().number()))?.get(usize::from(metric.number()))?)?;
-    if a.dtype() != b.dtype() || a.rows() != 1 || b.rows() != 1 || a.dim() != b.dim() {
-        return None;
+        Some(Pair { entry, dim: a.dim(), a: a.only_row()?, b: b.only_row()? })
     }
-    let mut place = 0.0;
-    // SAFETY: the entry is the one for the type of both, whose only rows have `dim` readable elements each; one place is
-    // there for one row.
-    let value = unsafe { entry(a.start(0), b.start(0), 0, 1, a.dim(), &raw mut place) };
-    if value.is_nan() {
-        return None;
+
+    /// What the [`Entry`] gives.
+    #[inline(always)]
+    pub(super) fn value(self) -> f64 {
+        let mut place = 0.0;
+        // SAFETY: the entry is the one for the type of both, of which `dim` elements are readable at the starts of these
+        // rows; one place is there for one row.
+        unsafe { (self.entry)(self.a.as_ptr(), self.b.as_ptr(), 0, 1, self.dim, &raw mut place) }
     }
-    Some(if metric == Metric::Euclidean { value.sqrt() } else { value })
+}
+
+/// Looks for the entry of pairs of this type, which later calls find.
+pub(super) fn prepare(dtype: DType, metric: Metric) {
+    let Some(place) = place_of(dtype, metric).filter(|place| place.get().is_none()) else { return };
+    if let Some(entry) = find(dispatch::present(), dtype, dtype, metric) {
+        place.get_or_init(|| entry);
+    }
+}
+
+#[inline(always)]
+fn place_of(dtype: DType, metric: Metric) -> Option<&'static OnceLock<Entry>> {
+    static PAIRS: [[OnceLock<Entry>; METRICS]; TYPES] = [const { [const { OnceLock::new() }; METRICS] }; TYPES];
+    PAIRS.get(usize::from(dtype.number()))?.get(usize::from(metric.number()))
 }
 
 /// Places for the numbers of all types and metrics; what had none would only be slower.
@@ -139,10 +153,10 @@ impl Kernel for Find {
             (DType::I8, DType::I8) => sums!(I8, I8),
             (DType::U8, DType::U8) => sums!(U8, U8),
             (DType::B1, DType::B1) => match self.metric {
-                Metric::Dot => isa.entry::<Bits<Minus, false>>(),
-                Metric::Cosine => isa.entry::<Bits<Cosine, false>>(),
-                Metric::Jaccard => isa.entry::<Bits<Jaccard, false>>(),
-                _ => isa.entry::<Bits<Exact, true>>(),
+                Metric::Dot => isa.entry::<Bits<Minus>>(),
+                Metric::Cosine => isa.entry::<Bits<Cosine>>(),
+                Metric::Jaccard => isa.entry::<Bits<Jaccard>>(),
+                _ => isa.entry::<Bits<Differ>>(),
             },
             _ => return None,
         })
@@ -183,8 +197,6 @@ finishes! {
         let check = nan_unless_finite(aa) + nan_unless_finite(bb) + nan_unless_finite(ab);
         if aa >= least && bb >= least { cosine(ab, aa, bb) + check } else { f64::NAN }
     };
-    /// Of bits.
-    Jaccard: |_least, both, a, b| jaccard(both, a + b - both);
 }
 
 /// 0 of a finite number. Two choices by conditions cost a short pair more than all its multiplications.
@@ -194,16 +206,15 @@ fn nan_unless_finite(x: f64) -> f64 {
     x - x
 }
 
-/// `1 - both / either`; 0 of nothing.
-pub(super) fn jaccard(both: f64, either: f64) -> f64 {
-    if either == 0.0 { 0.0 } else { 1.0 - both / either }
-}
-
 /// Sums by `O`, finished by `F`, which needs those of the query with itself if `QUERY` and of each row with itself if `ROW`.
 struct Sums<A, B, O, F, const QUERY: bool, const ROW: bool>(PhantomData<(A, B, O, F)>);
 
 /// Fewer rows than these are taken one after the other.
 const STREAMED_ROWS_MIN: usize = 16;
+/// How far apart rows that are read at once lie, about. Two megabytes and a tenth of it cost a twentieth of the speed.
+const STREAM_BYTES: usize = 768 << 10;
+/// Streams that come to the end of a page together are a tenth faster than such that come there in turns.
+const PAGE_BITS: u32 = 12;
 
 impl<A, B, O, F, const QUERY: bool, const ROW: bool> Scan for Sums<A, B, O, F, QUERY, ROW>
 where
@@ -256,8 +267,8 @@ where
 ///
 /// The processor's own prefetching follows each stream of reads to the end of a page and takes its time to begin anew. One
 /// row after the other so reaches three quarters of the speed of a plain sum (whose reads are narrower, and so fewer at a
-/// time), rows next to one another at once less than half, and four rows some hundred KiB apart more than the plain sum;
-/// requests in advance were slower than these at every distance (Zen 4).
+/// time), rows next to one another at once less than half, and four rows [`STREAM_BYTES`] apart, at the same places of their
+/// pages, more than the plain sum; requests in advance were slower than these at every distance (Zen 4).
 struct Streams {
     query: *const u8,
     rows: *const u8,
@@ -270,7 +281,7 @@ struct Streams {
 }
 
 impl Streams {
-    /// Takes as many rows as fill four streams of equal length; gives how many these are.
+    /// Takes as many rows as fill groups of four streams of equal length; gives how many these are.
     ///
     /// # Safety
     /// As for [`Scan::run`].
@@ -284,92 +295,35 @@ impl Streams {
         F: Finish,
     {
         const R: usize = 4;
-        let len = self.count / R;
-        for r in 0..len {
+        let len_max = (STREAM_BYTES / self.stride.max(1)).max(1);
+        // After so many rows one starts at the same place of a page again.
+        let turn = 1 << (PAGE_BITS - self.stride.trailing_zeros().min(PAGE_BITS));
+        let len_of = |rows: usize| {
+            let len = len_max.min(rows / R);
+            // Not where much would be left over: few rows lie next to one another.
+            if len % turn > len / 32 { len } else { len - len % turn }
+        };
+        let (mut r, mut done, mut len) = (0, 0, len_of(self.count));
+        while len > 0 {
             let mut at = [self.rows; R];
             for (k, at) in at.iter_mut().enumerate() {
                 *at = self.rows.wrapping_add((r + k * len).wrapping_mul(self.stride));
             }
-            // SAFETY: `r + k * len` is below `R * len`, which is at most `count`: the caller promises these rows.
+            // SAFETY: `r` is one of `len` rows from `done` on, and `R * len` from there are at most `count`: the caller
+            // promises these rows.
             let (sums, own, _) = unsafe { tile::<I, A, B, O, 1, R, ROW, false>(isa, [self.query], at, self.dim) };
             for k in 0..R {
                 let value = F::finish(A::Arith::SQUARES_MIN, sums[0][k], self.aa, own[k]);
                 // SAFETY: as above, these places.
                 unsafe { self.out.wrapping_add(r + k * len).write(value) };
             }
-        }
-        R * len
-    }
-}
-
-/// Counts of the bits set in both, or that differ if `XOR`, finished by `F`. Exact, so that their order is free.
-struct Bits<F, const XOR: bool>(PhantomData<F>);
-
-impl<F: Finish, const XOR: bool> Scan for Bits<F, XOR> {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(
-        isa: I,
-        query: *const u8,
-        rows: *const u8,
-        stride: usize,
-        count: usize,
-        dim: usize,
-        out: *mut f64,
-    ) -> f64 {
-        let mut value = 0.0;
-        let mut r = 0;
-        while r < count {
-            let row = rows.wrapping_add(r.wrapping_mul(stride));
-            // SAFETY: the caller promises `dim` bits at both.
-            value = unsafe { Self::row(isa, query, row, dim) };
-            // SAFETY: the caller promises a place for every row below `count`.
-            unsafe { out.wrapping_add(r).write(value) };
             r += 1;
+            if r == done + len {
+                done += R * len;
+                r = done;
+                len = len_of(self.count - done);
+            }
         }
-        value
-    }
-}
-
-impl<F: Finish, const XOR: bool> Bits<F, XOR> {
-    /// # Safety
-    /// `dim` bits are readable at both.
-    #[inline(always)]
-    unsafe fn row<I: Isa>(isa: I, query: *const u8, row: *const u8, dim: usize) -> f64 {
-        let whole = dim / 8;
-        let (mut both, mut own_a, mut own_b) = (isa.u64_zero(), isa.u64_zero(), isa.u64_zero());
-        let mut count = |a: I::Bytes, b: I::Bytes| {
-            both = isa.u64_count(both, if XOR { isa.bytes_xor(a, b) } else { isa.bytes_and(a, b) });
-            own_a = isa.u64_count(own_a, a);
-            own_b = isa.u64_count(own_b, b);
-        };
-        let mut at = 0;
-        while at + I::BYTES <= whole {
-            // SAFETY: so many bytes are readable there: `at + BYTES` is at most those of `dim` elements.
-            let a = unsafe { isa.load(query.wrapping_add(at)) };
-            // SAFETY: as above.
-            let b = unsafe { isa.load(row.wrapping_add(at)) };
-            count(a, b);
-            at += I::BYTES;
-        }
-        if at < whole {
-            // SAFETY: what is left below `whole` is readable, and less than a register.
-            let a = unsafe { isa.load_part(query.wrapping_add(at), whole - at) };
-            // SAFETY: as above.
-            let b = unsafe { isa.load_part(row.wrapping_add(at), whole - at) };
-            count(a, b);
-        }
-        let (mut both, mut own_a, mut own_b) = (isa.u64_sum(both), isa.u64_sum(own_a), isa.u64_sum(own_b));
-        if !dim.is_multiple_of(8) {
-            // Bits behind the last element are anything.
-            let last = (1_u8 << (dim % 8)) - 1;
-            // SAFETY: where `dim` is no multiple of 8 there is a byte behind the whole ones.
-            let a = unsafe { query.wrapping_add(whole).read() } & last;
-            // SAFETY: as above.
-            let b = unsafe { row.wrapping_add(whole).read() } & last;
-            both += u64::from(if XOR { a ^ b } else { a & b }.count_ones());
-            own_a += u64::from(a.count_ones());
-            own_b += u64::from(b.count_ones());
-        }
-        F::finish(0.0, both as i64 as f64, own_a as i64 as f64, own_b as i64 as f64)
+        done
     }
 }

@@ -179,7 +179,9 @@ pub fn centroid(rows: Rows<'_>, weights: Option<&[f64]>, out: &mut [f64]) -> Res
         return Err(Error::new(ErrorKind::InvalidArgument, "the weights of a centroid sum to 0 or are not finite"));
     }
     out.fill(0.0);
-    for r in 0..rows.rows() {
+    // Rows of no elements take no memory, and so may be more than could ever be counted.
+    let rows_read = if rows.dim() == 0 { 0 } else { rows.rows() };
+    for r in 0..rows_read {
         let weight = weights.map_or(1.0, |weights| weights[r]);
         let mut places = out.chunks_mut(decode::CHUNK);
         let mut add = Apply(|x: &[f64]| {
@@ -399,6 +401,7 @@ mod tests {
         assert_eq!(kind(centroid(rows, Some(&[1.0, -1.0]), &mut out)), ErrorKind::InvalidArgument);
         assert_eq!(kind(centroid(rows.slice(0..0), None, &mut out)), ErrorKind::InvalidArgument);
         assert_eq!(kind(centroid(rows, None, &mut [0.0; 3])), ErrorKind::InvalidShape);
+        centroid(Rows::new(crate::DType::F32, usize::MAX, 0, &[]).unwrap(), None, &mut []).unwrap();
         let long: Vec<f64> = (0..400).map(f64::from).collect();
         let mut out = vec![0.0; 200];
         centroid(Rows::of(200, &long).unwrap(), None, &mut out).unwrap();

@@ -16,8 +16,6 @@ pub struct Rows<'a> {
     rows: usize,
     dim: usize,
     stride_bytes: usize,
-    /// Bytes of one row; at most `stride_bytes` when there is more than one row.
-    width_bytes: usize,
     /// Exactly from the first byte of the first row to the last byte of the last row.
     bytes: &'a [u8],
 }
@@ -31,7 +29,7 @@ impl<'a> Rows<'a> {
         if width.checked_mul(rows) != Some(bytes.len()) {
             return Err(other_length(dtype, rows, dim, bytes.len()));
         }
-        Ok(Rows { dtype, rows, dim, stride_bytes: width, width_bytes: width, bytes })
+        Ok(Rows { dtype, rows, dim, stride_bytes: width, bytes })
     }
 
     /// Bytes of one row of `dim` elements. Fails with `Unsupported` for `opaque`, with `InvalidShape` where they are more than
@@ -52,7 +50,7 @@ impl<'a> Rows<'a> {
         };
         let bytes = end.and_then(|end| bytes.get(..end)).filter(|_| rows <= 1 || stride_bytes >= width_bytes);
         match bytes {
-            Some(bytes) => Ok(Rows { dtype, rows, dim, stride_bytes, width_bytes, bytes }),
+            Some(bytes) => Ok(Rows { dtype, rows, dim, stride_bytes, bytes }),
             None => {
                 let what =
                     format!("{rows} rows of {dim} {dtype}, {stride_bytes} bytes apart, overlap or are cut short");
@@ -101,12 +99,12 @@ impl<'a> Rows<'a> {
         }
         // In range: checked by the constructors for every index below `rows`.
         let start = index.wrapping_mul(self.stride_bytes);
-        self.bytes.get(start..).and_then(|rest| rest.get(..self.width_bytes)).unwrap_or(&[])
+        self.bytes.get(start..).and_then(|rest| rest.get(..self.width())).unwrap_or(&[])
     }
 
     /// All bytes, where rows follow one another without gaps.
     pub(crate) fn contiguous(&self) -> Option<&'a [u8]> {
-        (self.rows <= 1 || self.stride_bytes == self.width_bytes).then_some(self.bytes)
+        (self.rows <= 1 || self.stride_bytes == self.width()).then_some(self.bytes)
     }
 
     /// Row `index` as a matrix of one row; of no row when there is no such row.
@@ -123,18 +121,32 @@ impl<'a> Rows<'a> {
         let first = start.wrapping_mul(self.stride_bytes);
         let len = match rows.checked_sub(1) {
             None => 0,
-            Some(last) => last.wrapping_mul(self.stride_bytes).wrapping_add(self.width_bytes),
+            Some(last) => last.wrapping_mul(self.stride_bytes).wrapping_add(self.width()),
         };
         let bytes = self.bytes.get(first..).and_then(|rest| rest.get(..len)).unwrap_or(&[]);
         Rows { rows, bytes, ..*self }
     }
 
     /// The same matrix, made of its parts: where one that is given away would have to lie in memory first, one of which only
-    /// parts are read need not.
+    /// parts are read need not. Its bytes are cut, for the compiler takes a matrix of just the same parts for a copy.
     #[inline(always)]
     pub(super) fn remade(&self) -> Rows<'a> {
-        let Rows { dtype, rows, dim, stride_bytes, width_bytes, bytes } = *self;
-        Rows { dtype, rows, dim, stride_bytes, width_bytes, bytes }
+        let Rows { dtype, rows, dim, stride_bytes, bytes } = *self;
+        Rows { dtype, rows, dim, stride_bytes, bytes: bytes.split_at(0).1 }
+    }
+
+    /// All bytes of what is one row.
+    #[inline(always)]
+    pub(super) fn only_row(&self) -> Option<&'a [u8]> {
+        (self.rows == 1).then_some(self.bytes)
+    }
+
+    /// Bytes of one row; at most `stride_bytes` when there is more than one row. No field of its own: it would be copied
+    /// with every argument.
+    #[inline(always)]
+    fn width(&self) -> usize {
+        // In range: `bytes` ends with the last row.
+        self.rows.checked_sub(1).map_or(0, |last| self.bytes.len().wrapping_sub(last.wrapping_mul(self.stride_bytes)))
     }
 
     /// Start of row `index`, which is below `rows()`: `width` readable bytes follow, see [`Rows::row_bytes`].

@@ -2,6 +2,7 @@
 //! element types, with data that defeats the bounds, with filters, on any number of threads.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use half::{bf16, f16};
 use proptest::prelude::*;
@@ -10,8 +11,8 @@ use tensoratom::testing::SimDisk;
 use tensoratom::testing::crash::small_options;
 use tensoratom::testing::random::Random;
 use tensoratom::{
-    Companions, Control, DType, Durability, ErrorKind, Neighbor, Options, Progress, ReadMode, SearchOptions, SqlValue,
-    Store, Tensor, VectorSet,
+    CompactOptions, Companions, Control, DType, Durability, ErrorKind, GcOptions, Neighbor, Options, Progress,
+    ReadMode, SearchOptions, SqlValue, Store, Tensor, VectorSet,
 };
 
 use crate::at::FileExt;
@@ -289,7 +290,7 @@ proptest! {
             prop_assert_eq!(bits(&found), bits(&expected));
         }
         // A compaction changes where vectors lie, not what is found.
-        set.compact(&tensoratom::CompactOptions::new().dead_fraction(0.0), &Control::new()).unwrap();
+        set.compact(&CompactOptions::new().dead_fraction(0.0), &Control::new()).unwrap();
         let found = set.search(case.queries(), k, &options).unwrap();
         prop_assert_eq!(bits(&found), bits(&expected));
     }
@@ -358,6 +359,76 @@ fn wrong_queries_are_errors_and_empty_ones_are_answers() {
     let kind = |rows: Rows<'_>| set.search(rows, 1, &SearchOptions::new()).unwrap_err().kind();
     assert_eq!(kind(Rows::of(2, &one[..2]).unwrap()), ErrorKind::InvalidShape);
     assert_eq!(kind(Rows::of(3, &[1_u8, 2, 3]).unwrap()), ErrorKind::Unsupported);
+}
+
+// A caller whose list of permitted ids comes out empty must not be shown everything, nor one who forbids nothing be shown
+// nothing.
+#[test]
+fn empty_lists_and_ranges_mean_what_they_say_up_to_the_last_id() {
+    let store = store();
+    let set = store.vectors("set", 1, DType::F32, Metric::Euclidean).unwrap();
+    let ids = [i64::MIN, -1, 0, i64::MAX - 1, i64::MAX];
+    set.append(&ids, Rows::of(1, &[4.0_f32, 3.0, 2.0, 1.0, 0.0]).unwrap()).unwrap();
+    let near = |options: SearchOptions<'_>| -> Vec<i64> {
+        let found = set.search(Rows::one(&[0.0_f32]).unwrap(), 9, &options).unwrap();
+        found[0].iter().map(|neighbor| neighbor.id).collect()
+    };
+    let all = [i64::MAX, i64::MAX - 1, 0, -1, i64::MIN];
+    let options = SearchOptions::new;
+    assert_eq!(near(options()), all);
+    assert_eq!(near(options().allow([])), [0; 0]);
+    assert_eq!(near(options().deny([])), all);
+    assert_eq!(near(options().allow([]).deny([])), [0; 0]);
+    assert_eq!(near(options().allow([0, 0, 7]).deny([0])), [0; 0]);
+    assert_eq!(near(options().deny(ids)), [0; 0]);
+    assert_eq!(near(options().id_range(i64::MIN..=i64::MAX)), all);
+    assert_eq!(near(options().id_range(i64::MAX..=i64::MAX)), [i64::MAX]);
+    assert_eq!(near(options().id_range(i64::MIN..=i64::MIN)), [i64::MIN]);
+    #[allow(clippy::reversed_empty_ranges)]
+    let backwards = 1..=0;
+    assert_eq!(near(options().id_range(backwards)), [0; 0]);
+    assert_eq!(near(options().distance_max(f64::NAN)), [0; 0]);
+    assert_eq!(near(options().distance_max(-0.0)), [i64::MAX]);
+    assert_eq!(near(options().distance_max(f64::INFINITY)), all);
+    let nan = set.search(Rows::one(&[f32::NAN]).unwrap(), 2, &options()).unwrap();
+    assert_eq!(bits(&nan), [[i64::MIN, -1].map(|id| (id, f64::NAN.to_bits()))], "by id where no distance is a number");
+}
+
+// A search of seconds meets writers of all kinds. What it was given must stay readable to its end, and the same.
+#[test]
+fn a_snapshot_is_searched_while_its_set_is_changed_compacted_and_dropped() {
+    let case = Case::new(Shape::Clusters, DType::F32, 3000, 24, 4, 12);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path().join("store"), &small_options(Durability::Process).threads(2)).unwrap();
+    let set = store.vectors("set", 24, DType::F32, Metric::Cosine).unwrap();
+    set.append(&case.ids, case.rows()).unwrap();
+    let expected = bits(&case.expected(Metric::Cosine, 10, |_, _| true));
+    let (snapshot, is_over) = (set.snapshot().unwrap(), AtomicBool::new(false));
+    let forget = GcOptions::new().keep_history(Duration::ZERO).dead_share(0.0);
+    std::thread::scope(|scope| {
+        let searches = scope.spawn(|| {
+            let mut searches = 0;
+            while !is_over.load(Ordering::Relaxed) || searches == 0 {
+                let found = snapshot.search(case.queries(), 10, &SearchOptions::new()).unwrap();
+                assert_eq!(bits(&found), expected);
+                searches += 1;
+            }
+        });
+        for ids in case.ids.chunks(1000) {
+            set.delete(&ids[..500]).unwrap();
+            set.upsert(&ids[500..600], case.rows().slice(0..100)).unwrap();
+            set.compact(&CompactOptions::new().dead_fraction(0.0), &Control::new()).unwrap();
+            store.gc(&forget, &Control::new()).unwrap();
+        }
+        let mut txn = store.begin().unwrap();
+        txn.drop_vectors("set").unwrap();
+        txn.commit().unwrap();
+        store.gc(&forget, &Control::new()).unwrap();
+        is_over.store(true, Ordering::Relaxed);
+        searches.join().unwrap();
+    });
+    assert_eq!(set.search(case.queries(), 1, &SearchOptions::new()).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(bits(&snapshot.search(case.queries(), 10, &SearchOptions::new()).unwrap()), expected);
 }
 
 // Searches of minutes must be stoppable, and a stopped one must not pretend to have found the nearest.

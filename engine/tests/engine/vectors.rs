@@ -1,6 +1,8 @@
 //! Vector sets: conflicts between writers, compaction, companions, damage, rebuilding, names, and what is refused.
 //! That they behave like maps under random transactions is in `model.rs`, under crashes and faults in their files.
 
+use std::sync::atomic::AtomicBool;
+
 use tensoratom::kernels::{Metric, Rows};
 use tensoratom::testing::SimDisk;
 use tensoratom::testing::crash::small_options;
@@ -292,6 +294,32 @@ fn a_transaction_searches_what_it_has_staged() {
     assert_eq!(rows, staged);
     assert_eq!(committed.ids().unwrap(), staged.iter().map(|(id, _)| *id).collect::<Vec<_>>());
     assert_eq!(search(&committed), found);
+}
+
+// An upsert that was stopped had taken the vectors it was to replace, a compaction all of its parts: whoever went on and
+// committed the rest lost them.
+#[test]
+fn a_call_that_fails_leaves_the_transaction_as_it_was() {
+    let store = store();
+    let set = new_set(&store);
+    append(&set, &[1, 2, 3], 1).unwrap();
+    append(&set, &[11, 12], 1).unwrap();
+    let cancel = AtomicBool::new(true);
+    let control = Control::new().cancel(&cancel);
+    let mut txn = store.begin().unwrap();
+    let mut writer = txn.vectors("set").unwrap();
+    writer.append(&[21, 22], Rows::of(DIM, &matrix(&[21, 22], 2)).unwrap()).unwrap();
+    let options = CompactOptions::new().dead_fraction(0.0);
+    assert_eq!(writer.compact(&options, &control).unwrap_err().kind(), ErrorKind::Cancelled);
+    let mut stopped = writer.within(control);
+    for ids in [[2, 12], [21, 31]] {
+        let outcome = stopped.upsert(&ids, Rows::of(DIM, &matrix(&ids, 3)).unwrap());
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+    assert_eq!(stopped.len().unwrap(), 7);
+    txn.commit().unwrap();
+    assert_eq!(contents(&set), [all([1, 2, 3, 11, 12], 1), all([21, 22], 2)].concat());
+    assert_eq!(check_integrity(&store), Ok(()));
 }
 
 #[test]

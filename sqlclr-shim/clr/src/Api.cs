@@ -176,6 +176,7 @@ namespace TensorAtom.SqlClr
         internal delegate int AggregateFinish(SafeHandle aggregate, [In, Out] double[] values, ulong valuesCapacity,
             [In, Out] double[] beside, ulong besideCapacity,
             out ulong rows, out ulong dim, TaError* error);
+        internal delegate int SetDecodeCacheBytes(ulong budget, TaError* error);
         internal delegate int CancelNew(ulong deadlineMs, out ulong cancel, TaError* error);
         internal delegate int QuantizeI8(byte[] source, ulong count, ulong block, [In, Out] byte[] codes, [In, Out] float[] scale,
             [In, Out] int[] zeroPoint, TaError* error);
@@ -216,6 +217,7 @@ namespace TensorAtom.SqlClr
         internal static readonly Lazy<Json> JsonWrite = Bind<Json>("ta_json_write");
         internal static readonly Lazy<Convert> ConvertTo = Bind<Convert>("ta_convert");
         internal static readonly Lazy<StoreOpen> OpenStore = Bind<StoreOpen>("ta_store_open");
+        internal static readonly Lazy<SetDecodeCacheBytes> BoundDecodeCache = Bind<SetDecodeCacheBytes>("ta_set_decode_cache_bytes");
         internal static readonly Lazy<Snapshot> TakeSnapshot = Bind<Snapshot>("ta_snapshot");
         internal static readonly Lazy<Begin> BeginTxn = Bind<Begin>("ta_begin");
         internal static readonly Lazy<Commit> CommitTxn = Bind<Commit>("ta_commit_with");

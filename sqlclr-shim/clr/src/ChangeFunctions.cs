@@ -9,9 +9,6 @@ namespace TensorAtom.SqlClr
 {
     public static unsafe class ChangeFunctions
     {
-        private const int NotFound = 1;
-        private const int KeyBytesMax = 8 << 10;
-
         /// <summary>
         /// Puts and deletes by commits after `sinceLsn`, in their order; a consumer keeps the largest lsn it took and asks again
         /// from there. Shows what history still holds. operation is 'put' or 'delete'; atom_id is NULL for atoms with names.
@@ -46,7 +43,7 @@ namespace TensorAtom.SqlClr
         {
             using (NativeHandle list = Open(alias, since))
             {
-                var key = new byte[KeyBytesMax];
+                var key = new byte[ReadFunctions.KeyBytesMax];
                 for (Change change = Next(list, key); change != null; change = Next(list, key))
                 {
                     yield return change;
@@ -68,7 +65,7 @@ namespace TensorAtom.SqlClr
             uint isPut;
             var error = new ErrorSpace();
             int status = Api.NextChange.Value(list, out lsn, out isPut, key, (ulong)key.Length, out length, error.Open());
-            if (status == NotFound)
+            if (status == ReadFunctions.NotFound)
             {
                 return null;
             }

@@ -13,10 +13,10 @@ namespace TensorAtom.SqlClr
     /// <summary>Answers depend on the store, so none of these is deterministic. Unknown payloads are NULL, unknown aliases errors.</summary>
     public static unsafe class ReadFunctions
     {
-        private const int NotFound = 1;
+        internal const int NotFound = 1;
         internal const int BufferTooSmall = 1001;
-        private const int KeyBytesMax = 8 << 10;
-        private const int NeighborsMax = 1 << 20;
+        internal const int KeyBytesMax = 8 << 10;
+        internal const int NeighborsMax = 1 << 20;
 
         /// <summary>A payload of the store registered as 'default'.</summary>
         [SqlFunction(Name = "clr_GetTensorAtomPayload")]

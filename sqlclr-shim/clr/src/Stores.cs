@@ -135,6 +135,8 @@ namespace TensorAtom.SqlClr
             byte[] text = NativeText.Utf8(registered.Directory);
             ulong threads = registered.Threads.IsNull ? 1 : (ulong)registered.Threads.Value;
             ulong cacheBytes = Math.Max(1, (registered.CacheMb.IsNull ? CacheMb : (ulong)registered.CacheMb.Value) << 20); // 0 would be the default
+            var space = new ErrorSpace();
+            space.Check(Api.BoundDecodeCache.Value(cacheBytes, space.Open())); // of all stores, for what is cold
             return NativeHandle.Own((out ulong handle, ref ErrorSpace error) =>
             {
                 var options = new TaOptions { Flags = flags | TaOptions.Positioned, Threads = threads, CacheBytes = cacheBytes };

@@ -10,8 +10,6 @@ namespace TensorAtom.SqlClr
     /// <summary>Exact searches, nearest first, equal distances by id; a query has the element type of the set.</summary>
     public static unsafe class VectorSetFunctions
     {
-        private const int NeighborsMax = 1 << 20;
-
         /// <summary>The k nearest vectors of a set by its own metric.</summary>
         [SqlFunction(Name = "clr_SearchVectors", FillRowMethodName = "FillNeighbor", TableDefinition = "rank int, vector_id bigint, distance float")]
         public static IEnumerable SearchVectors([SqlFacet(MaxSize = 128)] SqlString store, [SqlFacet(MaxSize = 4000)] SqlString setName,
@@ -34,7 +32,7 @@ namespace TensorAtom.SqlClr
             {
                 return new Neighbor[0];
             }
-            if (k.Value < 0 || k.Value > NeighborsMax)
+            if (k.Value < 0 || k.Value > ReadFunctions.NeighborsMax)
             {
                 throw new TensorAtomException("searching: k must be 0 to 1,048,576");
             }

@@ -36,6 +36,35 @@ internal static class HeaderTests
         }
     }
 
+    // A number that means something else there gives the norm where the largest element was asked for, and no error.
+    public static void Numbers_are_those_of_the_header()
+    {
+        string header = File.ReadAllText(Path.Combine(Root, "ffi-c/include/tensoratom.h"));
+        Assembly assembly = Assembly.LoadFrom(Program.AssemblyPath);
+        Func<string, long> defined = name => long.Parse(Regex.Match(header, "^#define TA_" + name + " (\\d+)$", RegexOptions.Multiline).Groups[1].Value);
+        Func<string, string, object> constant = (type, field) =>
+            assembly.GetType("TensorAtom.SqlClr." + type).GetField(field, BindingFlags.Static | BindingFlags.NonPublic).GetValue(null);
+        foreach (string line in new[]
+        {
+            "DType F32 F32", "DType U8 U8", "QuantizationFunctions I8 I8", "TaOptions Create CREATE", "TaOptions Positioned POSITIONED",
+            "TaSearchOptions HeedAllow SEARCH_ALLOW", "TaSearchOptions HeedRange SEARCH_ID_RANGE", "TaSearchOptions HeedDistance SEARCH_DISTANCE_MAX",
+            "ReadFunctions NotFound NOT_FOUND", "ReadFunctions BufferTooSmall BUFFER_TOO_SMALL", "Metric Euclidean EUCLIDEAN",
+            "Kernels ArgMaxReduction ARGMAX", "Kernels Norm2Reduction NORM_2", "Pin Abi ABI_VERSION",
+        })
+        {
+            string[] words = line.Split(' ');
+            Check.Equal(line + " " + defined(words[2]), line + " " + constant(words[0], words[1]));
+        }
+        foreach (string type in new[] { "DType", "Metric" })
+        {
+            var names = (string[])constant(type, "Names");
+            for (int i = 0; i < names.Length; i++)
+            {
+                Check.Equal(names[i] + " " + defined(names[i].ToUpperInvariant()), names[i] + " " + (i + 1));
+            }
+        }
+    }
+
     // Sizes were computed by hand from the header: 4 + 4 + 64 * 8 + 3 * 8 + 32, and so on.
     public static void Structs_have_the_sizes_of_the_header()
     {

@@ -113,6 +113,19 @@ internal static class LoaderTests
         Check.Fails("'ta_absent'", () => library.Function<Action>("ta_absent"));
     }
 
+    private unsafe delegate int Report(byte[] target, ulong capacity, out ulong length, void* error);
+
+    // Memory of native code is not in what the server counts: an eighth of the machine was taken for what had been cold.
+    public static unsafe void What_was_decoded_is_kept_within_the_bound_of_the_configuration()
+    {
+        new Host(Program.AssemblyPath).Call("clr_StoreStats", new SqlString("main"));
+        var target = new byte[4096];
+        ulong length;
+        Check.Equal(0, NativeLibrary.Load(Good, 1, GoodHash).Function<Report>("ta_decode_cache")(target, 4096, out length, null));
+        string found = Encoding.UTF8.GetString(target, 0, (int)length);
+        Check.True(found.Contains("\"budget_bytes\":16777216"), found);
+    }
+
     // T-SQL could name any directory that the service account can read.
     public static void A_path_is_not_an_alias()
     {

@@ -36,7 +36,7 @@ pub(crate) struct Registered {
     pub(crate) deadline_ms: Option<u64>,
     /// Threads of a store in this process; all cores where there is no number, and for 0.
     pub(crate) threads: Option<u64>,
-    /// MiB for descriptors of atoms read before.
+    /// MiB for descriptors of atoms read before, and as many for decoded cold payloads of all stores.
     pub(crate) cache_mb: Option<u64>,
 }
 

@@ -257,6 +257,7 @@ fn open(script: &mut Script, file: &Path) -> Result<Opened> {
     }
     if let Some(mb) = registered.cache_mb {
         options = options.cache_bytes(mb.saturating_mul(1 << 20));
+        engine::set_decode_cache_bytes(mb.saturating_mul(1 << 20));
     }
     let store = Store::open(registered.directory, &options)?;
     let space = registered.namespace.map(|name| store.namespace(&name)).transpose()?;

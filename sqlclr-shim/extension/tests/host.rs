@@ -519,6 +519,82 @@ fn nonsense_of_the_host_is_a_status() {
     end(72);
 }
 
+// What nobody thought of, many times: whatever script meets whatever columns, the host gets a status, and results that it can read.
+#[test]
+fn any_script_over_any_columns_ends_in_a_status() {
+    let words = [
+        "dot",
+        "cosine",
+        "hamming",
+        "mean",
+        "count",
+        "k_means",
+        "geometric_median",
+        "random_projection",
+        "json_to_bytes",
+        "bytes_to_json",
+        "search",
+        "get",
+        "put",
+        "put_vectors",
+        "list",
+        "stat",
+        "verify",
+        "import",
+        "k=2",
+        "k=99999999",
+        "set=random",
+        "dtype=f16",
+        "dtype=b1",
+        "dtype=opaque",
+        "metric=dot",
+        "metric=jaccard",
+        "group by column 0",
+        "group by column 9",
+        "offset=18446744073709551615",
+        "bytes=3",
+        "prefix=a",
+        "path=models/none",
+        "axes=2 seed=1",
+        "ddof=1",
+        "store=default",
+        "deadline_ms=100000",
+        "\"",
+        "=",
+        "\u{e9}",
+    ];
+    let types: Vec<(i16, usize)> =
+        FIXED.iter().copied().chain([(CHAR, 0), (-8, 0), (BINARY, 0), (BINARY, 0)]).collect();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 11).unwrap() % bound
+    };
+    let effort: usize =
+        std::env::var("TENSORATOM_TEST_EFFORT").ok().and_then(|effort| effort.parse().ok()).unwrap_or(1);
+    let mut good = 0;
+    store();
+    for _ in 0..600 * effort {
+        let script: Vec<&str> =
+            (0..=below(3)).map(|at| words[if at == 0 { below(18) } else { below(words.len()) }]).collect();
+        let columns: Vec<(i16, usize)> = (0..below(4)).map(|_| types[below(types.len())]).collect();
+        let rows = below(4);
+        let cell = |width: usize, below: &mut dyn FnMut(usize) -> usize| -> Cell {
+            let length = if width == 0 { 4 * below(4) } else { width };
+            (below(5) != 0).then(|| (0..length).map(|_| u8::try_from(below(128)).unwrap()).collect())
+        };
+        let data: Vec<Vec<Cell>> =
+            columns.iter().map(|(_, width)| (0..rows).map(|_| cell(*width, &mut below)).collect()).collect();
+        let (types, widths): (Vec<i16>, Vec<usize>) = columns.into_iter().unzip();
+        assert_eq!(begin(80, &script.join(" "), &types, 0), 0);
+        good += usize::from(execute(80, &data, &widths).is_some());
+        end(80);
+    }
+    assert!(good > 20, "only {good} of the scripts ran");
+}
+
 // A documented command that is refused costs its reader the afternoon.
 #[test]
 fn the_readme_shows_commands_that_run() {

@@ -55,6 +55,7 @@ pub fn run(settings: &Settings, report: &mut Report) {
     pair!(Cosine I8: i8, Angular::angular, i8, SpatialSimilarity::cos, 1.0);
     pair!(SqEuclidean I8: i8, Euclidean::sqeuclidean, i8, SpatialSimilarity::sqeuclidean, 1.0);
     pair!(Hamming B1: u1x8, Hamming::hamming, u8, BinarySimilarity::hamming, 1.0);
+    pair!(Jaccard B1: u1x8, Jaccard::jaccard, u8, BinarySimilarity::jaccard, 1.0);
 
     let bytes = if settings.quick { 64 << 20 } else { 512 << 20 };
     report.section(&format!("one to many, {} MiB of rows of {DIM}, one thread", bytes >> 20));

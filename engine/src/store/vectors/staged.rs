@@ -142,7 +142,8 @@ impl StagedSet {
         Ok(found.map(|index| ids[index]))
     }
 
-    /// Marks the rows of these ascending ids as deleted. Returns how many there were, and remembers which were not.
+    /// Marks the rows of these ascending ids as deleted. Returns how many there were, and remembers which were not. Looks
+    /// first and marks then: where ids cannot be read nothing is marked.
     fn delete(&mut self, ids: &[i64]) -> Result<u64> {
         let mut is_present: Vec<bool> = zeroed(ids.len())?;
         let mut rows_of = |known: &[i64], dead: &RoaringBitmap| -> Result<Vec<u32>> {
@@ -154,25 +155,30 @@ impl StagedSet {
             }
             Ok(rows)
         };
-        for part in &mut self.new_parts {
-            let rows = rows_of(&part.ids, &part.dead.rows)?;
-            if !rows.is_empty() {
-                part.dead.rows.extend(rows);
-                part.dead.digest = None;
-            }
+        let mut new = Vec::new();
+        reserve(&mut new, self.new_parts.len())?;
+        for part in &self.new_parts {
+            new.push(rows_of(&part.ids, &part.dead.rows)?);
         }
-        for part in self.base.iter().filter(|part| !self.dropped_parts.contains(&part.state.part)) {
-            let number = part.state.part;
-            let rows = rows_of(part.ids()?, self.dead.get(&number).map_or(&part.dead, |staged| &staged.rows))?;
+        let mut base = Vec::new();
+        for part in self.base_parts() {
+            let rows = rows_of(part.ids()?, self.dead_of(part))?;
             if !rows.is_empty() {
-                let fresh = || StagedBitmap { rows: part.dead.clone(), digest: None };
-                let staged = self.dead.entry(number).or_insert_with(fresh);
-                staged.rows.extend(rows);
-                staged.digest = None;
+                base.push((Arc::clone(part), rows));
             }
         }
         let found = is_present.iter().filter(|present| **present).count();
         reserve(&mut self.absent, ids.len() - found)?;
+        for (part, rows) in self.new_parts.iter_mut().zip(new).filter(|(_, rows)| !rows.is_empty()) {
+            part.dead.rows.extend(rows);
+            part.dead.digest = None;
+        }
+        for (part, rows) in base {
+            let fresh = || StagedBitmap { rows: part.dead.clone(), digest: None };
+            let staged = self.dead.entry(part.state.part).or_insert_with(fresh);
+            staged.rows.extend(rows);
+            staged.digest = None;
+        }
         let absent = ids.iter().zip(&is_present).filter(|(_, present)| !**present);
         self.absent.extend(absent.map(|(id, _)| *id));
         Ok(found as u64)
@@ -364,8 +370,8 @@ pub(super) fn check_spec(dim: usize, dtype: DType) -> Result<u32> {
 }
 
 impl<'t> VectorWriter<'t> {
-    /// What may end an append or an upsert between the steps of its work: matrix, ids, companion. After `Cancelled` the
-    /// transaction should be dropped.
+    /// What may end an append or an upsert between the steps of its work: matrix, ids, companion. After `Cancelled`, as after
+    /// any failure, the transaction is as it was before the call.
     #[must_use]
     pub fn within(mut self, control: Control<'t>) -> Self {
         self.control = control;
@@ -489,15 +495,21 @@ impl<'t> VectorWriter<'t> {
             return Ok(());
         }
         let (ids, bytes) = in_order(ids, rows)?;
-        if replace {
-            self.set()?.delete(&ids)?;
-        } else if let Some(id) = self.set()?.first_present(&ids)? {
+        let taken = if replace { None } else { self.set()?.first_present(&ids)? };
+        if let Some(id) = taken {
             return Err(Error::new(ErrorKind::AlreadyExists, format!("the set has a vector {id}")));
         }
-        self.stage_part(&spec, ids, &bytes, false)
+        let part = self.stage_part(&spec, ids, &bytes, false)?;
+        let set = self.set()?;
+        if replace {
+            set.delete(&part.ids)?;
+        }
+        set.new_parts.push(part);
+        Ok(())
     }
 
-    fn stage_part(&mut self, spec: &VectorSetSpec, ids: Vec<i64>, bytes: &[u8], is_moved: bool) -> Result<()> {
+    /// Stages what a part is made of. The set does not have it yet, so that a call that fails changes nothing.
+    fn stage_part(&mut self, spec: &VectorSetSpec, ids: Vec<i64>, bytes: &[u8], is_moved: bool) -> Result<StagedPart> {
         let rows = ids.len() as u64;
         let shape = vec![rows, u64::from(spec.dim)];
         byte_len(spec.dtype, &shape, &Encoding::Plain)?;
@@ -514,8 +526,7 @@ impl<'t> VectorWriter<'t> {
         let companion = (wanted && worthwhile).then(|| self.stage_companion(spec, bytes)).transpose()?;
         let dead = StagedBitmap::default();
         let ids = Arc::new(ids);
-        self.set()?.new_parts.push(StagedPart { rows, ids, vectors, ids_digest, companion, dead, is_moved });
-        Ok(())
+        Ok(StagedPart { rows, ids, vectors, ids_digest, companion, dead, is_moved })
     }
 
     fn stage_companion(&mut self, spec: &VectorSetSpec, matrix: &[u8]) -> Result<Digest> {
@@ -595,11 +606,7 @@ impl<'t> VectorWriter<'t> {
             rows.extend(live.map(|row| (ids[row as usize], index as u32, row)));
         }
         rows.sort_unstable();
-        for part in &chosen {
-            set.dropped_parts.insert(part.state.part);
-            set.dead.remove(&part.state.part);
-            set.companions.remove(&part.state.part);
-        }
+        let mut parts = Vec::new();
         for piece in rows.chunks(rows_max) {
             control.check()?;
             let mut buffer = AlignedBuffer::zeroed(piece.len() * row_bytes)?;
@@ -624,8 +631,15 @@ impl<'t> VectorWriter<'t> {
                 let to = at * row_bytes;
                 buffer.as_mut_slice()[to..to + row_bytes].copy_from_slice(&bytes[from..from + row_bytes]);
             }
-            self.stage_part(&spec, ids, buffer.as_slice(), true)?;
+            parts.push(self.stage_part(&spec, ids, buffer.as_slice(), true)?);
         }
+        let set = self.set()?;
+        for part in &chosen {
+            set.dropped_parts.insert(part.state.part);
+            set.dead.remove(&part.state.part);
+            set.companions.remove(&part.state.part);
+        }
+        set.new_parts.append(&mut parts);
         Ok(chosen.len() as u64)
     }
 }
