@@ -110,8 +110,8 @@ BUGS = [
     Bug(
         "a snapshot does not ask whether its moment was forgotten",
         "store/mod.rs",
-        "        self.check_moment(lsn)?;\n        Ok(atom)",
-        "        Ok(atom)",
+        "            self.check_moment(lsn)?;\n        }\n        Ok(atom)",
+        "        }\n        Ok(atom)",
         (("gc", "forgotten"),),
     ),
     Bug(

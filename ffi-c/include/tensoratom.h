@@ -25,15 +25,17 @@
  *             never change their meaning and are only added to. The last argument is a ta_error of the caller, or NULL: its
  *             text is filled in the same call. Nothing is kept per thread. An output is written only on success, but for
  *             the buffer of ta_read and ta_read_with, whose content is undefined after an error.
- * Handles.    64-bit values, never pointers; 0 is none. A stale, closed, forged or foreign handle, or one of another type,
- *             is TA_INVALID_HANDLE. Closing while another thread uses the handle is safe: what it names goes when that call
- *             returns. In a child made by fork calls fail with TA_FORKED; a store can be opened anew there.
+ * Handles.    64-bit values, never pointers; 0 is none. A stale, closed or forged handle, one of another type or of another
+ *             copy of the library is TA_INVALID_HANDLE. Closing while another thread uses the handle is safe: what it names
+ *             goes when that call returns. In a child made by fork calls fail with TA_FORKED; a store can be opened anew there.
  * Threads.    Every call may be made from any thread. Calls on one transaction, list or aggregate wait for one
  *             another.
  * Ownership.  Memory belongs to whoever made it. The library keeps no pointer of the caller after a call. Only ta_map and
  *             ta_map_with lend memory: it stays valid until ta_close of the handle they return, even after the store was closed.
  * NULL.       (NULL, 0) is valid wherever a buffer is. A name of NULL in a ta_key means the number, an ns of NULL the
  *             default namespace; functions named _in take a namespace, or NULL for that one.
+ * Memory.     What is as large as an input or an answer is asked for first: TA_OUT_OF_MEMORY where there is not that much, and all
+ *             else goes on. Names, paths and prefixes have at most 64 KiB.
  * Alignment.  Bytes may lie anywhere for calls that take a dtype. Typed pointers (float *, double *, int64_t *, structs)
  *             must be aligned to their type; TA_INVALID_ARGUMENT otherwise.
  * Overlap.    Outputs must not overlap inputs or one another: TA_INVALID_ARGUMENT.
@@ -1455,7 +1457,7 @@ int32_t ta_verify_in(uint64_t store,
                      ta_error *error);
 
 /*
- Runs a SELECT on the public views, at most `row_limit` rows. JSON: {"columns": [..], "rows": [[..], ..]}, blobs as hex,
+ Runs a SELECT of at most 1,000,000 bytes on the public views, at most `row_limit` rows. JSON: {"columns": [..], "rows": [[..], ..]}, blobs as hex,
  numbers JSON has no form for as null.
  */
 int32_t ta_query(uint64_t store,
@@ -1517,8 +1519,8 @@ int32_t ta_vectors_find(uint64_t store, const ta_key *name, uint64_t *vectors, t
 
 /*
  Makes a view of a vector set as a snapshot shows it, or as a transaction sees it, what it staged included. It takes all
- calls that read or search a set, shows the same whatever is committed, and takes no changes: TA_INVALID_HANDLE. A view of
- a transaction is usable until that ends. Close it with ta_close.
+ calls that read or search a set, shows the same whatever is committed, and takes no changes: TA_INVALID_HANDLE. So is a view
+ of a transaction once that was committed or closed. Close it with ta_close.
  */
 int32_t ta_vectors_view(uint64_t from,
                         const ta_key *name,
@@ -1790,9 +1792,12 @@ int32_t ta_tier_policy(uint64_t store,
                        ta_error *error);
 
 /*
- Replaces the policy, pins included, durably and for all processes. What is left out has its default. Moves nothing.
+ Replaces the policy (16 MiB of JSON at most), pins included, durably and for all processes. What is left out has its default. Moves nothing.
  */
-int32_t ta_tier_set_policy(uint64_t store, const char *policy, uint64_t policy_length, ta_error *error);
+int32_t ta_tier_set_policy(uint64_t store,
+                           const char *policy,
+                           uint64_t policy_length,
+                           ta_error *error);
 
 /*
  Pins names of the default namespace that start with a prefix, or with `exact` other than 0 that very name: their payloads

@@ -67,7 +67,7 @@ objects! {
     Aggregate(crate::aggregate::Aggregate) = 8, "an aggregate";
     Changes(crate::changes::Changes) = 16, "a list of changes";
     Projection(engine::kernels::project::Projection) = 9, "a projection";
-    View(engine::VectorSnapshot) = 10, "a view of a vector set";
+    View(crate::vectors::View) = 10, "a view of a vector set";
 }
 
 struct Slot {

@@ -50,10 +50,26 @@ pub(crate) fn bytes<'a>(pointer: *const std::ffi::c_void, count: u64) -> Outcome
     input(pointer.cast::<u8>(), count)
 }
 
-/// UTF-8 of the caller.
+/// Longest name, path or prefix in bytes: they are copied, into errors as well, where no memory may be short.
+const NAME_BYTES_MAX: u64 = 64 << 10;
+
+/// UTF-8 of the caller: a name, a path, a prefix.
 pub(crate) fn text<'a>(pointer: *const c_char, count: u64) -> Outcome<&'a str> {
-    std::str::from_utf8(input(pointer.cast::<u8>(), count)?)
-        .map_err(|e| Failure::argument(format!("a text is not UTF-8: {e}")))
+    document(pointer, count, NAME_BYTES_MAX)
+}
+
+/// UTF-8 of the caller that may be long: a statement, JSON.
+pub(crate) fn document<'a>(pointer: *const c_char, count: u64, most: u64) -> Outcome<&'a str> {
+    let bytes = input(pointer.cast::<u8>(), count)?;
+    if count > most {
+        return Err(Failure::argument(format!("a text of {count} bytes; it may have {most}")));
+    }
+    std::str::from_utf8(bytes).map_err(|e| Failure::argument(format!("a text is not UTF-8: {e}")))
+}
+
+/// UTF-8 of the caller; none for NULL without a length.
+pub(crate) fn optional_document<'a>(pointer: *const c_char, count: u64, most: u64) -> Outcome<Option<&'a str>> {
+    if pointer.is_null() && count == 0 { Ok(None) } else { document(pointer, count, most).map(Some) }
 }
 
 /// UTF-8 of the caller; none for NULL without a length.

@@ -2,15 +2,15 @@
 
 use std::ffi::{c_char, c_void};
 
-use engine::{Encoding, Expect, Key, PutOptions, Tensor};
+use engine::{Encoding, ErrorKind, Expect, Key, PutOptions, Tensor};
 use serde_json::json;
 
 use crate::handle;
 use crate::math::dtype;
 use crate::memory::{One, Plain, input, optional_text, required, structure, text, zeroed};
 use crate::options::{address, shape, ta_key, ta_tensor};
-use crate::read::payload;
-use crate::txn::{Txn, stream, ta_source};
+use crate::read::with_payload;
+use crate::txn::{Txn, metadata, stream, ta_source};
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, report};
 
@@ -139,13 +139,15 @@ pub extern "C" fn ta_get_encoding(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    report::answer(error, (out, capacity, length), || Ok(json!(payload(from, key)?.info().encoding)))
+    report::answer(error, (out, capacity, length), || {
+        with_payload(from, key, |payload| Ok(json!(payload.info().encoding)))
+    })
 }
 
 fn put_options(pointer: *const ta_put_options) -> Outcome<(PutOptions, Encoding)> {
     let mut options = PutOptions::new();
     let Some(c) = structure(pointer)? else { return Ok((options, Encoding::Plain)) };
-    if let Some(json) = optional_text(c.metadata, c.metadata_length)? {
+    if let Some(json) = metadata(c.metadata, c.metadata_length)? {
         options = options.metadata(json);
     }
     let expect = match c.expect {
@@ -154,7 +156,12 @@ fn put_options(pointer: *const ta_put_options) -> Outcome<(PutOptions, Encoding)
         TA_EXPECT_VERSION => Expect::Version(c.expect_lsn),
         other => return Err(Failure::argument(format!("no expectation has the number {other}"))),
     };
-    let parents = input(c.parents, c.parent_count)?.iter().map(parent).collect::<Outcome<Vec<Key>>>()?;
+    let given = input(c.parents, c.parent_count)?;
+    let mut parents: Vec<Key> = Vec::new();
+    parents.try_reserve(given.len()).map_err(|_| Failure::of(ErrorKind::OutOfMemory, "no memory for the parents"))?;
+    for key in given {
+        parents.push(parent(key)?);
+    }
     Ok((options.expect(expect).parents(parents), encoding(c.encoding)?))
 }
 

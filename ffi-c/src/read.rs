@@ -50,13 +50,14 @@ fn info(info: &AtomInfo) -> ta_info {
     }
 }
 
-/// The payload of a key in a store, in a snapshot, or as a transaction sees it.
-pub(crate) fn payload(from: u64, key: *const ta_key) -> Outcome<Payload> {
+/// Runs with the payload of a key in a store, in a snapshot, or as a transaction sees it. That waits meanwhile: what it staged
+/// and takes back is written over.
+pub(crate) fn with_payload<R>(from: u64, key: *const ta_key, body: impl FnOnce(&Payload) -> Outcome<R>) -> Outcome<R> {
     if handle::claims::<Txn>(from) {
         let key = required(key, "the key")?;
-        return handle::get::<Txn>(from)?.with(|store, txn| Ok(txn.get(address(store, &key)?)?));
+        return handle::get::<Txn>(from)?.with(|store, txn| body(&txn.get(address(store, &key)?)?));
     }
-    committed(from, key)
+    body(&committed(from, key)?)
 }
 
 /// The payload of a key in a store or in a snapshot.
@@ -76,7 +77,7 @@ fn committed(from: u64, key: *const ta_key) -> Outcome<Payload> {
 pub extern "C" fn ta_get_info(from: u64, key: *const ta_key, info: *mut ta_info, error: *mut ta_error) -> i32 {
     wall(error, || {
         let out = One::at(info)?;
-        out.set(self::info(payload(from, key)?.info()))
+        out.set(with_payload(from, key, |payload| Ok(self::info(payload.info())))?)
     })
 }
 
@@ -92,7 +93,7 @@ pub extern "C" fn ta_get_metadata(
 ) -> i32 {
     wall(error, || {
         let out = Out::text(out, capacity, length)?;
-        out.fill(payload(from, key)?.info().metadata.as_deref().unwrap_or("").as_bytes())
+        with_payload(from, key, |payload| out.fill(payload.info().metadata.as_deref().unwrap_or("").as_bytes()))
     })
 }
 
@@ -109,8 +110,8 @@ pub extern "C" fn ta_read(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let payload = payload(from, key)?; // first, so that nothing of the key is looked at once bytes are written
-        Ok(payload.read_into(offset, output(out.cast::<u8>(), count)?)?)
+        // The place last, so that nothing of the key is looked at once bytes are written.
+        with_payload(from, key, |payload| Ok(payload.read_into(offset, output(out.cast::<u8>(), count)?)?))
     })
 }
 
@@ -126,8 +127,10 @@ pub extern "C" fn ta_read_with(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let (payload, flag) = (payload(from, key)?, cancel::flag(cancel)?);
-        Ok(payload.read_into_within(offset, output(out.cast::<u8>(), count)?, &cancel::control(&flag))?)
+        let flag = cancel::flag(cancel)?;
+        with_payload(from, key, |payload| {
+            Ok(payload.read_into_within(offset, output(out.cast::<u8>(), count)?, &cancel::control(&flag))?)
+        })
     })
 }
 
@@ -144,9 +147,12 @@ pub extern "C" fn ta_read_f32(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let (payload, flag) = (payload(from, key)?, cancel::flag(cancel)?);
-        let (info, bytes) = (payload.info(), payload.range_within(0..payload.len(), &cancel::control(&flag))?);
-        Ok(dequantize_payload(info.dtype, &info.shape, &info.encoding, &bytes, output(out, count)?)?)
+        let flag = cancel::flag(cancel)?;
+        with_payload(from, key, |payload| {
+            let (info, control) = (payload.info(), cancel::control(&flag));
+            let bytes = payload.range_within(0..payload.len(), &control)?;
+            Ok(dequantize_payload(info.dtype, &info.shape, &info.encoding, &bytes, output(out, count)?)?)
+        })
     })
 }
 

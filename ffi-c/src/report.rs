@@ -6,10 +6,13 @@ use std::ffi::c_char;
 use std::fmt::Display;
 use std::io;
 
-use crate::memory::{Out, size, text};
+use crate::memory::{Out, document, size, text};
 use crate::prefix::namespace;
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle};
+
+/// Longest statement in bytes, which is what SQLite takes.
+const SQL_BYTES_MAX: u64 = 1_000_000;
 
 /// Hands a JSON value out under the size-query convention.
 pub(crate) fn fill(out: Out<u8>, value: &Value) -> Outcome {
@@ -146,7 +149,7 @@ pub extern "C" fn ta_verify_in(
     })
 }
 
-/// Runs a SELECT on the public views, at most `row_limit` rows. JSON: {"columns": [..], "rows": [[..], ..]}, blobs as hex,
+/// Runs a SELECT of at most 1,000,000 bytes on the public views, at most `row_limit` rows. JSON: {"columns": [..], "rows": [[..], ..]}, blobs as hex,
 /// numbers JSON has no form for as null.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_query(
@@ -178,7 +181,7 @@ pub extern "C" fn ta_query_with(
 ) -> i32 {
     wall(error, || {
         let out = Out::text(out, capacity, length)?;
-        let (sql, rows, flag) = (text(sql, sql_length)?, size(row_limit)?, cancel::flag(cancel)?);
+        let (sql, rows, flag) = (document(sql, sql_length, SQL_BYTES_MAX)?, size(row_limit)?, cancel::flag(cancel)?);
         let result = handle::get::<Store>(store)?.query_within(sql, rows, &cancel::control(&flag))?;
         out.fill(&written(|json| serde_json::to_writer(json, &result))?)
     })

@@ -9,7 +9,7 @@ use crate::memory::{One, Out, apart, input, output, required, span, zeroed};
 use crate::options::{address, ta_key};
 use crate::prefix::{namespace, within};
 use crate::txn::Txn;
-use crate::vectors::view;
+use crate::vectors::with_view;
 use crate::wall::{Failure, ta_error, wall};
 use crate::{cancel, handle, report};
 
@@ -31,7 +31,7 @@ pub extern "C" fn ta_vectors_info(
     length: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    report::answer(error, (out, capacity, length), || Ok(facts(&view(vectors)?.info())))
+    report::answer(error, (out, capacity, length), || with_view(vectors, |view| Ok(facts(&view.info()))))
 }
 
 /// The vector sets of the default namespace as a JSON array of such objects, by name.
@@ -79,23 +79,25 @@ pub extern "C" fn ta_vectors_get(
     wall(error, || {
         let places = if found.is_null() { 0 } else { count };
         apart(&[span(out.cast::<u8>(), out_bytes), span(found, places)], &[span(ids, count)])?;
-        let set = view(vectors)?;
-        let width = engine::byte_len(set.dtype(), &[set.dim() as u64], &engine::Encoding::Plain)?;
-        if width.checked_mul(count) != Some(out_bytes) {
-            return Err(Failure::argument(format!("{count} vectors of {width} bytes do not take {out_bytes}")));
-        }
-        let (ids, target, flags) = (input(ids, count)?, output(out.cast::<u8>(), out_bytes)?, output(found, places)?);
-        let (mut own, mut own_flags) = (zeroed::<u8>(target.len())?, zeroed::<u8>(ids.len())?);
-        let rows = own.chunks_mut(crate::memory::size(width.max(1))?);
-        for ((row, flag), vector) in rows.zip(&mut own_flags).zip(set.get(ids)?) {
-            if let Some(vector) = vector {
-                row.copy_from_slice(&vector);
-                *flag = 1;
+        with_view(vectors, |set| {
+            let width = engine::byte_len(set.dtype(), &[set.dim() as u64], &engine::Encoding::Plain)?;
+            if width.checked_mul(count) != Some(out_bytes) {
+                return Err(Failure::argument(format!("{count} vectors of {width} bytes do not take {out_bytes}")));
             }
-        }
-        target.copy_from_slice(&own);
-        flags.iter_mut().zip(own_flags).for_each(|(to, flag)| *to = flag);
-        Ok(())
+            let (ids, target, flags) =
+                (input(ids, count)?, output(out.cast::<u8>(), out_bytes)?, output(found, places)?);
+            let (mut own, mut own_flags) = (zeroed::<u8>(target.len())?, zeroed::<u8>(ids.len())?);
+            let rows = own.chunks_mut(crate::memory::size(width.max(1))?);
+            for ((row, flag), vector) in rows.zip(&mut own_flags).zip(set.get(ids)?) {
+                if let Some(vector) = vector {
+                    row.copy_from_slice(&vector);
+                    *flag = 1;
+                }
+            }
+            target.copy_from_slice(&own);
+            flags.iter_mut().zip(own_flags).for_each(|(to, flag)| *to = flag);
+            Ok(())
+        })
     })
 }
 
@@ -111,7 +113,7 @@ pub extern "C" fn ta_vectors_ids(
 ) -> i32 {
     wall(error, || {
         let out = Out::sized(ids, capacity, length)?;
-        out.fill(&view(vectors)?.ids()?)
+        with_view(vectors, |view| out.fill(&view.ids()?))
     })
 }
 

@@ -5,11 +5,14 @@ use serde_json::{Value, json};
 use std::ffi::c_char;
 use std::time::Duration;
 
-use crate::memory::{optional_text, required, text};
+use crate::memory::{document, optional_text, required, text};
 use crate::options::{name, ta_key};
 use crate::report::{answer, facts};
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle};
+
+/// Longest policy in bytes.
+const POLICY_BYTES_MAX: u64 = 16 << 20;
 
 /// The policy of the store's tiers as a JSON object: {hot_days, warm_days, min_bytes, warm_bytes_max, deltas, codec, rules, pins}.
 #[unsafe(no_mangle)]
@@ -23,7 +26,7 @@ pub extern "C" fn ta_tier_policy(
     answer(error, (out, capacity, length), || Ok(handle::get::<Store>(store)?.tier_policy()?.to_json()?))
 }
 
-/// Replaces the policy, pins included, durably and for all processes. What is left out has its default. Moves nothing.
+/// Replaces the policy (16 MiB of JSON at most), pins included, durably and for all processes. What is left out has its default. Moves nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_tier_set_policy(
     store: u64,
@@ -32,7 +35,7 @@ pub extern "C" fn ta_tier_set_policy(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let policy = TierPolicy::from_json(text(policy, policy_length)?)?;
+        let policy = TierPolicy::from_json(document(policy, policy_length, POLICY_BYTES_MAX)?)?;
         Ok(handle::get::<Store>(store)?.set_tier_policy(&policy)?)
     })
 }
@@ -132,7 +135,7 @@ pub extern "C" fn ta_tier_apply(
     error: *mut ta_error,
 ) -> i32 {
     answer(error, (out, capacity, length), || {
-        let plan = TierPlan::from_json(text(plan, plan_length)?)?;
+        let plan = TierPlan::from_json(document(plan, plan_length, u64::MAX)?)?;
         let flag = cancel::flag(cancel)?;
         let report = handle::get::<Store>(store)?.apply(&plan, &cancel::control(&flag))?;
         Ok(Value::from(facts(&report.facts())))

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::ffi::{c_char, c_void};
 
-use engine::{Encoding, PutOptions, Store, WriteTxn};
+use engine::{Encoding, ErrorKind, PutOptions, Store, WriteTxn};
 use parking_lot::ReentrantMutex;
 
 use crate::math::dtype;
-use crate::memory::{One, optional_text, required, size, zeroed};
+use crate::memory::{One, optional_document, required, size, zeroed};
 use crate::options::{address, ta_key, ta_tensor, tensor};
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle, options};
@@ -64,9 +64,19 @@ pub extern "C" fn ta_commit(txn: u64, lsn: *mut u64, error: *mut ta_error) -> i3
     })
 }
 
+/// Metadata, of which the engine says whether it is right; what is far too long is not even copied.
+pub(crate) fn metadata<'a>(json: *const c_char, length: u64) -> Outcome<Option<&'a str>> {
+    const MOST: u64 = 2 << 20;
+    let wrong = |failure| match length > MOST {
+        true => Failure::of(ErrorKind::InvalidMetadata, format!("metadata of {length} bytes; at most 1 MiB")),
+        false => failure,
+    };
+    optional_document(json, length, MOST).map_err(wrong)
+}
+
 fn put_options(metadata: *const c_char, metadata_length: u64) -> Outcome<PutOptions> {
     let options = PutOptions::new();
-    Ok(match optional_text(metadata, metadata_length)? {
+    Ok(match self::metadata(metadata, metadata_length)? {
         Some(json) => options.metadata(json),
         None => options,
     })
@@ -136,8 +146,7 @@ pub(crate) fn stream(
         loop {
             cancel::control(&flag).check()?;
             let given = source(context, block.as_mut_ptr(), block.len() as u64);
-            let given =
-                u64::try_from(given).map_err(|_| Failure::of(engine::ErrorKind::Cancelled, "the source gave up"))?;
+            let given = u64::try_from(given).map_err(|_| Failure::of(ErrorKind::Cancelled, "the source gave up"))?;
             if given == 0 {
                 return Ok(writer.finish()?);
             }
@@ -178,7 +187,7 @@ pub extern "C" fn ta_set_metadata(
 ) -> i32 {
     wall(error, || {
         let key = required(key, "the key")?;
-        let json = optional_text(metadata, metadata_length)?;
+        let json = self::metadata(metadata, metadata_length)?;
         handle::get::<Txn>(txn)?.with(|store, txn| Ok(txn.set_metadata(address(store, &key)?, json)?))
     })
 }

@@ -1,6 +1,7 @@
 //! Vector sets and exact search.
 
 use std::ffi::c_void;
+use std::sync::{Arc, Weak};
 
 use engine::kernels::Rows;
 use engine::{CompactOptions, Companions, Neighbor, Snapshot, Store, VectorSet, VectorSnapshot};
@@ -54,29 +55,44 @@ pub extern "C" fn ta_vectors_find(store: u64, name: *const ta_key, vectors: *mut
 }
 
 /// Makes a view of a vector set as a snapshot shows it, or as a transaction sees it, what it staged included. It takes all
-/// calls that read or search a set, shows the same whatever is committed, and takes no changes: TA_INVALID_HANDLE. A view of
-/// a transaction is usable until that ends. Close it with ta_close.
+/// calls that read or search a set, shows the same whatever is committed, and takes no changes: TA_INVALID_HANDLE. So is a view
+/// of a transaction once that was committed or closed. Close it with ta_close.
 #[unsafe(no_mangle)]
 pub extern "C" fn ta_vectors_view(from: u64, name: *const ta_key, view: *mut u64, error: *mut ta_error) -> i32 {
     wall(error, || {
         let out = One::at(view)?;
         let name = required(name, "the name")?;
         let made = if handle::claims::<Txn>(from) {
-            handle::get::<Txn>(from)?.with(|store, txn| Ok(txn.vectors(address(store, &name)?)?.view()?))?
+            let txn = handle::get::<Txn>(from)?;
+            let shows = txn.with(|store, txn| Ok(txn.vectors(address(store, &name)?)?.view()?))?;
+            View { shows, of: Some(Arc::downgrade(&txn)) }
         } else {
             let snapshot = handle::get::<Snapshot>(from)?;
-            snapshot.vector_set(address(snapshot.store(), &name)?)?
+            View { shows: snapshot.vector_set(address(snapshot.store(), &name)?)?, of: None }
         };
         out.set(handle::add(handle::tag(from), made)?)
     })
 }
 
-/// What a call that reads is given: a view, or a set as it is now.
-pub(crate) fn view(vectors: u64) -> Outcome<VectorSnapshot> {
-    if handle::claims::<VectorSnapshot>(vectors) {
-        return Ok(handle::get::<VectorSnapshot>(vectors)?.as_ref().clone());
+/// A view of a set; where it is one of a transaction, for as long as that is open.
+pub struct View {
+    shows: VectorSnapshot,
+    of: Option<Weak<Txn>>,
+}
+
+/// Runs with what a call that reads is given: a view, or a set as it is now. A transaction whose view it is waits meanwhile.
+pub(crate) fn with_view<R>(vectors: u64, body: impl FnOnce(&VectorSnapshot) -> Outcome<R>) -> Outcome<R> {
+    if !handle::claims::<View>(vectors) {
+        return body(&handle::get::<VectorSet>(vectors)?.snapshot()?);
     }
-    Ok(handle::get::<VectorSet>(vectors)?.snapshot()?)
+    let view = handle::get::<View>(vectors)?;
+    match &view.of {
+        None => body(&view.shows),
+        Some(txn) => {
+            let ended = || Failure::handle("the transaction of the view was closed");
+            txn.upgrade().ok_or_else(ended)?.with(|_, _| body(&view.shows))
+        }
+    }
 }
 
 /// Makes another handle of a set, through which vectors are appended and upserted with companions as said: TA_COMPANIONS_AUTO,
@@ -113,9 +129,8 @@ pub extern "C" fn ta_vectors_facts(
     wall(error, || {
         apart(&[span(dim, 1), span(dtype, 1), span(metric, 1)], &[])?;
         let (to_dim, to_dtype, to_metric) = (One::at(dim)?, One::at(dtype)?, One::at(metric)?);
-        let (dim, dtype, metric) = if handle::claims::<VectorSnapshot>(vectors) {
-            let view = handle::get::<VectorSnapshot>(vectors)?;
-            (view.dim(), view.dtype(), view.metric())
+        let (dim, dtype, metric) = if handle::claims::<View>(vectors) {
+            with_view(vectors, |view| Ok((view.dim(), view.dtype(), view.metric())))?
         } else {
             let set = handle::get::<VectorSet>(vectors)?;
             (set.dim(), set.dtype(), set.metric())
@@ -238,7 +253,7 @@ pub extern "C" fn ta_vectors_delete_with(
 pub extern "C" fn ta_vectors_count(vectors: u64, count: *mut u64, error: *mut ta_error) -> i32 {
     wall(error, || {
         let out = One::at(count)?;
-        out.set(view(vectors)?.len())
+        out.set(with_view(vectors, |view| Ok(view.len()))?)
     })
 }
 
@@ -336,12 +351,13 @@ pub extern "C" fn ta_search_with(
     error: *mut ta_error,
 ) -> i32 {
     wall(error, || {
-        let set = view(vectors)?;
-        let rows = rows(data, u32::from(set.dtype().number()), queries, set.dim() as u64, 0)?;
-        let out = places(&rows, k, (ids, distances, counts), &filter::lists(options)?)?;
-        let flag = cancel::flag(cancel)?;
-        let options = filter::options(options)?.control(cancel::control(&flag));
-        hand_out(set.search(rows, size(k)?, &options)?, k, out)
+        with_view(vectors, |set| {
+            let rows = rows(data, u32::from(set.dtype().number()), queries, set.dim() as u64, 0)?;
+            let out = places(&rows, k, (ids, distances, counts), &filter::lists(options)?)?;
+            let flag = cancel::flag(cancel)?;
+            let options = filter::options(options)?.control(cancel::control(&flag));
+            hand_out(set.search(rows, size(k)?, &options)?, k, out)
+        })
     })
 }
 

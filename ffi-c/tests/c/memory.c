@@ -83,6 +83,23 @@ int main(int argc, char **argv) {
     input[LARGE - 1] = ']', input[LARGE - 2] = '1', input[LARGE - 3] = '1';
     REFUSED(ta_json_parse(input, LARGE, NULL, 0, &length, &error));
     for (uint64_t i = 0; i < NUMBERS; i++) numbers[i] = 0.1f;
+    /* texts that are copied, into the text of the error as well */
+    ta_key named_long = {NULL, 0, input, LARGE, 0}, ns_long = {input, LARGE, "a", 1, 0};
+    ta_info info;
+    uint64_t list, snapshot, other;
+    memset(input, 'x', LARGE);
+    CHECK(ta_snapshot(store, TA_NOW, 0, &snapshot, &error) == TA_OK && ta_begin(store, &txn, &error) == TA_OK);
+    const int32_t long_texts[] = {
+        ta_aggregate_new(input, LARGE, &other, &error), ta_get_info(store, &named_long, &info, &error),
+        ta_get_info(store, &ns_long, &info, &error), ta_list(snapshot, input, LARGE, &list, &error),
+        ta_query(store, input, LARGE, 9, NULL, 0, &length, &error), ta_set_metadata(txn, &name, input, LARGE, &error),
+        ta_gguf_dequantize(input, LARGE, input, 0, numbers, 0, &error), ta_tier_set_policy(store, input, LARGE, &error),
+        ta_store_open(input, LARGE, NULL, &other, &error), ta_namespace_create(store, input, LARGE, &error),
+        ta_tier_apply(store, input, LARGE, 0, NULL, 0, &length, &error), ta_vectors_find(store, &named_long, &other, &error),
+    };
+    for (unsigned i = 0; i < sizeof long_texts / sizeof *long_texts; i++) CHECK(long_texts[i] > 0 && long_texts[i] < 10);
+    CHECK(ta_close(txn, &error) == TA_OK && ta_close(snapshot, &error) == TA_OK);
+    if (goes_on(store, set)) return 1;
     static const char *const greedy[] = {"SELECT zeroblob(100000000)", "SELECT zeroblob(18000000), zeroblob(18000000)",
         "SELECT cast(zeroblob(30000000) AS TEXT)"};
     for (int i = 0; i < 3; i++)

@@ -211,10 +211,15 @@ static void step(const char *path) {
         break;
     }
     case 40: CALL(ta_verify_in, fits, handle, NULL, 0, "", 0, 0, json, sizeof json, &length); break;
-    case 41: /* of a snapshot or of a transaction: that stays usable when the transaction has ended, but for what it staged */
+    case 41: { /* of a snapshot, or of a transaction with which it ends */
         fits = fits || slots[at].type == TXN;
-        keep(CALL(ta_vectors_view, fits, handle, &set, &made), &made, VIEW, NULL);
+        int good = CALL(ta_vectors_view, fits, handle, &set, &made);
+        if (!good || slots[at].type != TXN) { keep(good, &made, VIEW, NULL); break; }
+        CALL(ta_vectors_ids, 1, made, ids, 8, &length);
+        if (draw(4) == 0) CALL(ta_commit, 1, handle, NULL), CALL(ta_vectors_ids, 0, made, ids, 8, &length), CALL(ta_close, 1, handle), slots[at].type = 0;
+        CALL(ta_close, 1, made);
         break;
+    }
     case 42: CALL(ta_vectors_ids, fits || slots[at].type == VECTORS, handle, ids, draw(9), &length); break;
     case 43: CALL(ta_vectors_upsert, slots[at].type == VECTORS, handle, ids, few, numbers, 0); break; /* a view takes none */
     case 44: CALL(ta_get_info, fits || slots[at].type == STORE || slots[at].type == SNAPSHOT, handle, &key, &info); break;

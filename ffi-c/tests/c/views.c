@@ -131,7 +131,10 @@ static int sets(uint64_t store) {
     CHECK(ta_vectors_view(txn, &name, &inside, &error) == TA_OK);
     CHECK(ta_search(inside, &query, 1, 1, 0, found, far, counts, &error) == TA_OK && found[0] == 4 && far[0] == 1);
     CHECK(ta_search(set, &query, 1, 1, 0, found, far, counts, &error) == TA_OK && found[0] == 6);
-    CHECK(ta_close(inside, &error) == TA_OK && ta_close(txn, &error) == TA_OK);
+    /* what was staged and taken back is written over by others: it must not be taken for damage */
+    CHECK(ta_close(txn, &error) == TA_OK && ta_vectors_facts(inside, &dim, &dtype, &metric, &error) == TA_INVALID_HANDLE);
+    CHECK(ta_search(inside, &query, 1, 1, 0, found, far, counts, &error) == TA_INVALID_HANDLE && strstr(text, "transaction"));
+    CHECK(ta_close(inside, &error) == TA_OK);
     ta_key missing = named("missing");
     CHECK(ta_snapshot(store, TA_NOW, 0, &snapshot, &error) == TA_OK);
     CHECK(ta_vectors_view(snapshot, &missing, &inside, &error) == TA_NOT_FOUND);
