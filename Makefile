@@ -23,7 +23,7 @@ demo: require ## Import a real model into a store on disk, damage a copy, export
 
 # What keeps one core busy runs beside another of its kind; the tests of the engine use all cores by themselves.
 test: require lint unit .venv/ready ## All tests: lints, unit, model, crash, faults, processes, damage, oracles, fuzz
-	$(MAKE) --jobs 2 --output-sync=line doc oracle python fuzz-smoke clr-test
+	$(MAKE) --jobs 2 --output-sync=line fuzz-smoke doc python clr-test oracle
 
 unit: cxx-tools
 	$(CARGO) test --workspace
