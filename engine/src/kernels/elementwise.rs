@@ -7,24 +7,24 @@ use super::dispatch;
 use super::float::{Float, Overflow, Wide};
 use super::reduce::{max, scaled_norm, sum};
 use super::vector::{Isa, Kernel};
-use super::{Norm, Rows, norm};
+use super::{Level, Norm, Rows, norm};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::reserve;
 
 /// `out[i] = a[i] + b[i]`, rounded once.
 pub fn add<T: Float>(a: &[T], b: &[T], out: &mut [T]) -> Result<()> {
-    map([a, b, a], out, |[a, b, _]| a + b)
+    map([a, b, a], out, |[a, b, _], _| a + b)
 }
 
 /// `out[i] = a[i] - b[i]`, rounded once.
 pub fn sub<T: Float>(a: &[T], b: &[T], out: &mut [T]) -> Result<()> {
-    map([a, b, a], out, |[a, b, _]| a - b)
+    map([a, b, a], out, |[a, b, _], _| a - b)
 }
 
 /// `out[i] = factor * a[i]`, rounded once; `factor` is first rounded to f32 unless `T` is f64.
 pub fn scale<T: Float>(a: &[T], factor: f64, out: &mut [T]) -> Result<()> {
     let factor = T::Wide::of(factor);
-    map([a, a, a], out, |[a, _, _]| factor * a)
+    map([a, a, a], out, |[a, _, _], _| factor * a)
 }
 
 /// `out[i] = (1 - t) a[i] + t b[i]`, as `fma(t, b, fma(-t, a, a))`: exactly `a` at `t = 0` and `b` at `t = 1` for finite
@@ -32,13 +32,13 @@ pub fn scale<T: Float>(a: &[T], factor: f64, out: &mut [T]) -> Result<()> {
 /// (of f32 and one rounding more for narrower types); `t` is first rounded to f32 unless `T` is f64.
 pub fn lerp<T: Float>(a: &[T], b: &[T], t: f64, out: &mut [T]) -> Result<()> {
     let t = T::Wide::of(t);
-    map([a, b, a], out, |[a, b, _]| t.fma(b, t.negate().fma(a, a)))
+    map([a, b, a], out, |[a, b, _], has_fma| t.fma(b, t.negate().fma(a, a, has_fma), has_fma))
 }
 
 /// `out[i] = a[i] * b[i] + c[i]` with one rounding (IEEE 754 fusedMultiplyAdd) for f64 and f32; narrower types round to
 /// f32, then to their type.
 pub fn fma<T: Float>(a: &[T], b: &[T], c: &[T], out: &mut [T]) -> Result<()> {
-    map([a, b, c], out, |[a, b, c]| a.fma(b, c))
+    map([a, b, c], out, |[a, b, c], has_fma| a.fma(b, c, has_fma))
 }
 
 /// `out = a / |a|₂`: length 1, relative error of each element at most 2 ulp. A zero vector stays one; a vector with an
@@ -87,8 +87,8 @@ fn same_length(inputs: &[usize], out: usize) -> Result<()> {
     }
 }
 
-/// Applies `f` to three elements of the same place.
-fn map<T: Float>(inputs: [&[T]; 3], out: &mut [T], f: impl Fn([T::Wide; 3]) -> T::Wide) -> Result<()> {
+/// Applies `f` to three elements of the same place; it is told whether the processor multiplies and adds at once.
+fn map<T: Float>(inputs: [&[T]; 3], out: &mut [T], f: impl Fn([T::Wide; 3], bool) -> T::Wide) -> Result<()> {
     same_length(&inputs.map(<[T]>::len), out.len())?;
     dispatch::present().run(Map { inputs, out, f });
     Ok(())
@@ -100,14 +100,14 @@ struct Map<'a, T, F> {
     f: F,
 }
 
-impl<T: Float, F: Fn([T::Wide; 3]) -> T::Wide> Kernel for Map<'_, T, F> {
+impl<T: Float, F: Fn([T::Wide; 3], bool) -> T::Wide> Kernel for Map<'_, T, F> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
         let [a, b, c] = self.inputs;
         for (out, ((a, b), c)) in self.out.iter_mut().zip(a.iter().zip(b).zip(c)) {
-            *out = T::narrow((self.f)([a.widen(), b.widen(), c.widen()]));
+            *out = T::narrow((self.f)([a.widen(), b.widen(), c.widen()], I::LEVEL != Level::Scalar));
         }
     }
 }
@@ -201,7 +201,11 @@ mod tests {
                 let (a, b, c) = (row(0.37), row(-1.9e-3), row(41.0));
                 let bits = |isa: Present| {
                     let mut out = vec![number(0, 1.0); len];
-                    isa.run(Map { inputs: [&a, &b, &c], out: &mut out, f: |[a, b, c]: [T::Wide; 3]| a.fma(b, c) });
+                    isa.run(Map {
+                        inputs: [&a, &b, &c],
+                        out: &mut out,
+                        f: |[a, b, c]: [T::Wide; 3], has_fma| a.fma(b, c, has_fma),
+                    });
                     out.iter().map(|x| x.to_f64().to_bits()).collect::<Vec<_>>()
                 };
                 let all: Vec<_> = Present::all().into_iter().map(bits).collect();

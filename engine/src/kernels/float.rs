@@ -40,25 +40,29 @@ mod compute {
         Copy + std::ops::Add<Output = Self> + std::ops::Sub<Output = Self> + std::ops::Mul<Output = Self>
     {
         fn of(x: f64) -> Self;
-        fn fma(self, b: Self, c: Self) -> Self;
+        /// `self * b + c`, rounded once. Without an instruction for it a crate's function computes it: that of the C library
+        /// is not exact everywhere (mingw's rounds f64 twice).
+        fn fma(self, b: Self, c: Self, has_instruction: bool) -> Self;
         fn negate(self) -> Self;
     }
 }
 pub(super) use compute::{Compute, Wide};
 
 macro_rules! wide {
-    ($($t:ty)*) => { $(
+    ($($t:ty: $fma:path;)*) => { $(
         impl Wide for $t {
             #[inline(always)]
             fn of(x: f64) -> Self { x as $t }
             #[inline(always)]
-            fn fma(self, b: Self, c: Self) -> Self { self.mul_add(b, c) }
+            fn fma(self, b: Self, c: Self, has_instruction: bool) -> Self {
+                if has_instruction { self.mul_add(b, c) } else { $fma(self, b, c) }
+            }
             #[inline(always)]
             fn negate(self) -> Self { -self }
         }
     )* };
 }
-wide!(f32 f64);
+wide!(f32: libm::fmaf; f64: libm::fma;);
 
 macro_rules! floats {
     ($($rust:ty: $to_f64:expr, $from_f64:expr, in $wide:ty: $widen:expr, $narrow:expr;)*) => { $(

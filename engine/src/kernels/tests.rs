@@ -113,7 +113,7 @@ impl Exact {
 
     fn add_product(&mut self, a: f64, b: f64) {
         self.add(a * b);
-        self.add(a.mul_add(b, -(a * b)));
+        self.add(libm::fma(a, b, -(a * b))); // exact on every system
     }
 
     fn value(&self) -> f64 {
