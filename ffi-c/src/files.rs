@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::memory::{One, optional_text, required, text};
 use crate::options::{address, ta_key};
-use crate::prefix::{namespace, within};
+use crate::prefix::{namespace, scoped, within};
 use crate::report::answer;
 use crate::txn::Txn;
 use crate::wall::{Failure, Outcome, ta_error, wall};
@@ -52,12 +52,10 @@ pub extern "C" fn ta_import_in(
 ) -> i32 {
     wall(error, || {
         let out = One::at(lsn)?;
-        let mut options = ImportOptions::new().prefix(text(prefix, prefix_length)?);
+        let options = ImportOptions::new().prefix(text(prefix, prefix_length)?);
         let flag = cancel::flag(cancel)?;
         let store = handle::get::<Store>(store)?;
-        if let Some(space) = namespace(&store, ns, ns_length)? {
-            options = options.namespace(&space);
-        }
+        let options = into_namespace(options, namespace(&store, ns, ns_length)?);
         out.set(store.import_file(Path::new(text(path, path_length)?), &options, &cancel::control(&flag))?.lsn)
     })
 }
@@ -129,20 +127,18 @@ pub extern "C" fn ta_import_with(
             TA_FORMAT_NPY => Some(FileFormat::Npy),
             other => return Err(Failure::argument(format!("no format of files has the number {other}"))),
         };
-        let options = |space: Option<Namespace>| {
-            let options = ImportOptions::new().prefix(prefix);
-            let options = space.iter().fold(options, |options, space| options.namespace(space));
-            format.into_iter().fold(options, ImportOptions::format)
-        };
+        let options = format.into_iter().fold(ImportOptions::new().prefix(prefix), ImportOptions::format);
         let flag = cancel::flag(cancel)?;
         let control = cancel::control(&flag);
         if handle::claims::<Txn>(into) {
             return handle::get::<Txn>(into)?.with(|store, txn| {
-                Ok(json!(txn.import_file(path, &options(namespace(store, ns, ns_length)?), &control)?))
+                let options = into_namespace(options, namespace(store, ns, ns_length)?);
+                Ok(json!(txn.import_file(path, &options, &control)?))
             });
         }
         let store = handle::get::<Store>(into)?;
-        Ok(json!(store.import_file(path, &options(namespace(&store, ns, ns_length)?), &control)?))
+        let options = into_namespace(options, namespace(&store, ns, ns_length)?);
+        Ok(json!(store.import_file(path, &options, &control)?))
     })
 }
 
@@ -174,8 +170,8 @@ pub extern "C" fn ta_export_with(
             name.iter().fold(options.prefix(text(prefix, prefix_length)?), |options, &name| options.file_name(name));
         let flag = cancel::flag(cancel)?;
         let whole = moment(from)?;
-        let part = namespace(whole.store(), ns, ns_length)?.map(|space| whole.in_namespace(&space));
-        Ok(json!(part.unwrap_or(whole).export_file(path, &options, &cancel::control(&flag))?))
+        let part = scoped(&whole, namespace(whole.store(), ns, ns_length)?);
+        Ok(json!(part.export_file(path, &options, &cancel::control(&flag))?))
     })
 }
 
@@ -193,6 +189,11 @@ pub extern "C" fn ta_export_npy(
         let (key, whole) = (required(key, "the key")?, moment(from)?);
         Ok(whole.export_npy(address(whole.store(), &key)?, Path::new(text(path, path_length)?))?)
     })
+}
+
+/// The same import, into a namespace where one is named.
+fn into_namespace(options: ImportOptions, namespace: Option<Namespace>) -> ImportOptions {
+    namespace.iter().fold(options, ImportOptions::namespace)
 }
 
 /// A snapshot, or the newest one of a store.

@@ -72,9 +72,9 @@ pub(crate) fn optional_document<'a>(pointer: *const c_char, count: u64, most: u6
     if pointer.is_null() && count == 0 { Ok(None) } else { document(pointer, count, most).map(Some) }
 }
 
-/// UTF-8 of the caller; none for NULL without a length.
+/// A name, a path, a prefix; none for NULL without a length.
 pub(crate) fn optional_text<'a>(pointer: *const c_char, count: u64) -> Outcome<Option<&'a str>> {
-    if pointer.is_null() && count == 0 { Ok(None) } else { text(pointer, count).map(Some) }
+    optional_document(pointer, count, NAME_BYTES_MAX)
 }
 
 /// A struct of the caller, copied; none for NULL.

@@ -33,8 +33,12 @@ pub(crate) fn namespace(store: &Store, ns: *const c_char, ns_length: u64) -> Out
 
 /// The store as it is now, names meant in a namespace.
 pub(crate) fn within(store: &Store, namespace: Option<Namespace>) -> Outcome<Snapshot> {
-    let snapshot = store.snapshot()?;
-    Ok(namespace.map_or(snapshot.clone(), |namespace| snapshot.in_namespace(&namespace)))
+    Ok(scoped(&store.snapshot()?, namespace))
+}
+
+/// A snapshot, names meant in a namespace.
+pub(crate) fn scoped(snapshot: &Snapshot, namespace: Option<Namespace>) -> Snapshot {
+    namespace.map_or_else(|| snapshot.clone(), |namespace| snapshot.in_namespace(&namespace))
 }
 
 /// As ta_list, in a namespace; NULL is the default one.

@@ -8,7 +8,7 @@ use engine::{AtomInfo, Bytes, ListOptions, Payload, RANK_MAX, Snapshot, Store};
 use crate::listing::Listing;
 use crate::memory::{One, Out, apart, output, required, span, structure, text};
 use crate::options::{address, name, ta_key};
-use crate::prefix::namespace;
+use crate::prefix::{namespace, scoped};
 use crate::txn::Txn;
 use crate::wall::{Failure, Outcome, ta_error, wall};
 use crate::{cancel, handle};
@@ -213,12 +213,7 @@ pub extern "C" fn ta_list(
     list: *mut u64,
     error: *mut ta_error,
 ) -> i32 {
-    wall(error, || {
-        let out = One::at(list)?;
-        let options = ListOptions::new().prefix(text(prefix, prefix_length)?);
-        let atoms = handle::get::<Snapshot>(snapshot)?.iter(&options);
-        out.set(handle::add(handle::tag(snapshot), List::new(atoms))?)
-    })
+    ta_list_after(snapshot, std::ptr::null(), 0, prefix, prefix_length, std::ptr::null(), list, error)
 }
 
 /// As ta_list_in, of what comes behind a key, be that there or not: whoever took a part of a long list before goes on so. The
@@ -241,10 +236,7 @@ pub extern "C" fn ta_list_after(
             Some(key) => options.after(name(&key)?.to_key()),
             None => options,
         };
-        let atoms = match namespace(engine.store(), ns, ns_length)? {
-            Some(space) => engine.in_namespace(&space).iter(&options),
-            None => engine.iter(&options),
-        };
+        let atoms = scoped(&engine, namespace(engine.store(), ns, ns_length)?).iter(&options);
         out.set(handle::add(handle::tag(snapshot), List::new(atoms))?)
     })
 }
