@@ -10,6 +10,14 @@ pub(crate) fn reserve<T>(values: &mut Vec<T>, more: usize) -> Result<()> {
     })
 }
 
+/// A copy.
+pub(crate) fn copied<T: Copy>(values: &[T]) -> Result<Vec<T>> {
+    let mut own = Vec::new();
+    reserve(&mut own, values.len())?;
+    own.extend_from_slice(values);
+    Ok(own)
+}
+
 /// So many elements of the default value.
 pub(crate) fn zeroed<T: Clone + Default>(len: usize) -> Result<Vec<T>> {
     let mut values = Vec::new();
@@ -37,5 +45,6 @@ mod tests {
         resize(&mut bytes, 5).unwrap();
         assert_eq!(bytes, [7, 7, 7, 0, 0]);
         assert_eq!(zeroed::<f64>(2).unwrap(), [0.0, 0.0]);
+        assert_eq!(copied(&bytes).unwrap(), bytes);
     }
 }

@@ -81,10 +81,7 @@ impl Aggregate {
 
     /// A copy, or an error where memory is short.
     fn copied(&self) -> Result<Aggregate> {
-        let mut numbers = Vec::new();
-        reserve(&mut numbers, self.numbers.len())?;
-        numbers.extend_from_slice(&self.numbers);
-        Ok(Aggregate { numbers, ..*self })
+        Ok(Aggregate { numbers: memory::copied(&self.numbers)?, ..*self })
     }
 
     /// Sorts by priority, keeps as many as the budget allows, remembers the largest priority of the others.

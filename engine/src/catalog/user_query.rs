@@ -102,17 +102,10 @@ fn value(value: ValueRef<'_>) -> Result<SqlValue> {
         ValueRef::Null => SqlValue::Null,
         ValueRef::Integer(n) => SqlValue::Integer(n),
         ValueRef::Real(x) => SqlValue::Real(x),
-        ValueRef::Text(text) => SqlValue::Text(match String::from_utf8(copy(text)?) {
+        ValueRef::Text(text) => SqlValue::Text(match String::from_utf8(memory::copied(text)?) {
             Ok(text) => text,
             Err(other) => String::from_utf8_lossy(other.as_bytes()).into_owned(),
         }),
-        ValueRef::Blob(bytes) => SqlValue::Blob(copy(bytes)?),
+        ValueRef::Blob(bytes) => SqlValue::Blob(memory::copied(bytes)?),
     })
-}
-
-fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut own = Vec::new();
-    memory::reserve(&mut own, bytes.len())?;
-    own.extend_from_slice(bytes);
-    Ok(own)
 }

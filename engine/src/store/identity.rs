@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Hex;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::file::{Open, Volume, read_all};
 use crate::format::{FORMAT_VERSION, names};
@@ -126,7 +127,7 @@ pub(super) fn write_whole(volume: &dyn Volume, temporary: &str, name: &str, byte
 
 /// An id as 32 hexadecimal digits.
 pub(super) fn uuid_text(uuid: &[u8; 16]) -> String {
-    uuid.iter().map(|byte| format!("{byte:02x}")).collect()
+    Hex(uuid).to_string()
 }
 
 /// Inverse of [`uuid_text`].

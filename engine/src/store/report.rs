@@ -1,12 +1,11 @@
 //! Reports as JSON, the same in every interface.
 
-use std::fmt;
-
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeStruct, Serializer};
 
 use super::{Accounted, CodecStat, ColdReport, ColdStat, Damage, GcReport, Holder, RepairReport, Stat, VerifyReport};
 use crate::catalog::{QueryResult, SqlValue};
+use crate::digest::Hex;
 use crate::key::Key;
 
 impl Serialize for Key {
@@ -151,15 +150,6 @@ impl Serialize for SqlValue {
             SqlValue::Text(text) => serializer.serialize_str(text),
             SqlValue::Blob(bytes) => serializer.collect_str(&Hex(bytes)),
         }
-    }
-}
-
-/// Bytes as hexadecimal digits, never all of them at once in memory.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

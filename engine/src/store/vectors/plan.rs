@@ -129,9 +129,7 @@ impl Check<'_> {
         if set.new_parts.iter().all(|part| part.is_moved) && set.absent.is_empty() {
             return Ok(());
         }
-        let mut absent = Vec::new();
-        memory::reserve(&mut absent, set.absent.len())?;
-        absent.extend_from_slice(&set.absent);
+        let mut absent = memory::copied(&set.absent)?;
         absent.sort_unstable();
         let taken = |id: i64| absent.binary_search(&id).is_ok() || set.new_parts.iter().any(|part| part.adds(id));
         let found = |id: i64| Err(conflict(format!("vector {id} was added by another commit")));

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::RecordKind;
 use crate::kernels::{Metric, Rows};
 use crate::key::{KeyRef, NAME_BYTES_MAX};
-use crate::memory::{reserve, zeroed};
+use crate::memory::{copied, reserve, zeroed};
 use crate::search::companion;
 use crate::search::elements::{is_searchable, row_len_bytes};
 use crate::segment::Description;
@@ -539,9 +539,7 @@ impl<'t> VectorWriter<'t> {
 
     /// Deletes the vectors of these ids. Returns how many there were. Their space is freed by compaction.
     pub fn delete(&mut self, ids: &[i64]) -> Result<u64> {
-        let mut sorted = Vec::new();
-        reserve(&mut sorted, ids.len())?;
-        sorted.extend_from_slice(ids);
+        let mut sorted = copied(ids)?;
         sorted.sort_unstable();
         sorted.dedup();
         self.set()?.delete(&sorted).map_err(|e| self.explain(e, "delete from"))
@@ -654,16 +652,15 @@ type InOrder<'a> = (Vec<i64>, Cow<'a, [u8]>);
 /// twice.
 fn in_order<'a>(ids: &[i64], rows: Rows<'a>) -> Result<InOrder<'a>> {
     let twice = |id: i64| Error::new(ErrorKind::InvalidArgument, format!("id {id} occurs twice"));
-    let mut sorted = Vec::new();
-    reserve(&mut sorted, ids.len())?;
     if let Some(bytes) = rows.contiguous().filter(|_| ids.is_sorted_by(|a, b| a < b)) {
-        sorted.extend_from_slice(ids);
-        return Ok((sorted, bytes.into()));
+        return Ok((copied(ids)?, bytes.into()));
     }
     let mut order: Vec<usize> = Vec::new();
     reserve(&mut order, ids.len())?;
     order.extend(0..ids.len());
     order.sort_unstable_by_key(|&i| ids[i]);
+    let mut sorted = Vec::new();
+    reserve(&mut sorted, ids.len())?;
     sorted.extend(order.iter().map(|&i| ids[i]));
     if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(twice(pair[0]));
